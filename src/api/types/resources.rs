@@ -1,0 +1,1 @@
+//! The hardware of the host, `GET /1.0/resources`.

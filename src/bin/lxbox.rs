@@ -1,0 +1,3 @@
+//! The one executable: `lxd` or `lxc` by the name it is called with, or by its first word.
+
+fn main() {}
