@@ -27,7 +27,7 @@ pub enum Subject<'a> {
 /// Names of keys that begin with `start` and are acted on; of a free name space the prefix.
 pub fn names(subject: Subject<'_>, start: &str) -> Vec<String> {
     let rows = rows(subject);
-    let fitting = rows.iter().filter(|row| row.support == Support::Applied && !row.name.contains("NAME"));
+    let fitting = rows.iter().filter(|row| !matches!(row.support, Support::Later(_)) && !row.name.contains("NAME"));
     let mut names: Vec<String> = fitting.map(|row| row.name.trim_end_matches('*').to_owned()).collect();
     names.retain(|name| name.starts_with(start));
     names.sort_unstable();

@@ -63,6 +63,8 @@ pub enum Live {
 pub enum Support {
     /// It does.
     Applied,
+    /// Only as far as switching off goes (false, 0); anything else is refused by name until then.
+    Off(&'static str),
     /// Not yet: setting it is refused by name. The text says what it waits for.
     Later(&'static str),
 }
@@ -139,10 +141,29 @@ impl Key {
         self
     }
 
+    /// This server has only the off position of it until `what` is there.
+    pub(super) const fn off(mut self, what: &'static str) -> Key {
+        self.support = Support::Off(what);
+        self
+    }
+
     /// This server refuses it until `what` is there.
     pub(super) const fn later(mut self, what: &'static str) -> Key {
         self.support = Support::Later(what);
         self
+    }
+
+    /// Whether this server acts on the key having this value.
+    ///
+    /// Nothing is asked for by an empty value, nor by false where that is the default.
+    pub fn supports(&self, value: &str) -> bool {
+        let off = value == "0" || (self.kind == Kind::Bool && !super::is_true(value));
+        match self.support {
+            _ if value.is_empty() => true,
+            Support::Applied => true,
+            Support::Off(_) => off,
+            Support::Later(_) => off && self.kind == Kind::Bool && self.default == "false",
+        }
     }
 
     /// Whether this row stands for the key `name`.

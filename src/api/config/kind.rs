@@ -103,10 +103,16 @@ pub enum Kind {
     ProxyAddress,
     /// `POOL/VOLUME`.
     PoolVolume,
-    /// A shell-like list of compressors: `gzip`, `bzip2 -9`...
+    /// The name of a compressor with its options: `gzip`, `bzip2 -9`...
     Compression,
     /// An odd number from 3 on.
     Voters,
+    /// A path from the root.
+    AbsPath,
+    /// A number or `FIRST-LAST`.
+    IdRange,
+    /// `NETWORK:SUBNET`.
+    UplinkSubnet,
     /// A number within these bounds.
     Within(i64, i64),
 }
@@ -154,9 +160,9 @@ impl Kind {
             Kind::Priority => require((0..=10).contains(&integer(text)?), || {
                 format!("Invalid value for a limit {text:?}. Must be between 0 and 10")
             }),
-            Kind::Within(low, high) => {
-                require((low..=high).contains(&integer(text)?), || format!("Value must be between {low} and {high}"))
-            }
+            Kind::Within(low, high) => require((low..=high).contains(&integer(text)?), || {
+                format!("Value isn't within valid range. Must be between {low} and {high}")
+            }),
             Kind::Voters => integer(text).and_then(|n| {
                 require(n >= 3 && n % 2 == 1, || "Value must be an odd number equal to or higher than 3".into())
             }),
@@ -244,6 +250,9 @@ impl Kind {
                     "Invalid syntax for volume, must be <pool>/<volume>".into()
                 })
             }
+            Kind::AbsPath => require(text.starts_with('/'), || "Must be absolute file path".into()),
+            Kind::IdRange => syntax::id_range(text),
+            Kind::UplinkSubnet => syntax::uplink_subnet(text),
             Kind::Compression => syntax::compression(text),
             _ => Ok(()),
         }

@@ -14,6 +14,7 @@ mod complete;
 mod cpu;
 mod describe;
 pub mod device;
+mod example;
 pub mod instance;
 mod key;
 mod kind;
@@ -62,10 +63,10 @@ fn bounded(config: &ConfigMap) -> Result<()> {
     Ok(())
 }
 
-/// Refuses by name what isn't acted on yet. An empty value sets nothing and is taken.
+/// Refuses by name what isn't acted on yet.
 fn supported<'a>(rows: impl Iterator<Item = (&'a str, &'a str, &'static Key)>) -> Result<()> {
     for (name, value, row) in rows {
-        if value.is_empty() || row.support == Support::Applied {
+        if row.supports(value) {
             continue;
         }
         if matches!(row.kind, Kind::RawLxc) {

@@ -90,9 +90,17 @@ pub fn pool(name: &str) -> Result<()> {
 
 /// The name of an image alias. Slashes are common in them (`debian/12`).
 pub fn alias(name: &str) -> Result<()> {
-    bounded(name, "alias name")?;
-    if name.contains(char::is_whitespace) {
-        return Err(Error::invalid(format!("Invalid alias name {name:?}")));
+    bounded(name, "alias name")
+}
+
+/// The name of a storage volume. It names a directory, so `.` and `..` are none.
+pub fn volume(name: &str) -> Result<()> {
+    bounded(name, "storage volume name")?;
+    if name.contains('/') {
+        return Err(Error::invalid("Storage volume names may not contain slashes"));
+    }
+    if matches!(name, "." | "..") {
+        return Err(Error::invalid(format!("Invalid storage volume name {name:?}")));
     }
     Ok(())
 }

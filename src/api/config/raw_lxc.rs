@@ -91,7 +91,9 @@ pub(super) fn supported(text: &str) -> Result<()> {
         });
         match row.map(|row| row.support) {
             Some(Support::Applied) => {}
-            Some(Support::Later(_)) => return Err(Error::unsupported(format_args!("{name:?} in raw.lxc"))),
+            Some(Support::Later(_) | Support::Off(_)) => {
+                return Err(Error::unsupported(format_args!("{name:?} in raw.lxc")));
+            }
             None => return Err(Error::invalid(format!("Unknown LXC key {name:?} in raw.lxc"))),
         }
     }

@@ -32,6 +32,7 @@ pub fn check(config: &ConfigMap) -> Result<()> {
             Kind::Integer | Kind::Within(..) | Kind::Voters if value.parse::<i64>().is_err() => {
                 cannot("invalid integer")
             }
+            Kind::PoolVolume => Error::invalid(format!("Failed validation of {name:?}: {why}")),
             _ => cannot(&why),
         })?;
     }

@@ -155,12 +155,30 @@ pub(super) fn proxy_address(text: &str) -> Result<(), String> {
 pub(super) fn compression(text: &str) -> Result<(), String> {
     let mut words = text.split_whitespace();
     let name = words.next().unwrap_or("");
-    let known = matches!(name, "none" | "bzip2" | "gzip" | "lz4" | "lzma" | "pigz" | "pzstd" | "xz" | "zstd");
-    require(known, || format!("Compression algorithm {name:?} isn't currently supported"))?;
+    let known = matches!(name, "none" | "bzip2" | "gzip" | "lzma" | "squashfs" | "xz" | "zstd");
+    require(known, || format!("Invalid compression algorithm {name:?}"))?;
     let option = |w: &str| {
         w.strip_prefix('-').is_some_and(|o| !o.is_empty() && o.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
     };
     require(words.all(option), || format!("Invalid compression options in {text:?}"))
+}
+
+/// `1000` or `1000-2000`.
+pub(super) fn id_range(text: &str) -> Result<(), String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let number = |t: &str| {
+        let plain = !t.starts_with('+');
+        t.parse::<u32>().ok().filter(|_| plain).ok_or_else(|| format!("Invalid number {t:?}"))
+    };
+    let (first, last) = (number(first)?, number(last)?);
+    require(first <= last, || format!("Invalid range {text:?}"))
+}
+
+/// `NETWORK:SUBNET`.
+pub(super) fn uplink_subnet(text: &str) -> Result<(), String> {
+    let subnet = text.split_once(':').filter(|(network, _)| !network.is_empty()).map(|(_, subnet)| subnet);
+    let good = subnet.is_some_and(|s| cidr(s, true, true).is_ok() || cidr(s, false, true).is_ok());
+    require(good, || format!("Subnet {text:?} invalid, must be in the format of \"<uplink network>:<subnet>\""))
 }
 
 #[cfg(test)]

@@ -16,60 +16,7 @@ fn text(result: Result<()>) -> String {
 
 /// A value of each kind, and one that is none where there is such a thing.
 fn examples(kind: Kind) -> (String, Option<&'static str>) {
-    let (good, bad) = match kind {
-        Kind::Text => ("anything", None),
-        Kind::Line => ("a b", Some("a\nb")),
-        Kind::Bool => ("Yes", Some("maybe")),
-        Kind::Integer => ("-3", Some("1.5")),
-        Kind::Uint8 => ("255", Some("256")),
-        Kind::Uint32 => ("7", Some("-1")),
-        Kind::Priority => ("10", Some("11")),
-        Kind::Size => ("10GiB", Some("10 GB")),
-        Kind::Bits => ("10Mbit", Some("10MB")),
-        Kind::Throughput => ("30iops", Some("fast")),
-        Kind::Memory => ("25%", Some("abc")),
-        Kind::Cpu => ("0-3,7", Some("x")),
-        Kind::Allowance => ("25ms/100ms", Some("x")),
-        Kind::OneOf(words) => (words[0], Some("no such word")),
-        Kind::Or(_, inner) => return examples(*inner),
-        Kind::List(inner) => {
-            let (good, bad) = examples(*inner);
-            return (format!("{good},{good}"), bad);
-        }
-        Kind::Expiry => ("1d 2H", Some("1d 1d")),
-        Kind::Schedule => ("@daily, 0 6 * * mon", Some("x")),
-        Kind::Yaml => ("version: 1", Some("- a")),
-        Kind::Rlimit => ("1000:unlimited", Some("x")),
-        Kind::RawLxc => ("lxc.mount.auto = proc", Some("x")),
-        Kind::Uuid => ("c904725f-0d7d-4afd-9ad7-e12ee4b853e1", Some("x")),
-        Kind::Mac => ("00:16:3e:aa:bb:cc", Some("00:16:3e")),
-        Kind::InfinibandMac => ("00:16:3e:aa:bb:cc:dd:ee", Some("00:16:3e:aa:bb:cc")),
-        Kind::Mtu => ("1500", Some("5")),
-        Kind::Vlan => ("5", Some("-1")),
-        Kind::VlanRange => ("5-7", Some("-1")),
-        Kind::Interface => ("eth0", Some("a/b")),
-        Kind::Ip | Kind::Ip4 => ("10.0.0.1", Some("x")),
-        Kind::Ip6 => ("fd00::1", Some("10.0.0.1")),
-        Kind::Cidr4 => ("10.0.0.1/24", Some("10.0.0.1")),
-        Kind::Cidr6 => ("fd00::1/64", Some("fd00::1")),
-        Kind::Net4 => ("10.0.0.0/24", Some("10.0.0.1/24")),
-        Kind::Net6 => ("fd00::/64", Some("fd00::1/64")),
-        Kind::Range4 => ("10.0.0.1-10.0.0.9", Some("10.0.0.1")),
-        Kind::Range6 => ("fd00::1-fd00::9", Some("fd00::1")),
-        Kind::Gateway => ("none", Some("x")),
-        Kind::Address => ("[::]:8443", Some("a b")),
-        Kind::DeviceId => ("1d6b", Some("1D6B")),
-        Kind::Pci => ("0000:00:1f.2", Some("x")),
-        Kind::UnixId | Kind::DeviceNumber => ("1000", Some("-1")),
-        Kind::Mode => ("0660", Some("9")),
-        Kind::DevPath => ("/dev/null", Some("/etc/passwd")),
-        Kind::ProxyAddress => ("tcp:127.0.0.1:80-90", Some("x")),
-        Kind::PoolVolume => ("default/backups", Some("default")),
-        Kind::Compression => ("gzip -9", Some("rm")),
-        Kind::Voters => ("3", Some("4")),
-        Kind::Within(low, high) => return (high.to_string(), Some(if low > 0 { "0" } else { "-1" })),
-    };
-    (good.to_owned(), bad)
+    kind.examples()
 }
 
 #[test]
@@ -114,7 +61,7 @@ fn what_waits_is_refused_by_name_and_what_is_applied_is_taken() {
         let result = instance::validate(&config, target);
         match key.support {
             Support::Applied => assert!(result.is_ok(), "{name}: {result:?}"),
-            Support::Later(_) => {
+            Support::Later(_) | Support::Off(_) => {
                 let error = result.expect_err(&name);
                 assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}");
                 assert!(error.message().ends_with(" is not supported yet"), "{error}");
@@ -123,6 +70,17 @@ fn what_waits_is_refused_by_name_and_what_is_applied_is_taken() {
         }
         assert_eq!(text(instance::validate(&map(&[(&name, "")]), target)), "", "{name} unset");
     }
+}
+
+#[test]
+fn what_asks_for_nothing_is_taken() {
+    let check = |k: &str, v: &str| text(instance::validate(&map(&[(k, v)]), Target::Container));
+    assert_eq!(check("security.devlxd", "false"), "");
+    assert_eq!(check("security.devlxd", "true"), "Configuration key \"security.devlxd\" is not supported yet");
+    assert_eq!(check("nvidia.runtime", "no"), "");
+    assert_eq!(text(server::validate(&map(&[("images.auto_update_interval", "0")]))), "");
+    let hours = text(server::validate(&map(&[("images.auto_update_interval", "6")])));
+    assert_eq!(hours, "Configuration key \"images.auto_update_interval\" is not supported yet");
 }
 
 #[test]
@@ -319,6 +277,19 @@ fn wrong_pools_have_lxds_texts() {
     }
     let change = pool::check_change("dir", &map(&[("source", "/a")]), &ConfigMap::new());
     assert_eq!(text(change), "Pool source cannot be changed when not in pending state");
+}
+
+#[test]
+fn wrong_volumes_and_projects_have_lxds_texts() {
+    let volume = |k: &str, v: &str| text(volume::validate("dir", "default_v", &map(&[(k, v)])));
+    assert_eq!(volume("foo", "x"), "Invalid option for volume \"default_v\" option \"foo\"");
+    assert_eq!(volume("size", "x"), "Invalid value for volume \"default_v\" option \"size\": Invalid value: x");
+    assert_eq!(volume("volatile.idmap.last", "[]"), "");
+    let project = |k: &str, v: &str| text(project::validate(&map(&[(k, v)])));
+    assert_eq!(project("foo", "x"), "Invalid project configuration key \"foo\"");
+    let value = "Invalid project configuration key \"restricted.idmap.uid\" value: Item \"x\": Invalid number \"x\"";
+    assert_eq!(project("restricted.idmap.uid", "x"), value);
+    assert_eq!(project("restricted", "true"), "Configuration key \"restricted\" is not supported yet");
 }
 
 #[test]

@@ -21,17 +21,22 @@ pub(super) fn default_key(driver: &str, name: &str) -> Option<&'static Key> {
 }
 
 /// Checks a configuration as LXD does, then refuses by name what isn't acted on yet.
-pub fn validate(driver: &str, config: &ConfigMap) -> Result<()> {
-    check(driver, config)?;
+///
+/// `volume` is the name as it is on disk (`PROJECT_NAME` of custom volumes), which LXD puts into the text.
+pub fn validate(driver: &str, volume: &str, config: &ConfigMap) -> Result<()> {
+    check(driver, volume, config)?;
     supported(config.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str(), key(driver, name)?))))
 }
 
 /// Checks a configuration as LXD does, and nothing more. Pure; errors have LXD's texts.
-pub fn check(driver: &str, config: &ConfigMap) -> Result<()> {
+pub fn check(driver: &str, volume: &str, config: &ConfigMap) -> Result<()> {
     bounded(config)?;
     for (name, value) in config {
-        let row = key(driver, name).ok_or_else(|| Error::invalid(format!("Invalid option {name:?}")))?;
-        row.kind.check(value).map_err(|why| Error::invalid(format!("Invalid value for option {name:?}: {why}")))?;
+        let row = key(driver, name)
+            .ok_or_else(|| Error::invalid(format!("Invalid option for volume {volume:?} option {name:?}")))?;
+        row.kind
+            .check(value)
+            .map_err(|why| Error::invalid(format!("Invalid value for volume {volume:?} option {name:?}: {why}")))?;
     }
     Ok(())
 }

@@ -287,7 +287,7 @@ pub const ROWS: &[Key] = &[
         .default("true")
         .since("metrics")
         .later(VMS),
-    key("security.devlxd", Kind::Bool, "Give the guest the socket /dev/lxd").group("security").default("true").since("restrict_devlxd").later("devlxd"),
+    key("security.devlxd", Kind::Bool, "Give the guest the socket /dev/lxd").group("security").default("true").since("restrict_devlxd").off("devlxd"),
     key("security.devlxd.images", Kind::Bool, "Let the guest fetch images through /dev/lxd")
         .on(Container)
         .group("security")

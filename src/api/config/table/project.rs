@@ -32,7 +32,8 @@ pub const ROWS: &[Key] = &[
     row("images.auto_update_interval", Kind::Integer, "Hours between looks for newer images; 0 for never")
         .group("specific"),
     row("images.compression_algorithm", Kind::Compression, "How new images are compressed").group("specific"),
-    row("images.default_architecture", Kind::Text, "Architecture to take where members have several").group("specific"),
+    row("images.default_architecture", super::server::ARCHITECTURE, "Architecture to take where members have several")
+        .group("specific"),
     row("images.remote_cache_expiry", Kind::Integer, "Days after which an unused cached image goes").group("specific"),
     limit("limits.containers", Kind::Uint32, "Most containers"),
     limit("limits.cpu", Kind::Uint32, "Most CPUs, all instances' limits together"),
@@ -58,18 +59,18 @@ pub const ROWS: &[Key] = &[
     )
     .default("unprivileged")
     .long("`isolated` wants an id map no other container has."),
-    restrict("restricted.devices.disk", Kind::OneOf(&["allow", "block", "managed"]), "Disk devices")
+    restrict("restricted.devices.disk", Kind::OneOf(&["block", "allow", "managed"]), "Disk devices")
         .default("managed")
         .long("`managed` wants a pool, `block` leaves the root disk only."),
     restrict(
         "restricted.devices.disk.paths",
-        Kind::Text,
+        Kind::List(&Kind::AbsPath),
         "Where on the host sources of disks may lie; anywhere when empty",
     )
     .default(""),
     restrict("restricted.devices.gpu", BLOCK, "Devices of type gpu"),
     restrict("restricted.devices.infiniband", BLOCK, "Devices of type infiniband"),
-    restrict("restricted.devices.nic", Kind::OneOf(&["allow", "block", "managed"]), "Network devices")
+    restrict("restricted.devices.nic", Kind::OneOf(&["block", "allow", "managed"]), "Network devices")
         .default("managed")
         .long("`managed` wants a network of the server."),
     restrict("restricted.devices.pci", BLOCK, "Devices of type pci"),
@@ -78,10 +79,14 @@ pub const ROWS: &[Key] = &[
     restrict("restricted.devices.unix-char", BLOCK, "Devices of type unix-char"),
     restrict("restricted.devices.unix-hotplug", BLOCK, "Devices of type unix-hotplug"),
     restrict("restricted.devices.usb", BLOCK, "Devices of type usb"),
-    restrict("restricted.idmap.gid", Kind::Text, "Host gids raw.idmap may name").default(""),
-    restrict("restricted.idmap.uid", Kind::Text, "Host uids raw.idmap may name").default(""),
+    restrict("restricted.idmap.gid", Kind::List(&Kind::IdRange), "Host gids raw.idmap may name").default(""),
+    restrict("restricted.idmap.uid", Kind::List(&Kind::IdRange), "Host uids raw.idmap may name").default(""),
     restrict("restricted.networks.access", Kind::Text, "Networks that can be used; all when empty").default(""),
-    restrict("restricted.networks.subnets", Kind::Text, "Subnets of uplinks that can be used, as UPLINK:SUBNET"),
+    restrict(
+        "restricted.networks.subnets",
+        Kind::Or(&["block"], &Kind::List(&Kind::UplinkSubnet)),
+        "Subnets of uplinks that can be used, as UPLINK:SUBNET",
+    ),
     restrict("restricted.networks.uplinks", Kind::Text, "Networks that can be uplinks"),
     restrict("restricted.networks.zones", Kind::Text, "Network zones that can be used"),
     restrict("restricted.snapshots", BLOCK, "Snapshots of instances and volumes"),

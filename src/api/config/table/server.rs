@@ -11,6 +11,12 @@ const CLUSTER: &str = "clusters";
 /// Compression of what the server packs.
 const COMPRESSION: Kind = Kind::Compression;
 
+/// The architectures LXD knows.
+pub(super) const ARCHITECTURE: Kind = Kind::OneOf(&[
+    "aarch64", "armv6l", "armv7l", "armv8l", "i686", "mips", "mips64", "ppc", "ppc64", "ppc64le", "riscv32", "riscv64",
+    "s390x", "x86_64",
+]);
+
 const fn core(name: &'static str, kind: Kind, short: &'static str) -> Key {
     key(name, kind, short).group("core").live()
 }
@@ -117,18 +123,19 @@ pub const ROWS: &[Key] = &[
         .group("images")
         .live()
         .default("true")
-        .later("remote images"),
+        .off("remote images"),
     key("images.auto_update_interval", Kind::Integer, "Hours between looks for newer images; 0 for never")
         .group("images")
         .live()
         .default("6")
-        .later("remote images"),
+        .off("remote images"),
     key("images.compression_algorithm", COMPRESSION, "How new images are compressed")
         .group("images")
         .live()
         .default("gzip")
         .later("publishing of images"),
-    text("images.default_architecture", "Architecture to take where members have several")
+    key("images.default_architecture", ARCHITECTURE, "Architecture to take where members have several")
+        .live()
         .group("images")
         .later(CLUSTER),
     key("images.remote_cache_expiry", Kind::Integer, "Days after which an unused cached image goes")

@@ -39,7 +39,6 @@ pub const COMMON: &[Key] = &[
 pub const OWN: &[Key] = &[
     row("volatile.idmap.last", Kind::Text, "The id map the volume was last used with, as JSON").applied(),
     row("volatile.idmap.next", Kind::Text, "The id map of the next use, as JSON").applied(),
-    row("volatile.uuid", Kind::Text, "Identity of the volume").applied(),
     row("user.*", Kind::Text, "Free for users").applied(),
 ];
 
