@@ -162,7 +162,9 @@ fn check_one(device_name: &str, device: &DeviceMap, target: Target) -> Result<()
     if matches!((target, kind.on), (Target::Vm, super::On::Container) | (Target::Container, super::On::Vm)) {
         return Err(Error::invalid("Unsupported instance type"));
     }
-    check_keys(device, &kind)?;
+    // LXD has these words more for this type.
+    let more = if kind.name == "pci" { "Failed to validate config: " } else { "" };
+    check_keys(device, &kind).map_err(|e| Error::invalid(format!("{more}{}", e.message())))?;
     check_between(device, &kind)
 }
 

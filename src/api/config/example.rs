@@ -35,7 +35,7 @@ impl Kind {
             Kind::InfinibandMac => ("00:16:3e:aa:bb:cc:dd:ee", Some("00:16:3e:aa:bb:cc")),
             Kind::Mtu => ("1500", Some("5")),
             Kind::Vlan => ("5", Some("-1")),
-            Kind::VlanRange => ("5-7", Some("-1")),
+            Kind::VlanRanges => ("5-7,9", Some("-1")),
             Kind::Interface => ("eth0", Some("a/b")),
             Kind::Ip | Kind::Ip4 => ("10.0.0.1", Some("x")),
             Kind::Ip6 => ("fd00::1", Some("10.0.0.1")),
@@ -56,9 +56,11 @@ impl Kind {
             Kind::PoolVolume => ("default/backups", Some("default")),
             Kind::AbsPath => ("/srv", Some("srv")),
             Kind::IdRange => ("1000-2000", Some("x")),
-            Kind::UplinkSubnet => ("lxdbr0:10.0.0.0/24", Some("x")),
+            Kind::UplinkSubnets => ("lxdbr0:10.0.0.0/24", Some("x")),
             Kind::Compression => ("gzip -9", Some("rm")),
             Kind::Voters => ("3", Some("4")),
+            Kind::Standby => ("2", Some("6")),
+            Kind::Port => ("8472", Some("1.5")),
             Kind::Within(low, high) => return (high.to_string(), Some(if low > 0 { "0" } else { "-1" })),
         };
         (good.to_owned(), bad)

@@ -61,8 +61,8 @@ pub enum Kind {
     Mtu,
     /// 0 to 4094.
     Vlan,
-    /// A VLAN id or a range of them.
-    VlanRange,
+    /// VLAN ids and ranges of them, with commas between them.
+    VlanRanges,
     /// The name of a network interface.
     Interface,
     /// An IP address.
@@ -107,12 +107,16 @@ pub enum Kind {
     Compression,
     /// An odd number from 3 on.
     Voters,
+    /// 0 to 5.
+    Standby,
+    /// A port of TCP or UDP, or 0.
+    Port,
     /// A path from the root.
     AbsPath,
     /// A number or `FIRST-LAST`.
     IdRange,
-    /// `NETWORK:SUBNET`.
-    UplinkSubnet,
+    /// `NETWORK:SUBNET`, with commas between them.
+    UplinkSubnets,
     /// A number within these bounds.
     Within(i64, i64),
 }
@@ -162,6 +166,11 @@ impl Kind {
             }),
             Kind::Within(low, high) => require((low..=high).contains(&integer(text)?), || {
                 format!("Value isn't within valid range. Must be between {low} and {high}")
+            }),
+            Kind::Standby => require((0..=5).contains(&integer(text)?), || "Value must be between 0 and 5".into()),
+            Kind::Port => require(unsigned::<u16>(text), || match text.parse::<i64>() {
+                Ok(_) => format!("Out of port number range (0-65535) {text:?}"),
+                Err(_) => format!("Invalid value for an integer: {text}"),
             }),
             Kind::Voters => integer(text).and_then(|n| {
                 require(n >= 3 && n % 2 == 1, || "Value must be an odd number equal to or higher than 3".into())
@@ -220,7 +229,7 @@ impl Kind {
                 let vlan = text.parse::<i64>().map_err(|_| format!("Invalid VLAN ID {text:?}"))?;
                 require((0..=4094).contains(&vlan), || format!("Out of VLAN ID range (0-4094) {text:?}"))
             }
-            Kind::VlanRange => syntax::vlan_range(text),
+            Kind::VlanRanges => text.split(',').map(str::trim).try_for_each(syntax::vlan_range),
             Kind::Interface => syntax::interface(text),
             Kind::ProxyAddress => syntax::proxy_address(text),
             _ => self.check_host(text),
@@ -252,7 +261,7 @@ impl Kind {
             }
             Kind::AbsPath => require(text.starts_with('/'), || "Must be absolute file path".into()),
             Kind::IdRange => syntax::id_range(text),
-            Kind::UplinkSubnet => syntax::uplink_subnet(text),
+            Kind::UplinkSubnets => text.split(',').map(str::trim).try_for_each(syntax::uplink_subnet),
             Kind::Compression => syntax::compression(text),
             _ => Ok(()),
         }
@@ -271,6 +280,8 @@ impl Kind {
             | Kind::UnixId
             | Kind::DeviceNumber
             | Kind::Voters
+            | Kind::Standby
+            | Kind::Port
             | Kind::Within(..) => "integer",
             Kind::Yaml | Kind::RawLxc => "blob",
             _ => "string",

@@ -29,7 +29,7 @@ pub fn check(config: &ConfigMap) -> Result<()> {
         let checked = row.kind.check(value);
         checked.map_err(|why| match row.kind {
             Kind::Bool => cannot("invalid boolean"),
-            Kind::Integer | Kind::Within(..) | Kind::Voters if value.parse::<i64>().is_err() => {
+            Kind::Integer | Kind::Within(..) | Kind::Voters | Kind::Standby if value.parse::<i64>().is_err() => {
                 cannot("invalid integer")
             }
             Kind::PoolVolume => Error::invalid(format!("Failed validation of {name:?}: {why}")),

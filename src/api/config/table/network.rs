@@ -58,11 +58,7 @@ const PARENT: Key = row("parent", Kind::Interface, "The interface of the host").
 const VLAN: Key = row("vlan", Kind::Vlan, "The VLAN to join");
 
 /// What every network can have.
-pub const COMMON: &[Key] = &[
-    row("user.*", Kind::Text, "Free for users"),
-    row("volatile.network.ipv4.address", Kind::Ip4, "IPv4 address the network took of its uplink"),
-    row("volatile.network.ipv6.address", Kind::Ip6, "IPv6 address the network took of its uplink"),
-];
+pub const COMMON: &[Key] = &[row("user.*", Kind::Text, "Free for users")];
 
 /// `bridge`.
 pub const BRIDGE: &[Key] = &[
@@ -123,7 +119,7 @@ pub const BRIDGE: &[Key] = &[
     row("tunnel.NAME.id", Kind::Integer, "Number of a vxlan tunnel").default("0"),
     row("tunnel.NAME.interface", Kind::Interface, "Interface of the host the tunnel uses"),
     row("tunnel.NAME.local", Kind::Ip, "This end of the tunnel"),
-    row("tunnel.NAME.port", Kind::Integer, "Port of a vxlan tunnel").default("0"),
+    row("tunnel.NAME.port", Kind::Port, "Port of a vxlan tunnel").default("0"),
     row("tunnel.NAME.protocol", Kind::OneOf(&["gre", "vxlan"]), "Protocol of the tunnel"),
     row("tunnel.NAME.remote", Kind::Ip, "The other end of the tunnel"),
     row("tunnel.NAME.ttl", Kind::Uint8, "How far multicast goes").default("1"),
@@ -183,6 +179,8 @@ pub const OVN: &[Key] = &[
     EGRESS_LOG,
     INGRESS,
     INGRESS_LOG,
+    row("volatile.network.ipv4.address", Kind::Ip4, "IPv4 address the network took of its uplink"),
+    row("volatile.network.ipv6.address", Kind::Ip6, "IPv6 address the network took of its uplink"),
 ];
 
 /// The types and their keys.

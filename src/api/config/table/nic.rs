@@ -56,7 +56,7 @@ pub const BRIDGED: &[Key] = &[
     MAC_FILTER,
     row("security.port_isolation", Kind::Bool, "No traffic with other isolated interfaces").default("false"),
     row("vlan", Kind::Or(&["none"], &Kind::Vlan), "The VLAN of untagged traffic"),
-    row("vlan.tagged", Kind::List(&Kind::VlanRange), "VLANs of tagged traffic"),
+    row("vlan.tagged", Kind::VlanRanges, "VLANs of tagged traffic"),
 ];
 
 /// `macvlan`.

@@ -48,8 +48,12 @@ pub const ROWS: &[Key] = &[
     restrict("restricted.cluster.groups", Kind::Text, "Cluster groups instances may be put on; all when empty")
         .default(""),
     restrict("restricted.cluster.target", BLOCK, "Choosing a cluster member for an instance"),
-    restrict("restricted.containers.interception", BLOCK, "Interception of system calls")
-        .long("`allow` leaves mounting of file systems blocked."),
+    restrict(
+        "restricted.containers.interception",
+        Kind::OneOf(&["allow", "block", "full"]),
+        "Interception of system calls",
+    )
+    .long("`allow` leaves mounting of file systems blocked, `full` does not."),
     restrict("restricted.containers.lowlevel", BLOCK, "Raw and volatile keys of containers"),
     restrict("restricted.containers.nesting", BLOCK, "Nesting of containers"),
     restrict(
@@ -84,7 +88,7 @@ pub const ROWS: &[Key] = &[
     restrict("restricted.networks.access", Kind::Text, "Networks that can be used; all when empty").default(""),
     restrict(
         "restricted.networks.subnets",
-        Kind::Or(&["block"], &Kind::List(&Kind::UplinkSubnet)),
+        Kind::Or(&["block"], &Kind::UplinkSubnets),
         "Subnets of uplinks that can be used, as UPLINK:SUBNET",
     ),
     restrict("restricted.networks.uplinks", Kind::Text, "Networks that can be uplinks"),

@@ -104,7 +104,7 @@ pub const ROWS: &[Key] = &[
         .live()
         .default("3H")
         .later(CLUSTER),
-    key("cluster.max_standby", Kind::Within(0, 5), "How many members stand by for the database")
+    key("cluster.max_standby", Kind::Standby, "How many members stand by for the database")
         .group("cluster")
         .live()
         .default("2")
