@@ -63,6 +63,12 @@ fn try_mount(dir: &OwnedFd, base: &Path) -> Result<()> {
     if let Err(e) = trusted {
         return Err(full_or(e, || refuse(format!("the file system of {base:?} keeps no trusted attributes: {e}"))));
     }
+    // Where a file system is full the kernel mounts, but for reading only: find that out first.
+    let spare = make_dir(dir, c"spare", 0o755)?;
+    for i in 0..8 {
+        make_dir(&spare, &c_name(&i.to_string())?, 0o755)?;
+    }
+    tree::remove(dir, c"spare")?;
     let renamed =
         mount(&lower, &upper, &work).and_then(|mounted| rustix::fs::renameat(&mounted, c"old", &mounted, c"new"));
     renamed.map_err(|e| full_or(e, || refuse(format!("the kernel mounts none on the file system of {base:?}: {e}"))))
