@@ -152,7 +152,7 @@ impl Layout {
         let dir = self.dir(&c_name(volume.kind().directory())?)?;
         marks::creating(&self.dir(marks::PENDING)?, volume)?;
         match rustix::fs::mkdirat(&dir, &name, Mode::RWXU) {
-            Err(Errno::EXIST) => return Err(exists()),
+            Err(Errno::EXIST) => Err(exists()),
             made => {
                 let made = made.ctx(Kind::Internal, || format!("Failed creating volume \"{volume}\""));
                 undo(made.and_then(|()| self.fill(volume, fill)), || self.erase(volume))

@@ -1,5 +1,6 @@
 //! `LXD_DIR/{containers,virtual-machines}/[PROJECT_]NAME`: the links to instances' volumes that tools go by.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
@@ -17,12 +18,13 @@ pub fn create(paths: &PoolPaths, volume: &Volume) -> Result<()> {
     }
     let (link, target) = (path(paths, volume), paths.volume(volume));
     let what = || format!("Failed creating link {link:?}");
-    match fs::symlink_metadata(&link) {
-        Ok(found) if !found.is_symlink() => {
+    match fs::read_link(&link) {
+        Ok(found) if found == target => return Ok(()),
+        Err(e) if e.kind() == ErrorKind::NotFound => return symlink(&target, &link).ctx(Kind::Internal, what),
+        // `EINVAL`: no link.
+        Err(e) if e.kind() == ErrorKind::InvalidInput => {
             return Err(Error::new(Kind::Exists, format!("{link:?} exists and is no symbolic link")));
         }
-        Ok(_) if fs::read_link(&link).is_ok_and(|t| t == target) => return Ok(()),
-        Err(e) if e.kind() == ErrorKind::NotFound => return symlink(&target, &link).ctx(Kind::Internal, what),
         Ok(_) | Err(_) => {}
     }
     // Replaced in one step, so that it never is missing.
@@ -46,7 +48,7 @@ pub fn remove(paths: &PoolPaths, volume: &Volume) -> Result<()> {
 }
 
 /// Makes the missing links of `known` volumes and removes links to volumes of this pool that are not among them.
-pub(super) fn reconcile(paths: &PoolPaths, known: &[Volume]) -> Result<()> {
+pub(super) fn reconcile(paths: &PoolPaths, known: &BTreeSet<&Volume>) -> Result<()> {
     for kind in VolumeKind::ALL.into_iter().filter(|k| k.linked()) {
         let dir = paths.lxd_dir().join(kind.directory());
         let entries = match fs::read_dir(&dir) {

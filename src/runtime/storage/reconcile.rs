@@ -1,6 +1,6 @@
 //! Brings disk and records together when the daemon starts, before anything uses the pool.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Access, AtFlags};
@@ -48,14 +48,11 @@ impl Layout {
                 }
             }
         }
-        found.unknown = self.on_disk()?.into_iter().filter(|v| !is_known.contains(v)).collect();
-        for volume in known {
-            if !self.complete(volume)? {
-                found.missing.push(volume.clone());
-            }
-        }
-        let there: Vec<Volume> = known.iter().filter(|v| !found.missing.contains(v)).cloned().collect();
-        links::reconcile(&self.paths, &there)?;
+        let on_disk = self.on_disk()?;
+        found.unknown = on_disk.keys().filter(|v| !is_known.contains(v)).cloned().collect();
+        let complete = |v: &&Volume| on_disk.get(v).is_some_and(|parts| *parts == (self.parts)(v.kind()).len());
+        found.missing = known.iter().filter(|v| !complete(v)).cloned().collect();
+        links::reconcile(&self.paths, &known.iter().filter(complete).collect())?;
         Ok(found)
     }
 
@@ -72,22 +69,18 @@ impl Layout {
         Ok(moved)
     }
 
-    /// Every volume that has a part on disk.
-    fn on_disk(&self) -> Result<BTreeSet<Volume>> {
-        let mut volumes = BTreeSet::new();
+    /// Every volume that has parts on disk, and how many.
+    fn on_disk(&self) -> Result<BTreeMap<Volume, usize>> {
+        let mut volumes = BTreeMap::new();
         for kind in VolumeKind::ALL {
             for part in (self.parts)(kind) {
                 let names = tree::names(self.dir(part)?)?;
-                volumes.extend(names.iter().filter_map(|n| Volume::parse(kind, n.to_str().ok()?)));
+                for volume in names.iter().filter_map(|n| Volume::parse(kind, n.to_str().ok()?)) {
+                    *volumes.entry(volume).or_default() += 1;
+                }
             }
         }
         Ok(volumes)
-    }
-
-    /// Whether all parts are there.
-    fn complete(&self, volume: &Volume) -> Result<bool> {
-        let name = c_name(&volume.directory())?;
-        Ok(self.part_dirs(volume)?.iter().all(|part| exists(part, &name)))
     }
 }
 

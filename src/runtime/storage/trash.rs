@@ -33,12 +33,16 @@ pub(super) fn random_name() -> Result<String> {
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
-/// Renames `name` of `dir` into the open trash directory and returns its name there; `None` when there is no such name.
+/// Renames `name` of `dir` into the open trash directory and returns its name there; `None` when nothing is to be done.
+///
+/// A disk too full for one more name there must not keep anybody from deleting: then it is removed where it is.
 pub(super) fn discard(dir: impl AsFd, name: &CStr, trash: impl AsFd) -> Result<Option<String>> {
+    let dir = dir.as_fd();
     let new = format!("{}.{}", name.to_string_lossy().replace('/', "-"), random_name()?);
     match rustix::fs::renameat_with(dir, name, trash, new.as_str(), RenameFlags::NOREPLACE) {
         Ok(()) => Ok(Some(new)),
         Err(Errno::NOENT) => Ok(None),
+        Err(Errno::NOSPC | Errno::DQUOT) => tree::remove(dir, name).map(|()| None),
         Err(e) => Err(e).ctx(kind(e), || format!("Failed moving {name:?} into the trash")),
     }
 }
