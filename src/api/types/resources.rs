@@ -12,8 +12,14 @@ mod storage;
 pub use cards::*;
 pub use storage::*;
 
-pub(super) fn zero(n: &u64) -> bool {
+fn zero(n: &u64) -> bool {
     *n == 0
+}
+
+/// Whole numbers without a fraction, as Go prints floats.
+fn as_go<S: serde::Serializer>(n: &f64, s: S) -> Result<S::Ok, S::Error> {
+    // Exact: what is below 2^53 and has no fraction.
+    if n.fract() == 0.0 && n.abs() < 9e15 { s.serialize_i64(*n as i64) } else { s.serialize_f64(*n) }
 }
 
 /// Everything the host has.
@@ -186,6 +192,7 @@ pub struct ResourcesUsbDevice {
     /// Four hex digits.
     pub product_id: String,
     /// Mbit/s.
+    #[serde(serialize_with = "as_go")]
     pub speed: f64,
 }
 

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod environment;
 mod netlink;
 pub mod networks;
+pub mod resources;
 mod tree;
 
 pub use tree::Tree;
