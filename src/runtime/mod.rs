@@ -5,6 +5,7 @@ pub mod daemon;
 pub mod devices;
 pub mod events;
 pub mod helper;
+pub mod host;
 pub mod images;
 pub mod instances;
 pub mod leases;
