@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::AtomicBool;
 
 use lxbox::error::{Ctx, Error, Kind, Result};
-use lxbox::runtime::storage::{Content, Found, Image, PoolPaths, empty_trash, open_driver};
+use lxbox::runtime::storage::{Content, Emptier, Found, Image, PoolPaths, empty_trash, open_driver};
 
 use super::*;
 
@@ -176,4 +176,55 @@ fn layers_being_made_in_a_crash_are_swept_at_start() {
     pool.reconcile(&[]).unwrap();
     assert!(!half.exists());
     assert!(!pool.layered().unwrap().has("abc").unwrap());
+}
+
+#[test]
+fn a_volume_can_be_deleted_on_a_full_disk() {
+    for driver in ["dir", "overlay"] {
+        let tmpfs = mount("tmpfs", &[("size", "2m"), ("nr_inodes", "100")]);
+        let top = at(tmpfs.as_fd(), "");
+        lxd_dir(&top);
+        let pool = pool(driver, &top);
+        pool.create_volume(&container("c1"), image("abc")).unwrap();
+        let mut full = fs::File::create(top.join("storage-pools/p/containers/c1/full")).unwrap();
+        while full.write_all(&[1u8; 4096]).is_ok() {}
+        drop(full);
+        let mut files = 0;
+        while fs::File::create(top.join(format!("storage-pools/p/containers/c1/{files}"))).is_ok() {
+            files += 1;
+        }
+        pool.delete_volume(&container("c1")).unwrap();
+        empty_trash(&pool.paths().root(), &AtomicBool::new(false)).unwrap();
+        assert!(pool.paths().usage().unwrap().space.used < 1 << 20, "{driver}");
+        pool.create_volume(&container("c1"), image("abc")).unwrap();
+    }
+}
+
+#[test]
+fn an_emptier_that_is_dropped_stops_and_the_next_one_goes_on() {
+    let dir = Dir::new();
+    let pool = pool("dir", &dir.0);
+    let trash = dir.0.join("storage-pools/p/trash");
+    for i in 0..200 {
+        fs::create_dir_all(trash.join(format!("old{i}/a/b/c"))).unwrap();
+    }
+    let emptier = Emptier::start().unwrap();
+    emptier.wake(pool.paths().root()).unwrap();
+    drop(emptier);
+    empty_trash(&pool.paths().root(), &AtomicBool::new(false)).unwrap();
+    assert_eq!(fs::read_dir(&trash).unwrap().count(), 0);
+}
+
+#[test]
+fn a_foreign_file_in_place_of_a_link_is_not_replaced() {
+    let dir = Dir::new();
+    let pool = pool("dir", &dir.0);
+    fs::write(dir.0.join("containers/c1"), "foreign").unwrap();
+    let before = listing(&dir.0);
+    assert_eq!(pool.create_volume(&container("c1"), image("abc")).unwrap_err().kind(), Kind::Exists);
+    assert_eq!(listing(&dir.0), before);
+    fs::remove_file(dir.0.join("containers/c1")).unwrap();
+    symlink("/nowhere", dir.0.join("containers/c1")).unwrap();
+    pool.create_volume(&container("c1"), image("abc")).unwrap();
+    assert!(dir.0.join("containers/c1/metadata.yaml").exists());
 }
