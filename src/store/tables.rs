@@ -73,10 +73,17 @@ pub struct TableInfo {
     pub durable: bool,
     /// How scans are guarded.
     pub guard: Guard,
+    /// Whether it is an index. Any change of an index bumps its guard, so a scan need not compare row by row, which
+    /// would soon be more than a transaction may compare.
+    pub index: bool,
 }
 
 const fn row(table: Table, name: &'static str, durable: bool, guard: Guard) -> TableInfo {
-    TableInfo { table, name, durable, guard }
+    TableInfo { table, name, durable, guard, index: false }
+}
+
+const fn index(table: Table, name: &'static str, durable: bool, guard: Guard) -> TableInfo {
+    TableInfo { table, name, durable, guard, index: true }
 }
 
 /// Every table, in the order of [`Table`].
@@ -85,22 +92,22 @@ pub const TABLES: &[TableInfo] = &[
     row(Table::Sequences, "sequences", true, Guard::None),
     // A guard lasts as long as the rows it was bumped for.
     row(Table::Guards, "guards", false, Guard::None),
-    row(Table::UsedBy, "used-by", true, Guard::Text),
+    index(Table::UsedBy, "used-by", true, Guard::Text),
     row(Table::Projects, "projects", true, Guard::Whole),
-    row(Table::ProjectNames, "project-names", true, Guard::Whole),
+    index(Table::ProjectNames, "project-names", true, Guard::Whole),
     row(Table::Profiles, "profiles", true, Guard::None),
-    row(Table::ProfileNames, "profile-names", true, Guard::Text),
+    index(Table::ProfileNames, "profile-names", true, Guard::Text),
     row(Table::Instances, "instances", true, Guard::None),
-    row(Table::InstanceNames, "instance-names", true, Guard::Text),
+    index(Table::InstanceNames, "instance-names", true, Guard::Text),
     row(Table::Images, "images", true, Guard::Text),
     row(Table::Aliases, "aliases", true, Guard::Text),
-    row(Table::AliasTargets, "alias-targets", true, Guard::Text),
+    index(Table::AliasTargets, "alias-targets", true, Guard::Text),
     row(Table::Pools, "pools", true, Guard::None),
-    row(Table::PoolNames, "pool-names", true, Guard::Whole),
+    index(Table::PoolNames, "pool-names", true, Guard::Whole),
     row(Table::Volumes, "volumes", true, Guard::None),
-    row(Table::VolumeNames, "volume-names", true, Guard::Text),
+    index(Table::VolumeNames, "volume-names", true, Guard::Text),
     row(Table::Warnings, "warnings", false, Guard::None),
-    row(Table::WarningPlaces, "warning-places", false, Guard::None),
+    index(Table::WarningPlaces, "warning-places", false, Guard::None),
     row(Table::ServerConfig, "server-config", true, Guard::Whole),
 ];
 

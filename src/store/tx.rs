@@ -142,7 +142,9 @@ impl Read for Tx {
         let mut found = BTreeMap::new();
         for (key, value) in self.snapshot.range(prefix)? {
             if !self.writes.contains_key(&key) {
-                self.compare(&key, Some(&value));
+                if !key.table.info().index {
+                    self.compare(&key, Some(&value));
+                }
                 found.insert(key, value);
             }
         }
@@ -241,16 +243,18 @@ impl Tx {
         let mut ops = Vec::new();
         let mut guards = BTreeSet::new();
         for (key, Write { before, after }) in self.writes {
-            if before.is_some() != after.is_some() {
+            let old = before.as_ref().map(|old| (old.version, &old.json));
+            if old == after.as_ref().map(|(version, json)| (*version, json)) {
+                // What changes nothing costs nothing.
+                continue;
+            }
+            if before.is_none() || after.is_none() || key.table.info().index {
                 guards.extend(key.table.guard_key(&key.bytes));
             }
-            match (before, after) {
-                (None, None) => {}
-                // What does not change anything costs nothing.
-                (Some(old), Some((version, json))) if old.version == version && old.json == json => {}
-                (_, Some((version, json))) => ops.push(Op::Put { key, version, json }),
-                (Some(_), None) => ops.push(Op::Delete(key)),
-            }
+            ops.push(match after {
+                Some((version, json)) => Op::Put { key, version, json },
+                None => Op::Delete(key),
+            });
         }
         // Bumped without comparing: creations don't disturb each other, only those who scanned.
         ops.extend(guards.into_iter().map(|key| Op::Put { key, version: 1, json: Arc::from(&b"null"[..]) }));

@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::AtomicBool;
 
 use lxbox::error::{Ctx, Error, Kind, Result};
-use lxbox::runtime::storage::{Content, Found, Image, PoolPaths, empty_trash, open_driver};
+use lxbox::runtime::storage::{Content, Emptier, Found, Image, PoolPaths, empty_trash, open_driver};
 
 use super::*;
 
@@ -73,36 +73,47 @@ fn a_full_disk_is_said_clearly_and_leaves_nothing() {
 }
 
 #[test]
-fn no_inode_left_at_any_step_of_a_creation_leaves_nothing() {
+fn no_inode_left_at_any_step_of_a_pools_creation_leaves_nothing() {
     for driver in ["dir", "overlay"] {
-        let mut worked = false;
-        for inodes in 24..80 {
-            let tmpfs = mount("tmpfs", &[("nr_inodes", &inodes.to_string())]);
+        let mut failed = 0;
+        loop {
+            let tmpfs = mount("tmpfs", &[("nr_inodes", &(failed + 6).to_string())]);
             let top = at(tmpfs.as_fd(), "");
             lxd_dir(&top);
+            let before = listing(&top);
             let paths = PoolPaths::new(&top, "p", &config(None)).unwrap();
-            let pool = open_driver(driver, &paths).unwrap();
-            let empty = listing(&top);
-            if let Err(e) = pool.create() {
-                assert_eq!(e.kind(), Kind::Unavailable, "{e}");
-                assert_eq!(listing(&top), empty, "{driver} {inodes}");
-                continue;
+            let Err(e) = open_driver(driver, &paths).unwrap().create() else { break };
+            assert_eq!(e.kind(), Kind::Unavailable, "{driver} {failed}: {e}");
+            assert_eq!(listing(&top), before, "{driver} {failed}");
+            failed += 1;
+        }
+        assert!((8..60).contains(&failed), "{driver}: {failed}");
+    }
+}
+
+#[test]
+fn no_inode_left_at_any_step_of_a_volumes_creation_leaves_nothing() {
+    for driver in ["dir", "overlay"] {
+        let mut failed = 0;
+        loop {
+            let tmpfs = mount("tmpfs", &[("nr_inodes", "100")]);
+            let top = at(tmpfs.as_fd(), "");
+            lxd_dir(&top);
+            let pool = pool(driver, &top);
+            let inodes = pool.paths().usage().unwrap().inodes;
+            for i in 0..inodes.total - inodes.used - failed {
+                fs::write(top.join(format!("filler{i}")), "").unwrap();
             }
             let before = listing(&top);
             let careful = Image { layer: "abc", unpack: Box::new(unpack_carefully) };
-            match pool.create_volume(&container("c1"), Content::Image(careful)) {
-                Ok(()) => {
-                    worked = true;
-                    break;
-                }
-                Err(e) => {
-                    assert_eq!(e.kind(), Kind::Unavailable, "{driver} {inodes}: {e}");
-                    let now: Vec<_> = listing(&top).into_iter().filter(|l| !l.contains("/layers/")).collect();
-                    assert_eq!(now, before, "{driver} {inodes}: {e}");
-                }
-            }
+            let Err(e) = pool.create_volume(&container("c1"), Content::Image(careful)) else { break };
+            assert_eq!(e.kind(), Kind::Unavailable, "{driver} {failed}: {e}");
+            // A layer that was finished before stays for the next try.
+            let now: Vec<_> = listing(&top).into_iter().filter(|l| !l.contains("/layers/")).collect();
+            assert_eq!(now, before, "{driver} {failed}: {e}");
+            failed += 1;
         }
-        assert!(worked, "{driver}");
+        assert!((5..40).contains(&failed), "{driver}: {failed}");
     }
 }
 
@@ -176,4 +187,55 @@ fn layers_being_made_in_a_crash_are_swept_at_start() {
     pool.reconcile(&[]).unwrap();
     assert!(!half.exists());
     assert!(!pool.layered().unwrap().has("abc").unwrap());
+}
+
+#[test]
+fn a_volume_can_be_deleted_on_a_full_disk() {
+    for driver in ["dir", "overlay"] {
+        let tmpfs = mount("tmpfs", &[("size", "2m"), ("nr_inodes", "100")]);
+        let top = at(tmpfs.as_fd(), "");
+        lxd_dir(&top);
+        let pool = pool(driver, &top);
+        pool.create_volume(&container("c1"), image("abc")).unwrap();
+        let mut full = fs::File::create(top.join("storage-pools/p/containers/c1/full")).unwrap();
+        while full.write_all(&[1u8; 4096]).is_ok() {}
+        drop(full);
+        let mut files = 0;
+        while fs::File::create(top.join(format!("storage-pools/p/containers/c1/{files}"))).is_ok() {
+            files += 1;
+        }
+        pool.delete_volume(&container("c1")).unwrap();
+        empty_trash(&pool.paths().root(), &AtomicBool::new(false)).unwrap();
+        assert!(pool.paths().usage().unwrap().space.used < 1 << 20, "{driver}");
+        pool.create_volume(&container("c1"), image("abc")).unwrap();
+    }
+}
+
+#[test]
+fn an_emptier_that_is_dropped_stops_and_the_next_one_goes_on() {
+    let dir = Dir::new();
+    let pool = pool("dir", &dir.0);
+    let trash = dir.0.join("storage-pools/p/trash");
+    for i in 0..200 {
+        fs::create_dir_all(trash.join(format!("old{i}/a/b/c"))).unwrap();
+    }
+    let emptier = Emptier::start().unwrap();
+    emptier.wake(pool.paths().root()).unwrap();
+    drop(emptier);
+    empty_trash(&pool.paths().root(), &AtomicBool::new(false)).unwrap();
+    assert_eq!(fs::read_dir(&trash).unwrap().count(), 0);
+}
+
+#[test]
+fn a_foreign_file_in_place_of_a_link_is_not_replaced() {
+    let dir = Dir::new();
+    let pool = pool("dir", &dir.0);
+    fs::write(dir.0.join("containers/c1"), "foreign").unwrap();
+    let before = listing(&dir.0);
+    assert_eq!(pool.create_volume(&container("c1"), image("abc")).unwrap_err().kind(), Kind::Exists);
+    assert_eq!(listing(&dir.0), before);
+    fs::remove_file(dir.0.join("containers/c1")).unwrap();
+    symlink("/nowhere", dir.0.join("containers/c1")).unwrap();
+    pool.create_volume(&container("c1"), image("abc")).unwrap();
+    assert!(dir.0.join("containers/c1/metadata.yaml").exists());
 }

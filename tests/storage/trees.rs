@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use lxbox::error::Kind;
 use lxbox::runtime::storage::tree;
 use rustix::fs::{CWD, IFlags, Mode, OFlags, RenameFlags};
 
@@ -102,4 +103,39 @@ fn removal_racing_with_a_swapper_never_leaves_the_tree() {
     for i in 0..50 {
         assert!(outside.join(format!("x/{i}")).exists());
     }
+}
+
+/// Runs this very test again in a mount namespace of its own, since it has to attach mounts.
+fn in_own_mounts(test: &str) -> bool {
+    if std::env::var_os("STORAGE_TEST_OWN_MOUNTS").is_some() {
+        return true;
+    }
+    let mut again = std::process::Command::new("unshare");
+    again.args(["--mount", "--propagation", "private"]).arg(std::env::current_exe().unwrap());
+    let status = again.args(["--exact", test]).env("STORAGE_TEST_OWN_MOUNTS", "1").status().unwrap();
+    assert!(status.success());
+    false
+}
+
+#[test]
+fn removal_and_copy_stop_at_somebodys_mount() {
+    if !in_own_mounts("trees::removal_and_copy_stop_at_somebodys_mount") {
+        return;
+    }
+    let dir = Dir::new();
+    let outside = dir.0.join("outside");
+    let inside = dir.0.join("victim/a/mounted");
+    for d in [&outside, &inside, &dir.0.join("to"), &dir.0.join("links")] {
+        fs::create_dir_all(d).unwrap();
+    }
+    fs::write(outside.join("precious"), "x").unwrap();
+    rustix::mount::mount_bind(&outside, &inside).unwrap();
+    let error = tree::remove(open(&dir.0), c"victim").unwrap_err();
+    assert_eq!(error.kind(), Kind::Busy, "{error}");
+    let open_in = |d: &str| open(&dir.0.join(d));
+    tree::copy(open_in("victim"), open_in("to"), open_in("links")).unwrap_err();
+    assert!(outside.join("precious").exists() && !dir.0.join("to/a/mounted/precious").exists());
+    rustix::mount::unmount(&inside, rustix::mount::UnmountFlags::DETACH).unwrap();
+    tree::remove(open(&dir.0), c"victim").unwrap();
+    assert!(outside.join("precious").exists());
 }

@@ -11,7 +11,7 @@ use super::kind::is_true;
 use super::{bounded, names, supported, table};
 
 /// The type of a device, with the type within the type where keys depend on that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Type {
     /// `nic`, `disk`...
     pub name: &'static str,
@@ -24,14 +24,6 @@ pub struct Type {
     /// Whether this server acts on it.
     pub support: Support,
 }
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Key) -> bool {
-        self.name == other.name && self.short == other.short
-    }
-}
-
-impl Eq for Key {}
 
 /// Types without types of their own.
 const PLAIN: &[Type] = &[

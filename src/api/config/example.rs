@@ -30,6 +30,15 @@ impl Kind {
             Kind::Yaml => ("version: 1", Some("- a")),
             Kind::Rlimit => ("1000:unlimited", Some("x")),
             Kind::RawLxc => ("lxc.mount.auto = proc", Some("x")),
+            Kind::Within(low, high) => return (high.to_string(), Some(if low > 0 { "0" } else { "-1" })),
+            _ => return self.examples_of_hosts(),
+        };
+        (good.to_owned(), bad)
+    }
+
+    /// Addresses and things of a host.
+    fn examples_of_hosts(self) -> (String, Option<&'static str>) {
+        let (good, bad) = match self {
             Kind::Uuid => ("c904725f-0d7d-4afd-9ad7-e12ee4b853e1", Some("x")),
             Kind::Mac => ("00:16:3e:aa:bb:cc", Some("00:16:3e")),
             Kind::InfinibandMac => ("00:16:3e:aa:bb:cc:dd:ee", Some("00:16:3e:aa:bb:cc")),
@@ -61,7 +70,7 @@ impl Kind {
             Kind::Voters => ("3", Some("4")),
             Kind::Standby => ("2", Some("6")),
             Kind::Port => ("8472", Some("1.5")),
-            Kind::Within(low, high) => return (high.to_string(), Some(if low > 0 { "0" } else { "-1" })),
+            _ => ("anything", None),
         };
         (good.to_owned(), bad)
     }

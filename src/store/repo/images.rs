@@ -33,13 +33,16 @@ pub fn by_fingerprint(r: &impl Read, project: &str, fingerprint: &str) -> Result
 
 /// The one image whose fingerprint begins like this.
 pub fn by_prefix(r: &impl Read, project: &str, prefix: &str) -> Result<ImageRecord> {
+    if prefix.is_empty() {
+        return Err(not_found());
+    }
     let mut place = Prefix::of(Table::Images, &project);
     place.bytes.extend(prefix.bytes());
     let mut found = r.scan::<ImageRecord>(&place)?;
     match (found.pop(), found.is_empty()) {
-        (Some(image), true) if !prefix.is_empty() => Ok(image),
+        (Some(image), true) => Ok(image),
         (Some(_), false) => Err(Error::invalid("More than one image matches")),
-        _ => Err(not_found()),
+        (None, _) => Err(not_found()),
     }
 }
 

@@ -1,7 +1,11 @@
 //! Tests of the store as a whole.
 
+mod crash;
+mod engines;
 pub(super) mod faulty;
+mod indexes;
 mod opening;
+mod transactions;
 
 use std::path::PathBuf;
 
