@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::api::config::{self, names};
+use crate::api::config::{self, Site, names};
 use crate::api::types::{EventRequestor, ResourcesStoragePool, StoragePool, StoragePoolPut, StoragePoolsPost};
 use crate::runtime::events::Events;
 use crate::runtime::leases::{Class, Leases, Want};
-use crate::runtime::storage::{self, Driver, PoolPaths};
+use crate::runtime::storage::{self, Driver, Emptier, PoolPaths};
 use crate::runtime::{blocking, url};
 use crate::store::records::{Phase, PoolRecord, VolumeKind};
 use crate::store::repo::User;
@@ -22,12 +22,25 @@ pub struct Pools {
     events: Events,
     leases: Leases,
     lxd_dir: Arc<PathBuf>,
+    emptier: Arc<Emptier>,
 }
 
 impl Pools {
     /// Over these; pools without a `source` live below `lxd_dir`.
-    pub fn new(db: Db, events: Events, leases: Leases, lxd_dir: PathBuf) -> Pools {
-        Pools { db, events, leases, lxd_dir: Arc::new(lxd_dir) }
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when the thread that empties the trash can't be started.
+    pub fn new(db: Db, events: Events, leases: Leases, lxd_dir: PathBuf) -> Result<Pools> {
+        let emptier = Arc::new(Emptier::start()?);
+        Ok(Pools { db, events, leases, lxd_dir: Arc::new(lxd_dir), emptier })
+    }
+
+    /// Has the trash of a pool emptied in the background.
+    pub fn wake_emptier(&self, pool: &PoolRecord) {
+        let woken = PoolPaths::new(&self.lxd_dir, &pool.name, &pool.config).and_then(|p| self.emptier.wake(p.root()));
+        if let Err(e) = woken {
+            tracing::warn!(pool = %pool.name, "Failed emptying the trash: {}", e.chain());
+        }
     }
 
     /// All pools that are complete, by name.
@@ -66,7 +79,7 @@ impl Pools {
             return Err(Error::invalid("No driver provided"));
         }
         // LXD answers 500 to a driver or key it doesn't know.
-        let as_lxd = |e: Error| if e.kind() == Kind::Invalid { e.with_kind(Kind::Internal) } else { e };
+        let as_lxd = |e: Error| Site::PoolCreate.config(e);
         config::pool::validate(&post.driver, &post.config).map_err(as_lxd)?;
         let _lease = self.leases.take(vec![Want::exclusive(Class::Pool, &post.name)]).await;
         let mut record = PoolRecord {
@@ -121,10 +134,10 @@ impl Pools {
         self.db
             .transact(|tx| {
                 let mut record = repo::pools::by_name(tx, name)?;
-                let put = decide(&show(tx, record.clone())?)?;
-                let as_lxd = |e: Error| if e.kind() == Kind::Invalid { e.with_kind(Kind::Internal) } else { e };
+                let put = decide(&plain(record.clone()))?;
+                let as_lxd = |e: Error| Site::PoolUpdate.config(e);
                 config::pool::validate(&record.driver, &put.config).map_err(as_lxd)?;
-                storage::check_update(&record.config, &put.config).map_err(as_lxd)?;
+                config::pool::check_change(&record.driver, &record.config, &put.config).map_err(as_lxd)?;
                 (record.config, record.description) = (put.config, put.description);
                 repo::pools::update(tx, &record)
             })
@@ -196,18 +209,23 @@ fn show(r: &impl Read, p: PoolRecord) -> Result<StoragePool> {
             }
         });
     }
+    Ok(StoragePool { used_by: used_by.into_iter().collect(), ..plain(p) })
+}
+
+/// A pool without its users: reading those in a transaction would make it depend on all of them.
+fn plain(p: PoolRecord) -> StoragePool {
     let status = match p.phase {
         Phase::Created => "Created",
         Phase::Creating => "Pending",
         Phase::Deleting => "Errored",
     };
-    Ok(StoragePool {
+    StoragePool {
         config: p.config,
         description: p.description,
         name: p.name,
         driver: p.driver,
-        used_by: used_by.into_iter().collect(),
+        used_by: Vec::new(),
         status: status.into(),
         locations: vec!["none".into()],
-    })
+    }
 }

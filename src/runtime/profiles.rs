@@ -1,8 +1,8 @@
 //! Profiles: one commit, then a bounded fan-out to the running instances that use the profile.
 
 use crate::api::config::instance::Target;
-use crate::api::config::{device, instance, names};
-use crate::api::types::{EventRequestor, Profile, ProfilePut, ProfilesPost};
+use crate::api::config::{Site, device, instance, names};
+use crate::api::types::{ConfigMap, Devices, EventRequestor, Profile, ProfilePut, ProfilesPost};
 use crate::runtime::events::Events;
 use crate::runtime::instances::Instances;
 use crate::runtime::leases::{Class, Leases, Want};
@@ -47,7 +47,7 @@ impl Profiles {
     /// name is taken.
     pub async fn create(&self, project: &str, post: ProfilesPost, by: EventRequestor) -> Result<()> {
         names::profile(&post.name)?;
-        validate(&post.config, &post.devices)?;
+        validate(&post.config, &post.devices, Site::ProfileCreate)?;
         let record = ProfileRecord {
             id: 0,
             project: project.into(),
@@ -83,15 +83,11 @@ impl Profiles {
             .db
             .transact(|tx| {
                 let before = repo::profiles::by_name(tx, project, name)?;
-                let put = decide(&show(tx, before.clone())?)?;
-                // LXD answers 500 to wrong values here, and 400 at creation.
-                validate(&put.config, &put.devices).map_err(|e| match e.kind() {
-                    Kind::Invalid => e.with_kind(Kind::Internal),
-                    _ => e,
-                })?;
+                let put = decide(&plain(before.clone()))?;
+                validate(&put.config, &put.devices, Site::ProfileUpdate)?;
                 let mut after = before.clone();
                 (after.config, after.devices, after.description) = (put.config, put.devices, put.description);
-                self.instances.check_profile_change(tx, &before, &after)?;
+                self.instances.check_profile_change(&before, &after)?;
                 repo::profiles::update(tx, &after)?;
                 Ok((before, after))
             })
@@ -129,9 +125,14 @@ impl Profiles {
     }
 }
 
-fn validate(config: &crate::api::types::ConfigMap, devices: &crate::api::types::Devices) -> Result<()> {
-    instance::validate(config, Target::Profile)?;
-    device::validate(devices, Target::Profile)
+fn validate(config: &ConfigMap, devices: &Devices, site: Site) -> Result<()> {
+    instance::validate(config, Target::Profile).map_err(|e| site.config(e))?;
+    device::validate(devices, Target::Profile).map_err(|e| site.devices(e))
+}
+
+/// A profile without its users: reading those in a transaction would make it depend on all of them.
+fn plain(p: ProfileRecord) -> Profile {
+    Profile { config: p.config, description: p.description, devices: p.devices, name: p.name, used_by: Vec::new() }
 }
 
 fn show(r: &impl Read, p: ProfileRecord) -> Result<Profile> {
@@ -143,5 +144,5 @@ fn show(r: &impl Read, p: ProfileRecord) -> Result<Profile> {
         }
     }
     used_by.sort();
-    Ok(Profile { config: p.config, description: p.description, devices: p.devices, name: p.name, used_by })
+    Ok(Profile { used_by, ..plain(p) })
 }

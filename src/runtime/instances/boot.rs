@@ -111,7 +111,15 @@ impl Instances {
             driver.reconcile(&known)
         })
         .await?;
-        found.log(&pool.name);
+        for volume in found.missing {
+            tracing::error!(pool = %pool.name, %volume, "A volume is missing");
+        }
+        for volume in found.discarded.iter().chain(&found.renamed) {
+            tracing::info!(pool = %pool.name, %volume, "Finished an interrupted change of a volume");
+        }
+        for volume in found.unknown {
+            tracing::warn!(pool = %pool.name, %volume, "Leaving a volume alone that no record knows of");
+        }
         self.pools.wake_emptier(&pool);
         Ok(())
     }

@@ -143,14 +143,11 @@ impl Instances {
         let (reserved, _) = self
             .db
             .transact(|tx| {
-                instance::validate(&record.config, target).map_err(creating)?;
-                device::validate(&record.devices, target).map_err(creating)?;
-                let expanded = expand::expand(tx, &record)?;
-                let pool = root_pool(tx, &expanded)?;
-                let record = repo::instances::insert(tx, record.clone()).map_err(|e| match e.kind() {
-                    Kind::Exists => Error::new(Kind::Exists, format!("Add instance info to the database: {e}")),
-                    _ => e,
-                }).map_err(creating)?;
+                let site = Site::InstanceCreate;
+                instance::validate(&record.config, target).map_err(|e| site.config(e))?;
+                device::validate(&record.devices, target).map_err(|e| site.devices(e))?;
+                let pool = root_pool(tx, &expand::expand(tx, &record)?).map_err(no_root)?;
+                let record = repo::instances::insert(tx, record.clone()).map_err(taken)?;
                 let volume = repo::volumes::insert(tx, new_volume(&record, pool.id))?;
                 Ok((record, volume, pool))
             })
@@ -211,8 +208,25 @@ fn make_on(driver: &dyn Driver, volume: &Volume, files: Option<&ImageFiles>, pri
     driver.create_volume(volume, Content::Image(Image { layer: &layer, unpack }))
 }
 
-fn creating(e: Error) -> Error {
-    Error::new(e.kind(), format!("Failed creating instance record: {e}"))
+fn taken(e: Error) -> Error {
+    match e.kind() {
+        Kind::Exists => {
+            let text = format!("Failed creating instance record: Add instance info to the database: {e}");
+            Error::new(Kind::Exists, text)
+        }
+        _ => e,
+    }
+}
+
+fn no_root(e: Error) -> Error {
+    match e.kind() {
+        Kind::Invalid => {
+            let why = e.message().rsplit(": ").next().unwrap_or_default().to_owned();
+            let text = format!("Failed creating instance record: Failed initialising instance: Failed getting root disk: {why}");
+            Error::invalid(text)
+        }
+        _ => e,
+    }
 }
 
 /// The kind of instance by its API name; a container when none is given.
@@ -234,8 +248,7 @@ pub(super) fn target_of(kind: InstanceKind) -> Target {
 
 /// The pool of the root disk.
 pub(super) fn root_pool(r: &impl Read, expanded: &Expanded) -> Result<PoolRecord> {
-    let site = Site::Create;
-    let name = device::check_root(&expanded.devices).map_err(|e| creating(site.expanded_devices(e)))?;
+    let name = device::check_root(&expanded.devices)?;
     let pool = expanded.devices.get(name).and_then(|d| d.get("pool")).map_or("", String::as_str);
     repo::pools::by_name(r, pool)
 }

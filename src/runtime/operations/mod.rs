@@ -149,11 +149,11 @@ impl Handle {
         self.events.operation(&self.entry.project, &self.entry.state.borrow());
     }
 
-    /// Sets the URLs of things of one kind, when they are known only later.
-    pub fn set_resources(&self, kind: &str, urls: Vec<String>) {
-        self.entry.state.send_modify(|op| {
-            op.resources.get_or_insert_default().insert(kind.into(), urls);
-        });
+    /// A text of its metadata; empty when it has none of this name.
+    pub fn metadata(&self, name: &str) -> String {
+        let state = self.entry.state.borrow();
+        let value = state.metadata.as_ref().and_then(|m| m.get(name)).and_then(Value::as_str);
+        value.unwrap_or_default().to_owned()
     }
 }
 
