@@ -72,7 +72,10 @@ impl Db {
 
     /// [`Db::transact`] for threads that may block; needs no runtime.
     pub fn transact_blocking<T>(&self, change: impl FnMut(&mut Tx) -> Result<T>) -> Result<(T, Rev)> {
-        block_on(self.run(change, |pause| std::future::ready(std::thread::sleep(pause))))
+        block_on(self.run(change, |pause| {
+            std::thread::sleep(pause);
+            std::future::ready(())
+        }))
     }
 
     async fn run<T, P: Future<Output = ()>>(

@@ -48,13 +48,15 @@ struct Recent {
     bytes: usize,
     /// The last revision that is no longer kept.
     floor: Rev,
+    /// How often it started over.
+    starts: u64,
     closed: bool,
 }
 
 impl Feed {
     /// An empty memory of an engine that stands at `rev`.
     pub(super) fn new(rev: Rev) -> Feed {
-        let recent = Recent { batches: VecDeque::new(), bytes: 0, floor: rev, closed: false };
+        let recent = Recent { batches: VecDeque::new(), bytes: 0, floor: rev, starts: 0, closed: false };
         Feed { recent: Mutex::new(recent), reached: watch::Sender::new(rev) }
     }
 
@@ -73,14 +75,13 @@ impl Feed {
         self.reached.send_replace(rev);
     }
 
-    /// Forgets everything up to `rev`, a revision beyond all that were published.
-    ///
-    /// Every watcher learns that it missed something.
-    pub(super) fn skip_to(&self, rev: Rev) {
+    /// Starts over at `rev`, after what happened since the last batch is not known: every watcher has to read anew.
+    pub(super) fn restart(&self, rev: Rev) {
         let mut recent = self.lock();
         recent.batches.clear();
         recent.bytes = 0;
         recent.floor = rev;
+        recent.starts += 1;
         drop(recent);
         self.reached.send_replace(rev);
     }
@@ -93,7 +94,8 @@ impl Feed {
 
     /// A watcher from revision `from` on.
     pub(super) fn watch(self: &Arc<Feed>, prefix: Prefix, from: Rev) -> Watch {
-        Watch { feed: Arc::clone(self), reached: self.reached.subscribe(), prefix, next: from.max(Rev(1)) }
+        let starts = self.lock().starts;
+        Watch { feed: Arc::clone(self), starts, reached: self.reached.subscribe(), prefix, next: from.max(Rev(1)) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Recent> {
@@ -111,6 +113,7 @@ impl Batch {
 #[derive(Debug)]
 pub struct Watch {
     feed: Arc<Feed>,
+    starts: u64,
     reached: watch::Receiver<Rev>,
     prefix: Prefix,
     next: Rev,
@@ -134,8 +137,8 @@ impl Watch {
     /// The next batch if it is there already; errors as [`Watch::next`].
     pub fn take(&mut self) -> Result<Option<Batch>> {
         let recent = self.feed.lock();
-        if self.next <= recent.floor {
-            let text = format!("Failed following the database: revision {} is no longer kept", self.next);
+        if self.next <= recent.floor || self.starts != recent.starts {
+            let text = format!("Failed following the database: what happened in revision {} is not known", self.next);
             return Err(Error::new(Kind::Conflict, text));
         }
         let skip = usize::try_from(self.next.0 - recent.floor.0 - 1).unwrap_or(usize::MAX);

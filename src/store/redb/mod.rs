@@ -29,6 +29,8 @@ use self::writer::{Job, Writer};
 use super::feed::{Feed, Watch};
 use super::key::{Key, Prefix};
 use super::tables::TABLES;
+#[cfg(test)]
+use super::tests::faulty::FaultyDisk;
 use super::txn::{Commit, Outcome, Rev, Ticket, TxnId, Value, stopped};
 use super::{Snapshot, Store, schema};
 use crate::{Ctx, Error, Kind, Result};
@@ -58,12 +60,7 @@ struct Shared {
 enum Medium {
     File(PathBuf),
     #[cfg(test)]
-    Test(tests_medium::TestMedium),
-}
-
-#[cfg(test)]
-mod tests_medium {
-    pub(crate) use crate::store::tests::faulty::FaultyDisk as TestMedium;
+    Test(FaultyDisk),
 }
 
 impl Medium {
@@ -104,7 +101,7 @@ impl RedbStore {
     }
 
     #[cfg(test)]
-    pub(super) fn on(disk: tests_medium::TestMedium) -> Result<RedbStore> {
+    pub(super) fn on(disk: FaultyDisk) -> Result<RedbStore> {
         RedbStore::start(Medium::Test(disk))
     }
 

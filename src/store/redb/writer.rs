@@ -187,10 +187,9 @@ impl Writer {
         *database = Some(opened);
         drop(database);
         if found != self.rev {
-            // A commit of unknown outcome was applied after all, or one that was only in memory is lost. Watchers have
-            // to read anew, and no revision is used twice.
-            self.rev = found.max(self.rev).next();
-            self.shared.feed.skip_to(self.rev);
+            // A commit of unknown outcome was applied after all, or one that was only in memory is lost.
+            self.rev = found;
+            self.shared.feed.restart(found);
         }
         self.broken = false;
         self.flush_at = None;

@@ -106,11 +106,20 @@ fn a_lost_answer_is_settled_by_looking() {
         let disk = FaultyDisk::default();
         let db = db(&disk);
         set(&db, "before").unwrap();
+        let from = |db: &Db| db.view(|v| Ok(v.rev().next())).unwrap();
+        let mut watch = db.watch(Prefix::all(), from(&db));
         disk.set_fault(Some(Fault::SyncAnswer(sync)));
         let applied = set(&db, "after").is_ok();
         assert_eq!(get(&db).as_deref(), Some(if applied { "after" } else { "before" }));
         disk.set_fault(None);
-        set(&db, "again").unwrap();
+        let mut anew = db.watch(Prefix::all(), from(&db));
+        let again = set(&db, "again").unwrap();
+        assert_eq!(wait(anew.next()).unwrap().rev, again);
+        match applied {
+            // Either the batch was given, or the watcher is told that it missed it.
+            true => assert!(wait(watch.next()).map_or_else(|e| e.kind() == Kind::Conflict, |b| b.rev < again)),
+            false => assert_eq!(wait(watch.next()).unwrap().rev, again),
+        }
         drop(db);
         assert_eq!(get(&self::db(&disk)).as_deref(), Some("again"));
         outcomes.push(applied);
@@ -135,7 +144,7 @@ fn reads_do_not_wait_for_the_disk_and_commits_share_a_sync() {
         .collect();
     let before = disk.syncs();
     for _ in 0..100 {
-        assert_eq!(db.view(|v| server::config(v)).unwrap().len(), 1, "seen before it was answered");
+        assert_eq!(db.view(server::config).unwrap().len(), 1, "seen before it was answered");
     }
     assert_eq!(disk.syncs(), before);
     assert!(writers.iter().all(|writer| !writer.is_finished()));
@@ -143,7 +152,7 @@ fn reads_do_not_wait_for_the_disk_and_commits_share_a_sync() {
     let mut revs: Vec<Rev> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
     revs.sort();
     assert!(revs.windows(2).all(|pair| pair[1] == pair[0].next()));
-    assert_eq!(db.view(|v| server::config(v)).unwrap().len(), 21);
+    assert_eq!(db.view(server::config).unwrap().len(), 21);
     assert!(disk.syncs() - before < 20, "{} syncs for 20 commits", disk.syncs() - before);
 }
 
@@ -161,4 +170,24 @@ fn durability_is_that_of_the_record() {
     assert!(disk.syncs() > before);
     drop(db);
     assert_eq!(self::db(&disk).view(|v| v.get::<WarningRecord>(&"u".into())).unwrap(), Some(warning));
+}
+
+#[test]
+fn a_watcher_learns_that_what_was_only_in_memory_is_lost() {
+    let disk = FaultyDisk::default();
+    let db = db(&disk);
+    set(&db, "before").unwrap();
+    let durable = db.view(|v| Ok(v.rev())).unwrap();
+    let mut watch = db.watch(Prefix::all(), durable.next());
+    let warning = WarningRecord { uuid: "u".into(), kind: "k".into(), ..Default::default() };
+    db.transact_blocking(|tx| tx.put(&warning)).unwrap();
+    assert_eq!(wait(watch.next()).unwrap().rev, durable.next());
+    disk.set_fault(Some(Fault::Full));
+    set(&db, "while full").unwrap_err();
+    disk.set_fault(None);
+    assert_eq!(db.view(|v| v.get::<WarningRecord>(&"u".into())).unwrap(), None);
+    assert_eq!(wait(watch.next()).unwrap_err().kind(), Kind::Conflict);
+    let mut watch = db.watch(Prefix::all(), db.view(|v| Ok(v.rev().next())).unwrap());
+    let rev = set(&db, "after").unwrap();
+    assert_eq!(wait(watch.next()).unwrap().rev, rev);
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Scratch;
@@ -17,7 +17,7 @@ fn instance(name: &str) -> InstanceRecord {
 }
 
 /// The state as a killed daemon leaves it: a copy of the file while it is open.
-fn killed_copy(of: &PathBuf, scratch: &Scratch) -> PathBuf {
+fn killed_copy(of: &Path, scratch: &Scratch) -> PathBuf {
     let copy = scratch.path("killed.redb");
     fs::copy(of, &copy).unwrap();
     copy
@@ -75,7 +75,7 @@ fn only_one_daemon_opens_it() {
 }
 
 /// Writes a schema row behind the program's back.
-fn stamp(path: &PathBuf, schema: &str) -> RedbStore {
+fn stamp(path: &Path, schema: &str) -> RedbStore {
     let store = RedbStore::open(path).unwrap();
     let key = Key::new(Table::Schema, &());
     let op = Op::Put { key, version: 1, json: Arc::from(schema.as_bytes()) };
@@ -84,7 +84,7 @@ fn stamp(path: &PathBuf, schema: &str) -> RedbStore {
     store
 }
 
-fn refused(path: &PathBuf) -> Error {
+fn refused(path: &Path) -> Error {
     let before = (fs::read(path).unwrap(), fs::metadata(path).unwrap().modified().unwrap());
     let error = Db::open(path).map(drop).unwrap_err();
     let after = (fs::read(path).unwrap(), fs::metadata(path).unwrap().modified().unwrap());

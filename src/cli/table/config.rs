@@ -1,0 +1,81 @@
+//! `lxc config`: rows of the command table.
+
+use super::{Command, FORMAT, TARGET, group, leaf, switch, text};
+
+/// `lxc config`.
+pub(super) const CONFIG: Command = group(
+    "config",
+    "Configure instances and the server",
+    &[
+        group(
+            "device",
+            "Look after the devices of instances",
+            &[
+                leaf("add", "[<remote>:]<instance> <device> <type> [key=value...]", "Add a device to an instance"),
+                leaf("get", "[<remote>:]<instance> <device> <key>", "Print a value of a device"),
+                leaf("list", "[<remote>:]<instance>", "List the devices of an instance").aliases(&["ls"]),
+                leaf(
+                    "override",
+                    "[<remote>:]<instance> <device> [key=value...]",
+                    "Take a device over from the profiles and change it",
+                ),
+                leaf("remove", "[<remote>:]<instance> <name>...", "Remove devices from an instance").aliases(&["rm"]),
+                leaf("set", "[<remote>:]<instance> <device> <key>=<value>...", "Set keys of a device"),
+                leaf("show", "[<remote>:]<instance>", "Show the devices of an instance in full"),
+                leaf("unset", "[<remote>:]<instance> <device> <key>", "Unset a key of a device"),
+            ],
+        ),
+        leaf(
+            "edit",
+            "[<remote>:][<instance>[/<snapshot>]]",
+            "Edit the configuration of an instance or the server as YAML",
+        )
+        .flags(&[TARGET]),
+        leaf("get", "[<remote>:][<instance>] <key>", "Print a configuration value of an instance or the server")
+            .flags(&[switch("expanded", "Count in what comes from profiles").short('e'), TARGET]),
+        group(
+            "metadata",
+            "Look after the image metadata of instances",
+            &[
+                leaf("edit", "[<remote>:]<instance>", "Edit the image metadata of an instance"),
+                leaf("show", "[<remote>:]<instance>", "Show the image metadata of an instance"),
+            ],
+        ),
+        group("profile", "Look after profiles", super::profile::COMMANDS).hidden(),
+        leaf("set", "[<remote>:][<instance>] <key>=<value>...", "Set configuration keys of an instance or the server")
+            .flags(&[TARGET]),
+        leaf("show", "[<remote>:][<instance>[/<snapshot>]]", "Show the configuration of an instance or the server")
+            .flags(&[switch("expanded", "Count in what comes from profiles").short('e'), TARGET]),
+        group(
+            "template",
+            "Look after the file templates of instances",
+            &[
+                leaf("create", "[<remote>:]<instance> <template>", "Create a file template"),
+                leaf("delete", "[<remote>:]<instance> <template>", "Delete a file template").aliases(&["rm"]),
+                leaf("edit", "[<remote>:]<instance> <template>", "Edit a file template"),
+                leaf("list", "[<remote>:]<instance>", "List the file templates of an instance").flags(&[FORMAT]),
+                leaf("show", "[<remote>:]<instance> <template>", "Print a file template"),
+            ],
+        ),
+        group(
+            "trust",
+            "Look after the clients that are trusted",
+            &[
+                leaf("add", "[<remote>:] [<cert>]", "Trust a client").flags(&[
+                    text("name", "Name to give it"),
+                    text("projects", "Projects the client may use, separated by commas"),
+                    switch("restricted", "Let the client use only some projects"),
+                    text("type", "Kind of certificate (client or metrics)").default("client"),
+                ]),
+                leaf("edit", "[<remote>:]<fingerprint>", "Edit what a trusted client may do as YAML"),
+                leaf("list", "[<remote>:]", "List the trusted clients").aliases(&["ls"]).flags(&[FORMAT]),
+                leaf("list-tokens", "[<remote>:]", "List the client tokens that are still valid").flags(&[FORMAT]),
+                leaf("remove", "[<remote>:]<fingerprint>", "Stop trusting a client").aliases(&["rm"]),
+                leaf("revoke-token", "[<remote>:] <name>", "Make a client token invalid"),
+                leaf("show", "[<remote>:]<fingerprint>", "Show a trusted client"),
+            ],
+        ),
+        leaf("unset", "[<remote>:][<instance>] <key>", "Unset a configuration key of an instance or the server")
+            .flags(&[TARGET]),
+    ],
+);
