@@ -1,5 +1,67 @@
 //! The one executable: `lxd` or `lxc` by the name it is called with, or by its first word.
+//!
+//! Helper modes are started by the daemon only; they run before any async runtime exists, on one thread.
+
+use std::path::Path;
+
+use lxbox::cli::{self, lxd};
+use lxbox::runtime::{daemon, helper};
+use lxbox::Error;
 
 fn main() {
-    std::process::exit(lxbox::cli::main(std::env::args().collect()));
+    let args: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
+    std::process::exit(dispatch(&args));
+}
+
+/// Runs what the name or the first word asks for, and says the exit code.
+fn dispatch(args: &[String]) -> i32 {
+    let name = args.first().map_or("", String::as_str);
+    let name = Path::new(name).file_name().map_or("", |n| n.to_str().unwrap_or(""));
+    let rest = args.get(1..).unwrap_or_default();
+    match (name, rest.first().map(String::as_str)) {
+        ("lxc", _) => cli::main(args.to_vec()),
+        ("lxd", _) => lxd_main(rest),
+        (_, Some("shim")) => helper::shim::main(&rest[1..]),
+        (_, Some("attach")) => helper::attach::main(&rest[1..]),
+        (_, Some(helper::unpack::MODE)) => helper::unpack::main(&rest[1..]),
+        (_, Some("client" | "lxc")) => cli::main(rest.to_vec()),
+        (_, Some("daemon" | "lxd")) => lxd_main(&rest[1..]),
+        (_, Some("version" | "--version")) => {
+            println!("{}", env!("CARGO_PKG_VERSION"));
+            0
+        }
+        _ => usage(),
+    }
+}
+
+fn usage() -> i32 {
+    eprintln!("Usage: lxbox daemon|client|version [...]\nLinked as \"lxd\" it is the daemon, as \"lxc\" the client");
+    1
+}
+
+fn lxd_main(words: &[String]) -> i32 {
+    match lxd_command(words) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("Error: {e}");
+            1
+        }
+    }
+}
+
+fn lxd_command(words: &[String]) -> Result<i32, Error> {
+    let call = lxd::parse(words.iter().cloned())?;
+    let outcome = match &call.command {
+        lxd::Command::Daemon(flags) => daemon::run(&daemon::Options {
+            group: flags.group.clone(),
+            logfile: call.global.logfile.clone().map(Into::into),
+            syslog: call.global.syslog,
+            debug: call.global.debug,
+            verbose: call.global.verbose,
+        }),
+        lxd::Command::ActivateIfNeeded => Err(Error::unsupported("lxd activateifneeded")),
+        lxd::Command::Doctor => Err(Error::unsupported("lxd doctor")),
+        other => lxd::run(other, &lxd::SocketApi::new(lxd::socket_path(|name| std::env::var(name).ok()))).unwrap_or(Ok(())),
+    };
+    outcome.map(|()| 0)
 }

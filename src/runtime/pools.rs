@@ -1,8 +1,8 @@
 //! Storage pools: records, and the drivers of `runtime::storage` behind them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::api::config::{self, Site, names};
 use crate::api::types::{EventRequestor, ResourcesStoragePool, StoragePool, StoragePoolPut, StoragePoolsPost};
@@ -13,7 +13,7 @@ use crate::runtime::{blocking, url};
 use crate::store::records::{Phase, PoolRecord, VolumeKind};
 use crate::store::repo::User;
 use crate::store::{Db, Read, repo};
-use crate::{Error, Kind, Result};
+use crate::{Error, Result};
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +23,7 @@ pub struct Pools {
     leases: Leases,
     lxd_dir: Arc<PathBuf>,
     emptier: Arc<Emptier>,
+    drivers: Arc<Mutex<HashMap<String, Arc<dyn Driver>>>>,
 }
 
 impl Pools {
@@ -32,7 +33,7 @@ impl Pools {
     /// [`Kind::Unavailable`] when the thread that empties the trash can't be started.
     pub fn new(db: Db, events: Events, leases: Leases, lxd_dir: PathBuf) -> Result<Pools> {
         let emptier = Arc::new(Emptier::start()?);
-        Ok(Pools { db, events, leases, lxd_dir: Arc::new(lxd_dir), emptier })
+        Ok(Pools { db, events, leases, lxd_dir: Arc::new(lxd_dir), emptier, drivers: Arc::default() })
     }
 
     /// Has the trash of a pool emptied in the background.
@@ -63,10 +64,20 @@ impl Pools {
         Ok(storage::supported().into_iter().map(|d| d.name).filter(|d| used.contains(*d)).collect())
     }
 
-    /// The driver of a pool, ready for use. Doesn't block.
+    /// The driver of a pool, the same one for all: it lets many launches wait for one unpacking. Doesn't block.
     pub fn driver(&self, pool: &PoolRecord) -> Result<Arc<dyn Driver>> {
+        let mut drivers = self.drivers();
+        if let Some(driver) = drivers.get(&pool.name) {
+            return Ok(driver.clone());
+        }
         let paths = PoolPaths::new(&self.lxd_dir, &pool.name, &pool.config)?;
-        Ok(Arc::from(storage::open_driver(&pool.driver, &paths)?))
+        let driver: Arc<dyn Driver> = Arc::from(storage::open_driver(&pool.driver, &paths)?);
+        drivers.insert(pool.name.clone(), driver.clone());
+        Ok(driver)
+    }
+
+    fn drivers(&self) -> MutexGuard<'_, HashMap<String, Arc<dyn Driver>>> {
+        self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A new pool: its name is reserved, it is made, and then confirmed.
@@ -118,6 +129,7 @@ impl Pools {
             Err(e) => Err(e),
         };
         let removed = self.db.transact(|tx| repo::pools::remove(tx, record.id)).await;
+        self.drivers().remove(&record.name);
         for e in [undone.err(), removed.err()].into_iter().flatten() {
             tracing::warn!(pool = %record.name, "Failed undoing the creation of a pool: {}", e.chain());
         }
@@ -156,7 +168,7 @@ impl Pools {
             .db
             .transact(|tx| {
                 let mut record = repo::pools::by_name(tx, name)?;
-                if !repo::pools::used_by(tx, record.id)?.is_empty() {
+                if !repo::pools::used_by(tx, name)?.is_empty() {
                     return Err(Error::invalid("The storage pool is currently in use"));
                 }
                 record.phase = Phase::Deleting;
@@ -174,6 +186,7 @@ impl Pools {
         let driver = self.driver(record)?;
         blocking(move || driver.delete()).await?;
         self.db.transact(|tx| repo::pools::remove(tx, record.id)).await?;
+        self.drivers().remove(&record.name);
         Ok(())
     }
 
@@ -187,7 +200,7 @@ impl Pools {
 
 fn show(r: &impl Read, p: PoolRecord) -> Result<StoragePool> {
     let mut used_by = BTreeSet::new();
-    for user in repo::pools::used_by(r, p.id)? {
+    for user in repo::pools::used_by(r, &p.name)? {
         used_by.insert(match user {
             User::Instance(id) => {
                 let i = repo::instances::by_id(r, id)?;

@@ -1,7 +1,7 @@
 //! The server itself: its configuration, the facts it tells about its host, readiness and shutdown.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::api::types::{
     Cluster, ClusterMemberConfigKey, ConfigMap, EventRequestor, ServerEnvironment, ServerStorageDriverInfo,
 };
 use crate::runtime::events::Events;
+use crate::runtime::host::environment::Facts;
 use crate::runtime::{host, storage};
 use crate::store::records::ServerConfigRecord;
 use crate::store::{Db, Read, repo};
@@ -37,16 +38,16 @@ pub type ShutdownRequest = (Shutdown, oneshot::Sender<()>);
 pub struct Server {
     db: Db,
     events: Events,
-    facts: Arc<ServerEnvironment>,
+    facts: Arc<OnceLock<Facts>>,
+    root: PathBuf,
     ready: Arc<AtomicBool>,
     shutdown: mpsc::Sender<ShutdownRequest>,
 }
 
 impl Server {
     /// Over this store; who wants the daemon to end is passed on to `shutdown`.
-    pub fn new(db: Db, events: Events, shutdown: mpsc::Sender<ShutdownRequest>) -> Server {
-        let facts = Arc::new(host::environment::gather(LXD_VERSION));
-        Server { db, events, facts, ready: Arc::default(), shutdown }
+    pub fn new(db: Db, events: Events, places: &Places, shutdown: mpsc::Sender<ShutdownRequest>) -> Server {
+        Server { db, events, facts: Arc::default(), root: places.root.clone(), ready: Arc::default(), shutdown }
     }
 
     /// The server's configuration; passwords are not in it.
@@ -78,8 +79,19 @@ impl Server {
     }
 
     /// Facts about the server and its host; `drivers` are the storage drivers that pools use.
+    ///
+    /// The first call probes the kernel, which takes some milliseconds; it blocks for so long.
     pub fn environment(&self, drivers: &[&'static str]) -> ServerEnvironment {
-        let mut facts = (*self.facts).clone();
+        let mut facts = ServerEnvironment {
+            driver: "lxc".into(),
+            driver_version: LXD_VERSION.into(),
+            server: "lxd".into(),
+            server_event_mode: "full-mesh".into(),
+            server_pid: i64::from(std::process::id()),
+            server_version: LXD_VERSION.into(),
+            ..ServerEnvironment::default()
+        };
+        self.facts.get_or_init(|| self.probe()).apply(&mut facts);
         let supported = storage::supported();
         let versions = drivers.iter().filter_map(|d| supported.iter().find(|s| s.name == *d)).map(|s| s.version);
         facts.storage = drivers.join(" | ");
@@ -89,6 +101,12 @@ impl Server {
             .map(|d| ServerStorageDriverInfo { name: d.name.into(), version: d.version.into(), remote: d.remote })
             .collect();
         facts
+    }
+
+    fn probe(&self) -> Facts {
+        let tree = host::Tree::host();
+        let features = host::features::kernel_features(&host::features::Probe::new(tree.clone(), &self.root));
+        host::environment::facts(&tree, features)
     }
 
     /// What a joining member would have to give for each pool.

@@ -4,19 +4,18 @@ use super::{list as render_list, url};
 use crate::api::response::Reply;
 use crate::api::server::Request;
 use crate::runtime::{blocking, host};
-use crate::{Error, Result};
+use crate::Result;
 
 /// `GET`.
 pub async fn list(request: Request) -> Result<Reply> {
-    let networks = blocking(host::networks::list).await?;
+    let networks = blocking(|| Ok(host::networks::list(&host::Tree::host()))).await?;
     render_list(&request, &networks, |n| url::of("networks", &n.name, ""))
 }
 
 /// `GET {name}`.
 pub async fn get(request: Request) -> Result<Reply> {
-    let networks = blocking(host::networks::list).await?;
-    let network = networks.into_iter().find(|n| n.name == request.param(0));
-    let network = network.ok_or_else(|| Error::not_found("Network not found"))?;
+    let name = request.param(0).to_owned();
+    let network = blocking(move || host::networks::get(&host::Tree::host(), &name)).await?;
     let protected = (&network.name, network.managed, &network.kind, &network.description, &network.config);
     Reply::with_etag(&network, &protected)
 }
@@ -24,5 +23,5 @@ pub async fn get(request: Request) -> Result<Reply> {
 /// `GET {name}/state`.
 pub async fn state(request: Request) -> Result<Reply> {
     let name = request.param(0).to_owned();
-    Reply::sync(&blocking(move || host::networks::state(&name)).await?)
+    Reply::sync(&blocking(move || host::networks::state(&host::Tree::host(), &name)).await?)
 }

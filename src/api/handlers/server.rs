@@ -71,5 +71,5 @@ fn text(key: &str, value: Value) -> Result<String> {
 
 /// `GET /1.0/resources`.
 pub async fn resources(_: Request) -> Result<Reply> {
-    Reply::sync(&blocking(host::resources::gather).await?)
+    Reply::sync(&blocking(|| Ok(host::resources::gather(&host::Tree::host()))).await?)
 }

@@ -91,6 +91,7 @@ fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<Shutdow
     let (operations, leases) = (Operations::new(events.clone()), Leases::default());
     let pools = Pools::new(db.clone(), events.clone(), leases.clone(), root)?;
     let images = Images::new(db.clone(), events.clone(), operations.clone(), leases.clone(), &places);
+    let server = Server::new(db.clone(), events.clone(), &places, shutdown);
     let instances = Instances::new(Parts {
         db: db.clone(),
         events: events.clone(),
@@ -102,7 +103,7 @@ fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<Shutdow
         host: host_facts()?,
     });
     Ok(Services {
-        server: Server::new(db.clone(), events.clone(), shutdown),
+        server,
         projects: Projects::new(db.clone()),
         profiles: Profiles::new(db.clone(), events.clone(), leases, instances.clone()),
         warnings: Warnings::new(db),
@@ -117,8 +118,8 @@ fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<Shutdow
 fn host_facts() -> Result<Host> {
     Ok(Host {
         idmap: container::idmap::host_range()?,
-        cpus: host::resources::online_cpus(&host::Tree::host()),
-        memory: host::resources::total_memory(&host::Tree::host()),
+        cpus: host::cpus(),
+        memory: host::memory(),
         cgroups: crate::runtime::sys::cgroup::discover().ctx(Kind::Internal, || "Failed reading the control groups")?,
         architectures: host::environment::architectures(std::env::consts::ARCH),
     })

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::import::{Receiver, Received};
+use super::import::{Imported, Received, Receiver};
 use super::service::Images;
+use super::unpack::{Limits, Runner};
 use crate::api::types::{EventRequestor, Operation, Timestamp};
 use crate::runtime::events::Lifecycle;
 use crate::runtime::leases::{Class, Want};
@@ -70,7 +71,7 @@ impl Upload {
 impl Images {
     /// Begins an upload of this content type.
     pub fn upload(&self, content_type: &str) -> Result<Upload> {
-        let mut receiver = Receiver::new(&self.directory, content_type, MAX)?;
+        let mut receiver = Receiver::new(&self.directory, Some(content_type), MAX)?;
         let (chunks, mut queue) = mpsc::channel::<Bytes>(QUEUE);
         let receiver = tokio::task::spawn_blocking(move || {
             while let Some(chunk) = queue.blocking_recv() {
@@ -102,18 +103,15 @@ impl Images {
     }
 
     async fn add(&self, project: &str, received: Received, wanted: NewImage, handle: &Handle) -> Result<()> {
-        let received = received.inspected().await?;
-        if received.kind() == InstanceKind::VirtualMachine {
-            return Err(Error::unsupported("Importing the image of a virtual machine"));
-        }
+        let inspection = Runner::own().inspect(received.files()?, Limits::default()).await?;
         let fingerprint = received.fingerprint().to_owned();
         let _lease = self.leases.take(vec![Want::exclusive(Class::Image, &fingerprint)]).await;
         if self.db.view(|v| repo::images::by_fingerprint(v, project, &fingerprint)).is_ok() {
             return Err(Error::new(Kind::Exists, "Image with same fingerprint already exists"));
         }
-        let record = record(project, &received, wanted.clone());
-        let size = received.size();
-        blocking(move || received.commit()).await?;
+        let imported = blocking(move || received.commit(&inspection)).await?;
+        let record = record(project, imported, wanted.clone());
+        let size = record.size;
         let added = self
             .db
             .transact(|tx| {
@@ -134,16 +132,16 @@ impl Images {
     }
 }
 
-fn record(project: &str, received: &Received, wanted: NewImage) -> ImageRecord {
-    let metadata = received.metadata();
-    let mut properties = metadata.properties.clone();
+fn record(project: &str, imported: Imported, wanted: NewImage) -> ImageRecord {
+    let metadata = imported.metadata;
+    let mut properties = metadata.properties;
     properties.extend(wanted.properties);
     ImageRecord {
         project: project.into(),
-        fingerprint: received.fingerprint().into(),
+        fingerprint: imported.fingerprint,
         filename: wanted.filename,
-        size: received.size(),
-        architecture: metadata.architecture.clone(),
+        size: imported.size,
+        architecture: metadata.architecture,
         kind: InstanceKind::Container,
         public: wanted.public,
         auto_update: false,
@@ -154,7 +152,7 @@ fn record(project: &str, received: &Received, wanted: NewImage) -> ImageRecord {
         expires_at: Timestamp::from_unix(metadata.expiry_date),
         uploaded_at: Timestamp::now(),
         last_used_at: Timestamp::ZERO,
-        split: received.is_split(),
+        split: imported.split,
         source: None,
     }
 }

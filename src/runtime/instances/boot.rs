@@ -57,7 +57,7 @@ impl Instances {
             container::Adopted::Down(ended) => {
                 tracing::info!(instance = %record.name, reason = ?ended.reason, "Instance went down meanwhile");
                 // After a reboot of the host it is to be started again, so the record keeps saying that it ran.
-                if ended.reason != crate::runtime::spec::ExitReason::HostReboot {
+                if ended.reason != crate::runtime::spec::shim::ExitReason::HostReboot {
                     self.record_power(record.id, false).await?;
                     if record.ephemeral {
                         self.delete_ephemeral(record.id);

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+
 use super::machine::State;
 use super::{Action, Instances, Scope};
-use crate::api::types::{EventRequestor, Operation};
+use crate::api::types::{EventRequestor, Instance, Operation};
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::NewOperation;
 use crate::runtime::url;
@@ -37,25 +39,26 @@ impl Instances {
         let project = scope.project.clone().unwrap_or_default();
         let new = NewOperation::task(action.description(), &project).on("instances", urls).by(by.clone());
         let this = self.clone();
-        Ok(self.operations.start(new, move |_| async move {
-            let changes = all.iter().map(|i| {
-                let (this, by) = (this.clone(), by.clone());
-                async move {
-                    let changed = match this.record(&i.project, &i.name) {
-                        Ok(record) => this.change_now(&record, action, Some(&by)).await,
-                        Err(e) => Err(e),
-                    };
-                    changed.err().map(|e| format!(" - Instance: {}: {e}", i.name))
-                }
-            });
-            let failed: Vec<Option<String>> =
-                futures_util::StreamExt::collect(futures_util::StreamExt::buffer_unordered(futures_util::stream::iter(changes), AT_ONCE)).await;
-            let failed: Vec<String> = failed.into_iter().flatten().collect();
-            match failed.is_empty() {
-                true => Ok(()),
-                false => Err(Error::internal(format!("The following instances failed to update state:\n{}\n", failed.join("\n")))),
+        Ok(self.operations.start(new, move |_| async move { this.change_each(all, action, by).await }))
+    }
+
+    async fn change_each(&self, all: Vec<Instance>, action: Action, by: EventRequestor) -> Result<()> {
+        let changes = all.into_iter().map(|i| {
+            let (this, by) = (self.clone(), by.clone());
+            async move {
+                let changed = match this.record(&i.project, &i.name) {
+                    Ok(record) => this.change_now(&record, action, Some(&by)).await,
+                    Err(e) => Err(e),
+                };
+                changed.err().map(|e| format!(" - Instance: {}: {e}\n", i.name))
             }
-        }))
+        });
+        let failed: Vec<Option<String>> = futures_util::stream::iter(changes).buffer_unordered(AT_ONCE).collect().await;
+        let failed: String = failed.into_iter().flatten().collect();
+        match failed.is_empty() {
+            true => Ok(()),
+            false => Err(Error::internal(format!("The following instances failed to update state:\n{failed}"))),
+        }
     }
 
     /// Changes the state of one instance and announces it.

@@ -121,7 +121,7 @@ pub struct Host {
     /// Bytes of memory.
     pub memory: u64,
     /// Control group hierarchies.
-    pub cgroups: Vec<crate::runtime::spec::Hierarchy>,
+    pub cgroups: Vec<crate::runtime::spec::cgroup::Hierarchy>,
     /// The machine's architecture and those it runs besides, the main one first.
     pub architectures: Vec<String>,
 }

@@ -31,7 +31,9 @@ impl Stream {
     pub fn new(fd: OwnedFd) -> Result<Stream> {
         let flags = fcntl_getfl(&fd).ctx(Kind::Internal, || "Failed reading descriptor flags")?;
         fcntl_setfl(&fd, flags | OFlags::NONBLOCK).ctx(Kind::Internal, || "Failed setting descriptor flags")?;
-        Ok(Stream(AsyncFd::new(fd).ctx(Kind::Internal, || "Failed watching a descriptor")?))
+        #[expect(deprecated, reason = "the descriptor is owned by the result, so it outlives its registration")]
+        let watched = AsyncFd::new(fd).ctx(Kind::Internal, || "Failed watching a descriptor")?;
+        Ok(Stream(watched))
     }
 
     /// Reads what is there; 0 at the end. The end of a pty, EIO, counts as the end.
