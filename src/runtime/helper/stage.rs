@@ -4,7 +4,7 @@
 //! namespace is locked there (mount_namespaces(7)), so a guest can't make a read-only device writable; and an overlay
 //! must be mounted in the initial user namespace, where `rm -rf` and renames of lower directories work.
 //!
-//! The working directory is a small tmpfs over `/`: `r` is the root, `m0`, `m1`, … the devices, `l0`, …, `u` the layers.
+//! The working directory is a small tmpfs over the run directory: `r` is the root, `m0`, `m1`, … the devices, `l0`, …, `u` the layers.
 //! Process 1 finds itself in the same directory, since a new mount namespace translates the working directory.
 
 use std::fs;
@@ -98,13 +98,13 @@ fn become_parent(stage: Stage<'_>) -> Result<(), Fail> {
     }
 }
 
-/// Cuts this mount namespace off from the host's, puts a small tmpfs over `/` and goes there.
+/// Cuts this mount namespace off from the host's, puts a small tmpfs over the working directory and goes there.
 pub(crate) fn lay_floor() -> Result<(), Fail> {
     let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", flags).what(|| "leaving the host's mount propagation")?;
     let settings = [Setting::Value("mode", "0755"), Setting::Value("size", "1m")];
     let floor = mount::create("tmpfs", &settings, MountAttrFlags::empty()).what(|| "mounting the stage")?;
-    mount::attach_at(floor.as_fd(), Path::new("/")).what(|| "placing the stage")?;
+    mount::attach_at(floor.as_fd(), Path::new(".")).what(|| "placing the stage")?;
     rustix::process::fchdir(&floor).what(|| "entering the stage")
 }
 

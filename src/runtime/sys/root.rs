@@ -34,7 +34,7 @@ pub fn directory(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         other => return other,
     }
-    let mut so_far = PathBuf::new();
+    let mut so_far = PathBuf::from("/");
     for component in path.components() {
         let Component::Normal(name) = component else { continue };
         let parent = open(root, &so_far, OFlags::PATH | OFlags::DIRECTORY, 0)?;

@@ -23,6 +23,7 @@ const STAGED: &str = "m0";
 pub(super) fn add(plan: &AttachPlan, device: &Mount, init: &OwnedFd) -> Result<(), Fail> {
     let user = user_namespace(plan)?;
     fork::unshare_mounts().what(|| "making the stage")?;
+    rustix::process::chdir("/tmp").what(|| "entering \"/tmp\"")?;
     stage::lay_floor()?;
     stage::stage_device(device, STAGED, user.as_ref().map(AsFd::as_fd))?;
     if let Some(user) = &user {

@@ -8,6 +8,7 @@ mod mounts;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 
 use super::stage::{self, Progress};
@@ -58,9 +59,13 @@ fn enter_root(floor: &OwnedFd) -> Result<OwnedFd, Fail> {
 
 /// Makes the guest's root the root and takes the host's tree away.
 fn pivot(guest: &OwnedFd) -> Result<(), Fail> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let host = rustix::fs::open("/", flags, Mode::empty()).what(|| "opening the host's root")?;
     rustix::process::fchdir(guest).what(|| "entering the root")?;
     rustix::process::pivot_root(".", ".").what(|| "pivoting to the root")?;
-    // The host's tree is now mounted over ours, at the working directory.
+    // The host's tree is now mounted over ours; it goes away as a whole. (Nothing else may be mounted on its root: an
+    // unmount goes for the topmost. That is why the stage isn't there.)
+    rustix::process::fchdir(&host).what(|| "entering the host's mounts")?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).what(|| "leaving the host's mounts")?;
     rustix::process::chdir("/").what(|| "entering the root")?;
     let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;

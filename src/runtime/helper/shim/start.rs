@@ -59,6 +59,8 @@ impl Shim {
         let user = if self.spec.privileged() { None } else { Some(user_namespace(&self.spec.idmap)?) };
         let shift = user.as_ref().filter(|_| self.spec.shift == Shift::Mount);
         let (ours, theirs) = channel::pair().what(|| "making a socket pair")?;
+        // A working directory is translated into the new mount namespace, a descriptor isn't.
+        rustix::process::fchdir(&self.dir).what(|| "entering the run directory")?;
         let options = fork::Options { namespaces: fork::Namespaces::MOUNT, ..Default::default() };
         match fork::fork(&options).what(|| "forking the stage")? {
             fork::Forked::Child => {
@@ -74,6 +76,7 @@ impl Shim {
                 })
             }
             fork::Forked::Parent { .. } => {
+                let _ = rustix::process::chdir("/");
                 fault("shim.forked");
                 Ok((user, ours))
             }
