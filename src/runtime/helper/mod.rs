@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! The hidden modes of our own executable: short, single-threaded, blocking, without tokio, each started afresh.
 //!
 //! ```text
@@ -90,3 +91,8 @@ pub(crate) fn hear<T: DeserializeOwned>(socket: impl AsFd) -> io::Result<Option<
         None => Ok(None),
     }
 }
+=======
+//! (being written)
+
+pub mod unpack;
+>>>>>>> images
