@@ -1,4 +1,4 @@
-//! The little of netlink that reading needs: one request, all its answers (netlink(7), rtnetlink(7)).
+//! The little of netlink that looking needs: one request, all its answers (netlink(7), rtnetlink(7)).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,16 +6,24 @@ use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
 
-use crate::error::{Ctx, Error, Kind, Result};
+use crate::error::{Ctx, Kind, Result};
 
 const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_ACK: u16 = 0x4;
 const NLM_F_DUMP: u16 = 0x300;
+const NLM_F_EXCL: u16 = 0x200;
+const NLM_F_CREATE: u16 = 0x400;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const HEADER: usize = 16;
 
+const RTM_NEWLINK: u16 = 16;
 const RTM_NEWADDR: u16 = 20;
 const RTM_GETADDR: u16 = 22;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_KIND: u16 = 1;
+/// NFNL_SUBSYS_NFTABLES << 8 | 16.
+const NFT_MSG_GETGEN: u16 = 0x0a10;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 
@@ -33,7 +41,7 @@ pub struct Address {
 /// All addresses of all interfaces of this network namespace, in the kernel's order.
 pub fn addresses() -> Result<Vec<Address>> {
     // struct ifaddrmsg, all zero: any family, any interface.
-    let messages = dump(None, RTM_GETADDR, &[0; 8])?;
+    let messages = request(None, RTM_GETADDR, NLM_F_DUMP, &[0; 8])?;
     Ok(messages.iter().filter(|m| m.kind == RTM_NEWADDR).filter_map(|m| address(&m.body)).collect())
 }
 
@@ -49,14 +57,41 @@ fn address(body: &[u8]) -> Option<Address> {
     Some(Address { index: u32::from_ne_bytes(head[4..8].try_into().ok()?), address, prefix: head[1] })
 }
 
+/// Makes an interface of `kind` with no settings, in this network namespace.
+///
+/// # Errors
+/// EOPNOTSUPP when the kernel has no such interfaces; others when it needs settings.
+pub(super) fn make_interface(kind: &str) -> Result<()> {
+    let mut body = vec![0u8; 16];
+    let info = attribute(IFLA_INFO_KIND, kind.as_bytes());
+    body.extend(attribute(IFLA_LINKINFO, &info));
+    request(None, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &body).map(drop)
+}
+
+/// Whether the kernel has nftables: asks for the number of the present rule set.
+pub(super) fn nftables() -> Result<()> {
+    // struct nfgenmsg, all zero.
+    request(Some(rustix::net::netlink::NETFILTER), NFT_MSG_GETGEN, NLM_F_ACK, &[0; 4]).map(drop)
+}
+
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
+    let mut bytes = length.to_ne_bytes().to_vec();
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(value);
+    bytes.resize(align(bytes.len()), 0);
+    bytes
+}
+
 /// One answer: its type, and what follows the netlink header.
 struct Message {
     kind: u16,
     body: Vec<u8>,
 }
 
-/// Sends one dump request and gathers its answers. NETLINK_ROUTE is 0, which is `None` here.
-fn dump(protocol: Option<Protocol>, kind: u16, body: &[u8]) -> Result<Vec<Message>> {
+/// Sends one request and gathers its answers; `flags` must make the kernel say where they end (a dump or an
+/// acknowledgement). NETLINK_ROUTE is 0, which is `None` here.
+fn request(protocol: Option<Protocol>, kind: u16, flags: u16, body: &[u8]) -> Result<Vec<Message>> {
     let what = || "Failed asking the kernel over netlink";
     let family = AddressFamily::NETLINK;
     let socket = socket_with(family, SocketType::RAW, SocketFlags::CLOEXEC, protocol).ctx(Kind::Internal, what)?;
@@ -64,7 +99,7 @@ fn dump(protocol: Option<Protocol>, kind: u16, body: &[u8]) -> Result<Vec<Messag
     let mut request = Vec::with_capacity(HEADER + body.len());
     request.extend(length.to_ne_bytes());
     request.extend(kind.to_ne_bytes());
-    request.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+    request.extend((NLM_F_REQUEST | flags).to_ne_bytes());
     request.extend(1u32.to_ne_bytes());
     request.extend(0u32.to_ne_bytes());
     request.extend(body);
@@ -86,20 +121,21 @@ fn receive(socket: &OwnedFd) -> Result<Vec<Message>> {
             rest = after;
             match message.kind {
                 NLMSG_DONE => return Ok(messages),
-                NLMSG_ERROR => return failure(&message.body),
+                NLMSG_ERROR => return acknowledged(&message.body).map(|()| messages),
                 _ => messages.push(message),
             }
         }
     }
 }
 
-fn failure(body: &[u8]) -> Result<Vec<Message>> {
+/// An error message with the number 0 is an acknowledgement.
+fn acknowledged(body: &[u8]) -> Result<()> {
     let code = body.first_chunk::<4>().map_or(0, |b| i32::from_ne_bytes(*b));
     if code == 0 {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let error = std::io::Error::from_raw_os_error(code.saturating_neg());
-    Err::<Vec<Message>, _>(error).ctx(Kind::Internal, || "Failed asking the kernel over netlink").map_err(Error::from)
+    Err(error).ctx(Kind::Internal, || "Failed asking the kernel over netlink")
 }
 
 fn split_message(data: &[u8]) -> Option<(Message, &[u8])> {
