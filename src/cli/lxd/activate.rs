@@ -81,7 +81,7 @@ mod tests {
         let none = config(&[]);
         let reason =
             |server, instances: &[ConfigMap], volumes: &[ConfigMap]| activate_reason(server, instances, volumes);
-        assert_eq!(reason(&none, &[none.clone()], &[none.clone()]), None);
+        assert_eq!(reason(&none, std::slice::from_ref(&none), std::slice::from_ref(&none)), None);
         let address = config(&[("core.https_address", ":8443")]);
         assert_eq!(reason(&address, &[], &[]), Some(ActivateReason::Address));
         let running = config(&[("volatile.last_state.power", "RUNNING")]);
@@ -91,7 +91,7 @@ mod tests {
         let always = config(&[("volatile.last_state.power", "STOPPED"), ("boot.autostart", "1")]);
         assert_eq!(reason(&none, &[always], &[]), Some(ActivateReason::AutoStart));
         let snapshots = config(&[("snapshots.schedule", "@daily")]);
-        assert_eq!(reason(&none, &[snapshots.clone()], &[]), Some(ActivateReason::InstanceSnapshots));
+        assert_eq!(reason(&none, std::slice::from_ref(&snapshots), &[]), Some(ActivateReason::InstanceSnapshots));
         let found = reason(&none, &[], &[snapshots]);
         let text = found.map(|reason| reason.to_string());
         assert_eq!(text.as_deref(), Some("Daemon has scheduled volume snapshots, activating..."));

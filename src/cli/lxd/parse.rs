@@ -238,7 +238,7 @@ fn long_flag(text: &str, known: &[&'static Flag], words: &mut Words) -> Result<(
 fn short_flags(word: &str, known: &[&'static Flag], words: &mut Words, given: &mut Given) -> Result<()> {
     let mut rest = &word[1..];
     while let Some(c) = rest.chars().next() {
-        let text = std::mem::replace(&mut rest, "");
+        let text = std::mem::take(&mut rest);
         let flag = known.iter().find(|flag| flag.short == Some(c));
         let flag = flag.ok_or_else(|| Error::invalid(format!("unknown shorthand flag: '{c}' in -{text}")))?;
         let after = &text[c.len_utf8()..];

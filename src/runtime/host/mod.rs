@@ -4,7 +4,9 @@
 //! below the root of a [`Tree`], so that tests can describe hosts of other kinds. Every function here may block.
 
 pub mod accounts;
+pub mod doctor;
 pub mod environment;
+pub mod features;
 mod netlink;
 pub mod networks;
 pub mod resources;

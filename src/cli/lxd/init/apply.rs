@@ -76,14 +76,16 @@ fn take_back(undo: &Undo, api: &impl Api) -> Result<()> {
 
 fn server(config: &ConfigMap, api: &impl Api, done: &mut Vec<Undo>) -> Result<()> {
     let before = api.get("/1.0").map_err(|e| failed("retrieve current server configuration", &e))?;
-    let old = before.metadata.get("config").cloned().unwrap_or_default();
-    let mut new = match &old {
-        Value::Object(map) => map.clone(),
+    let mut new = match before.metadata.get("config") {
+        Some(Value::Object(map)) => map.clone(),
         _ => Map::new(),
     };
+    // LXD 5.0 keeps `user.*` keys that a PUT does not name: what was not there is taken back by an empty value.
+    let mut back = new.clone();
+    config.keys().filter(|key| !new.contains_key(*key)).for_each(|key| drop(back.insert(key.clone(), json!(""))));
     new.extend(config.iter().map(|(key, value)| (key.clone(), json!(value))));
     // LXD takes the undo step before it tries: a change of several keys may have come half through.
-    done.push(Undo::Put { path: "/1.0".to_string(), body: json!({ "config": old }) });
+    done.push(Undo::Put { path: "/1.0".to_string(), body: json!({ "config": back }) });
     api.put("/1.0", &json!({ "config": new }), before.etag.as_deref())
         .map_err(|e| failed("update server configuration", &e))
 }
@@ -181,7 +183,7 @@ mod tests {
         let want = [
             r#"PUT /1.0/profiles/default {"config":{},"description":"Default LXD profile","devices":{}}"#,
             "DELETE /1.0/storage-pools/p",
-            r#"PUT /1.0 {"config":{}}"#,
+            r#"PUT /1.0 {"config":{"user.a":""}}"#,
         ];
         assert_eq!(fake.changes()[4..], want);
     }

@@ -158,6 +158,30 @@ pub(super) mod fake {
 mod tests {
     use super::*;
 
+    /// Sets up a real LXD and back: `LXBOX_ORACLE=SOCKET cargo test -- --ignored a_dump_of_lxd`. The daemon must be fresh:
+    /// it gets a pool and a profile.
+    #[test]
+    #[ignore = "needs a real, fresh LXD"]
+    fn a_dump_of_lxd_makes_it_again() {
+        let api = crate::cli::lxd::SocketApi::new(std::env::var("LXBOX_ORACLE").unwrap());
+        let fresh = dump::dump(&api).unwrap();
+        assert!(fresh.contains("storage_pools: []\n"), "not fresh: {fresh}");
+        let broken = "config: {user.a: 1}\nstorage_pools: [{name: lxbox-p, driver: dir}]\nprofiles: [{name: q, devices: {x: {type: no}}}]\n";
+        apply::apply(&Preseed::parse(broken).unwrap(), &api).unwrap_err();
+        assert_eq!(dump::dump(&api).unwrap(), fresh);
+        let good =
+            "storage_pools: [{name: lxbox-p, driver: dir}]\nprofiles: [{name: lxbox-q, config: {limits.cpu: 2}}]\n";
+        apply::apply(&Preseed::parse(good).unwrap(), &api).unwrap();
+        let text = dump::dump(&api).unwrap();
+        assert!(text.contains("    limits.cpu: \"2\"\n"), "{text}");
+        apply::apply(&Preseed::parse(&text).unwrap(), &api).unwrap();
+        assert_eq!(dump::dump(&api).unwrap(), text);
+        let delete = |path: &str| api.delete(path).unwrap();
+        delete("/1.0/profiles/lxbox-q");
+        delete("/1.0/storage-pools/lxbox-p");
+        assert_eq!(dump::dump(&api).unwrap(), fresh);
+    }
+
     #[test]
     fn flags_that_do_not_go_together_are_refused() {
         let base = InitFlags::default;

@@ -37,21 +37,21 @@ pub(super) fn gpu(host: &Host) -> ResourcesGpu {
     ResourcesGpu { total: (cards.len() + functions) as u64, cards }
 }
 
+/// The card of a device. Of one on virtio driver and ids are those of virtio, the address is that on PCI, as in LXD.
 fn card(host: &Host, device: &str) -> ResourcesGpuCard {
     let tree = host.tree;
     let pci = pci_address(tree, device);
-    let dir = pci.as_ref().map_or(device.to_string(), |address| format!("{DEVICES}/{address}"));
-    let driver = driver(tree, &dir, &host.release);
-    let ids = |file: &str| pci.as_ref().map(|_| hex_id(tree, &format!("{dir}/{file}"))).unwrap_or_default();
+    let driver = driver(tree, device, &host.release);
+    let ids = |file: &str| hex_id(tree, &format!("{device}/{file}"));
     let (vendor_id, product_id) = (ids("vendor"), ids("device"));
     ResourcesGpuCard {
         driver: driver.name,
         driver_version: driver.version,
         drm: drm(host, device),
-        sriov: sriov(host, &dir),
+        sriov: sriov(host, device),
         nvidia: pci.as_ref().and_then(|address| nvidia(host, address)),
-        mdev: mdev(host, &dir),
-        numa_node: tree.count(format!("{dir}/numa_node")),
+        mdev: mdev(host, device),
+        numa_node: tree.count(format!("{device}/numa_node")),
         vendor: host.pci.vendor(&vendor_id),
         product: host.pci.product(&vendor_id, &product_id),
         vendor_id,
@@ -159,7 +159,13 @@ mod tests {
                 "Model: \t\t GeForce GT 1030\nGPU UUID: GPU-1\nDevice Minor: \t 0\n",
             );
         let tree = host.tree();
-        let gpu = gpu(&Host { tree: &tree, release: "6.1".to_string(), pci: Names::default(), usb: Names::default() });
+        let gpu = gpu(&Host {
+            tree: &tree,
+            release: "6.1".to_string(),
+            pci: Names::default(),
+            usb: Names::default(),
+            ethtool: |_| Default::default(),
+        });
         assert_eq!((gpu.total, gpu.cards.len()), (1, 1));
         let card = &gpu.cards[0];
         let drm = card.drm.as_ref().unwrap();

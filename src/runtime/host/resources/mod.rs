@@ -11,7 +11,7 @@ mod pci;
 mod system;
 mod usb;
 
-use super::Tree;
+use super::{Tree, netlink};
 use crate::api::types::Resources;
 
 /// Everything the host has. Blocks for some milliseconds; what can't be read is left out.
@@ -22,6 +22,8 @@ pub fn gather(tree: &Tree) -> Resources {
         release: uname.release().to_string_lossy().into_owned(),
         pci: names::Names::pci(tree),
         usb: names::Names::usb(tree),
+        // Drivers that don't say: nothing is told.
+        ethtool: |interface| netlink::ethtool(interface).unwrap_or_default(),
     };
     Resources {
         cpu: cpu::cpu(tree, &uname.machine().to_string_lossy()),
@@ -42,6 +44,8 @@ struct Host<'a> {
     release: String,
     pci: names::Names,
     usb: names::Names,
+    /// What the drivers of interfaces of this network namespace tell.
+    ethtool: fn(&str) -> netlink::Ethtool,
 }
 
 #[cfg(test)]

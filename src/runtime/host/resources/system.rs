@@ -45,7 +45,10 @@ const CHASSIS: &[&str] = &[
     "Stick PC",
 ];
 
-/// The machine. Hosts without this directory (containers, small virtual machines) are `container`, as in LXD.
+/// Firmware that describes the machine leaves this; without it LXD calls a host a container (small virtual machines too).
+const SMBIOS: &str = "sys/firmware/dmi/tables/smbios_entry_point";
+
+/// The machine.
 pub(super) fn system(tree: &Tree) -> ResourcesSystem {
     let known = tree.exists(DMI);
     let text = |file: &str| tree.text(format!("{DMI}/{file}")).unwrap_or_default();
@@ -57,7 +60,7 @@ pub(super) fn system(tree: &Tree) -> ResourcesSystem {
         version: text("product_version"),
         sku: text("product_sku"),
         serial: text("product_serial"),
-        kind: kind(tree, known).to_string(),
+        kind: kind(tree).to_string(),
         firmware: known.then(|| ResourcesSystemFirmware {
             vendor: text("bios_vendor"),
             date: text("bios_date"),
@@ -78,10 +81,10 @@ pub(super) fn system(tree: &Tree) -> ResourcesSystem {
     }
 }
 
-fn kind(tree: &Tree, known: bool) -> &'static str {
+fn kind(tree: &Tree) -> &'static str {
     let info = tree.text("proc/cpuinfo").unwrap_or_default();
     let flags = info.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
-    if !known {
+    if !tree.exists(SMBIOS) {
         "container"
     } else if flags.split_whitespace().any(|flag| flag == "hypervisor") {
         "virtual-machine"
@@ -104,6 +107,7 @@ mod tests {
     fn firmware_tells() {
         let host = Fixture::new();
         host.write(&format!("{DMI}/sys_vendor"), "LENOVO\n").write(&format!("{DMI}/chassis_type"), "10\n");
+        host.write(SMBIOS, "_SM3_");
         host.write("proc/cpuinfo", "flags\t\t: fpu hypervisor\n");
         let system = system(&host.tree());
         assert_eq!((system.vendor.as_str(), system.kind.as_str()), ("LENOVO", "virtual-machine"));

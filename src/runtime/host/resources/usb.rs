@@ -79,7 +79,13 @@ mod tests {
             .write(&format!("{DEVICES}/1-2:1.0/bInterfaceClass"), "0b\n")
             .link(&format!("{DEVICES}/1-2/1-2:1.0/driver"), "sys/bus/usb/drivers/usbhid");
         let tree = host.tree();
-        let usb = usb(&Host { tree: &tree, release: "6.1".to_string(), pci: Names::default(), usb: Names::default() });
+        let usb = usb(&Host {
+            tree: &tree,
+            release: "6.1".to_string(),
+            pci: Names::default(),
+            usb: Names::default(),
+            ethtool: |_| Default::default(),
+        });
         assert_eq!(usb.total, 1);
         let device = &usb.devices[0];
         assert_eq!((device.vendor.as_str(), device.product.as_str(), device.speed), ("Yubico", "", 1.5));
