@@ -159,6 +159,10 @@ fn copies_of_copies_never_have_too_many_layers() {
     }
     let last = container("c20");
     assert!(pool.layered().unwrap().layers(&last).unwrap().len() <= MAX_LAYERS);
+    for i in 0..20 {
+        pool.delete_volume(&container(&format!("c{i}"))).unwrap();
+    }
+    pool.layered().unwrap().sweep(&BTreeSet::new()).unwrap();
     let mounted = mount_root(&pool.root(&last).unwrap());
     for i in 0..20 {
         assert!(at(mounted.as_fd(), &format!("file{i}")).exists(), "file{i}");

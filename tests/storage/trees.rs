@@ -37,11 +37,16 @@ fn removal_follows_no_link_and_takes_off_flags() {
 
 #[test]
 fn removal_takes_trees_deeper_than_paths_and_descriptors_go() {
+    if !alone("trees::removal_takes_trees_deeper_than_paths_and_descriptors_go") {
+        return;
+    }
+    let few = rustix::process::Rlimit { current: Some(100), maximum: Some(100) };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, few).unwrap();
     let dir = Dir::new();
     let mut at = open(&dir.0);
     rustix::fs::mkdirat(&at, c"deep", Mode::RWXU).unwrap();
     at = tree::open_dir(&at, c"deep").unwrap();
-    for i in 0..5000 {
+    for i in 0..3000 {
         rustix::fs::openat(&at, c"file", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).unwrap();
         // The names that the removal itself uses are taken.
         if i < 3 {
@@ -58,7 +63,7 @@ fn removal_takes_trees_deeper_than_paths_and_descriptors_go() {
 fn removal_takes_wide_trees_and_stops_when_told() {
     let dir = Dir::new();
     let top = open(&dir.0);
-    for i in 0..3000 {
+    for i in 0..1000 {
         fs::create_dir_all(dir.0.join(format!("wide/{i}/{i}"))).unwrap();
         fs::write(dir.0.join(format!("wide/file{i}")), "").unwrap();
     }
@@ -105,21 +110,21 @@ fn removal_racing_with_a_swapper_never_leaves_the_tree() {
     }
 }
 
-/// Runs this very test again in a mount namespace of its own, since it has to attach mounts.
-fn in_own_mounts(test: &str) -> bool {
-    if std::env::var_os("STORAGE_TEST_OWN_MOUNTS").is_some() {
+/// Runs this very test again in a process and mount namespace of its own, since it attaches mounts or sets limits.
+fn alone(test: &str) -> bool {
+    if std::env::var_os("STORAGE_TEST_ALONE").is_some() {
         return true;
     }
     let mut again = std::process::Command::new("unshare");
     again.args(["--mount", "--propagation", "private"]).arg(std::env::current_exe().unwrap());
-    let status = again.args(["--exact", test]).env("STORAGE_TEST_OWN_MOUNTS", "1").status().unwrap();
+    let status = again.args(["--exact", test]).env("STORAGE_TEST_ALONE", "1").status().unwrap();
     assert!(status.success());
     false
 }
 
 #[test]
 fn removal_and_copy_stop_at_somebodys_mount() {
-    if !in_own_mounts("trees::removal_and_copy_stop_at_somebodys_mount") {
+    if !alone("trees::removal_and_copy_stop_at_somebodys_mount") {
         return;
     }
     let dir = Dir::new();
