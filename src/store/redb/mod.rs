@@ -16,6 +16,7 @@ use std::cell::OnceCell;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -85,8 +86,15 @@ impl Medium {
     }
 }
 
-fn build(backend: impl StorageBackend) -> Result<Database, redb::DatabaseError> {
-    Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend)
+/// Opens a database on this backend, or makes one there.
+fn build(backend: impl StorageBackend) -> Result<Database> {
+    let open = || Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend);
+    // redb may panic over a file that something else has damaged; that must not take the daemon's start with it.
+    match std::panic::catch_unwind(AssertUnwindSafe(open)) {
+        Ok(Ok(database)) => Ok(database),
+        Ok(Err(e)) => Err(Error::internal(e.to_string())),
+        Err(_) => Err(Error::internal("the file is damaged")),
+    }
 }
 
 impl RedbStore {
