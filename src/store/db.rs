@@ -6,12 +6,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::key::Prefix;
 use super::repo;
 use super::tx::{IdPool, Ids, Prepared, Tx, View};
-use super::txn::{Commit, Outcome, Rev, TxnId};
+use super::txn::{Outcome, Rev};
 use super::{MemStore, RedbStore, Store, Watch, schema};
 use crate::{Error, Kind, Result};
 
@@ -40,16 +40,11 @@ impl Db {
     }
 
     pub(super) fn start(store: Arc<dyn Store>) -> Result<Db> {
-        let stamp = schema::stamp(&*store.snapshot()?)?;
         let db = Db { store, ids: Arc::default() };
-        if let Some((cmp, op)) = stamp {
-            let commit = Commit { txn: TxnId::fresh(), cmps: vec![cmp], ops: vec![op] };
-            // A conflict is impossible: nobody else has the database yet.
-            block_on(db.store.commit(commit).wait())?;
-        }
-        if db.view(|v| Ok(v.rev()))? <= Rev(1) {
-            db.transact_blocking(repo::first_rows)?;
-        }
+        db.transact_blocking(|tx| match schema::stamp(tx)? {
+            true => repo::first_rows(tx),
+            false => Ok(()),
+        })?;
         Ok(db)
     }
 
@@ -85,9 +80,7 @@ impl Db {
     ) -> Result<(T, Rev)> {
         let mut ids = Vec::new();
         for attempt in 0..ATTEMPTS {
-            if let Some(pause) = pause(attempt) {
-                sleep(pause).await;
-            }
+            let started = Instant::now();
             let (value, prepared) = self.prepare(ids, &mut change)?;
             let Some(commit) = prepared.commit else { return Ok((value, prepared.seen)) };
             let txn = commit.txn;
@@ -102,6 +95,7 @@ impl Db {
                 return Ok((value, rev));
             }
             ids = prepared.taken;
+            sleep(pause(attempt, started.elapsed())).await;
         }
         Err(Error::new(Kind::Busy, "Failed writing to the database: too many changes of the same thing at once"))
     }
@@ -128,11 +122,12 @@ fn settled(applied: Option<Rev>) -> Result<Outcome> {
     }
 }
 
-/// How long to step back before an attempt: not at all at first, then longer and of random length.
-fn pause(attempt: u32) -> Option<Duration> {
-    let most = u64::from(attempt.checked_sub(3)?).min(20) * 500;
-    let random = RandomState::new().hash_one(attempt);
-    Some(Duration::from_micros(random % (most + 1)))
+/// How long to step back after a conflict: a random part of a time that doubles with each attempt, as on a shared wire.
+/// Measured in attempts' own duration, so that it fits fast and slow disks.
+fn pause(attempt: u32, took: Duration) -> Duration {
+    let most = took.min(Duration::from_millis(5)) * (2 << attempt.min(4));
+    let random = RandomState::new().hash_one(attempt) >> 32;
+    most.mul_f64(random as f64 / f64::from(u32::MAX))
 }
 
 /// Runs a future on this thread, which sleeps meanwhile. Works in and outside of a runtime.

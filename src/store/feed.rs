@@ -15,7 +15,7 @@ use crate::{Error, Kind, Result};
 /// Batches kept.
 const KEEP_BATCHES: usize = 1024;
 /// Bytes of records kept.
-const KEEP_BYTES: usize = 2 << 20;
+const KEEP_BYTES: usize = 512 << 10;
 
 /// A row that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]

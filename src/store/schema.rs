@@ -7,12 +7,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Snapshot;
 use super::key::Key;
-use super::records::VERSIONS;
+use super::records::{self, VERSIONS};
 use super::tables::Table;
-use super::txn::{Cmp, Op};
-use crate::{Ctx, Error, Kind, Result};
+use super::{Read, Snapshot, Tx};
+use crate::{Error, Kind, Result};
 
 /// The layout of tables, keys and values.
 pub const SCHEMA: u32 = 1;
@@ -28,12 +27,6 @@ impl Schema {
         let records = VERSIONS.iter().map(|(table, version)| (table.info().name.to_owned(), *version)).collect();
         Schema { schema: SCHEMA, records }
     }
-
-    fn stored(snapshot: &dyn Snapshot) -> Result<Option<Schema>> {
-        let Some(value) = snapshot.get(&row())? else { return Ok(None) };
-        let schema = serde_json::from_slice(&value.json).ctx(Kind::Internal, || "Failed reading the schema")?;
-        Ok(Some(schema))
-    }
 }
 
 fn row() -> Key {
@@ -42,7 +35,8 @@ fn row() -> Key {
 
 /// Refuses a database that something newer has written ([`Kind::Unsupported`]). Writes nothing.
 pub(super) fn check(snapshot: &dyn Snapshot) -> Result<()> {
-    let Some(stored) = Schema::stored(snapshot)? else { return Ok(()) };
+    let Some(row) = snapshot.get(&row())? else { return Ok(()) };
+    let stored: Schema = records::parse(&row)?;
     let refuse = |what: String| Err(Error::new(Kind::Unsupported, format!("A newer lxbox has written it ({what})")));
     if stored.schema > SCHEMA {
         return refuse(format!("schema {}, this one knows {SCHEMA}", stored.schema));
@@ -58,14 +52,9 @@ pub(super) fn check(snapshot: &dyn Snapshot) -> Result<()> {
     Ok(())
 }
 
-/// What has to be written before this program may write its records; nothing in a database that it wrote itself.
-pub(super) fn stamp(snapshot: &dyn Snapshot) -> Result<Option<(Cmp, Op)>> {
-    let ours = Schema::ours();
-    let stored = snapshot.get(&row())?;
-    if Schema::stored(snapshot)?.as_ref() == Some(&ours) {
-        return Ok(None);
-    }
-    let cmp = stored.map_or(Cmp::Absent(row()), |value| Cmp::ModEq(row(), value.modified));
-    let json = serde_json::to_vec(&ours).ctx(Kind::Internal, || "Failed writing the schema")?;
-    Ok(Some((cmp, Op::Put { key: row(), version: 1, json: json.into() })))
+/// Says in the database that this program writes it; true when the database is new. To be done before anything else.
+pub(super) fn stamp(tx: &mut Tx) -> Result<bool> {
+    let stored = tx.row(&row())?;
+    tx.write_row(row(), &Schema::ours())?;
+    Ok(stored.is_none())
 }

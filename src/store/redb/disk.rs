@@ -2,8 +2,10 @@
 //!
 //! Opening a database writes to it: it is marked as open, and after a crash repaired. A database of a newer lxbox must
 //! be left alone byte for byte, and redb's own read-only mode refuses what a crash left behind. So redb opens the file
-//! with writes kept in memory, the schema is looked at, and only then the writes are done, in their order.
+//! with writes kept in memory, the schema is looked at, and only then the writes are done, in their order. That is left
+//! to the writer thread, so that a daemon's start waits for no sync.
 
+use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::Bound;
@@ -19,14 +21,26 @@ pub(super) struct Disk(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     file: File,
-    held: Mutex<Option<Held>>,
+    mode: Mutex<Mode>,
+}
+
+#[derive(Debug)]
+enum Mode {
+    /// Writes go to the file.
+    Through,
+    /// Writes go to the file and syncs nowhere: it is being made, and is synced as a whole.
+    Unsynced,
+    /// Writes wait.
+    Held(Held),
+    /// Doing what was held back has failed half way. Nothing more may be written, as after a crash.
+    Failed,
 }
 
 /// Writes that are not done yet.
 #[derive(Debug)]
 struct Held {
     len: u64,
-    steps: Vec<Step>,
+    steps: VecDeque<Step>,
 }
 
 #[derive(Debug)]
@@ -36,11 +50,29 @@ enum Step {
     Sync,
 }
 
+fn failed() -> io::Error {
+    io::Error::other("an earlier write has failed")
+}
+
 impl Disk {
-    /// The file, written through. Fails when another process has it open.
-    pub(super) fn new(file: File) -> io::Result<Disk> {
+    /// The file, all of whose writes are held back until [`Disk::release`]. Fails when another process has it open.
+    pub(super) fn held_back(file: File) -> io::Result<Disk> {
+        let len = file.metadata()?.len();
+        if len == 0 {
+            // redb would make a new database of it, and nobody would notice that the old one is gone.
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty"));
+        }
+        Disk::locked(file, Mode::Held(Held { len, steps: VecDeque::new() }))
+    }
+
+    /// A new file, which the caller syncs when it is complete.
+    pub(super) fn unsynced(file: File) -> io::Result<Disk> {
+        Disk::locked(file, Mode::Unsynced)
+    }
+
+    fn locked(file: File, mode: Mode) -> io::Result<Disk> {
         match file.try_lock() {
-            Ok(()) => Ok(Disk(Arc::new(Inner { file, held: Mutex::new(None) }))),
+            Ok(()) => Ok(Disk(Arc::new(Inner { file, mode: Mutex::new(mode) }))),
             Err(TryLockError::WouldBlock) => {
                 Err(io::Error::new(io::ErrorKind::ResourceBusy, "another daemon is using it"))
             }
@@ -48,33 +80,39 @@ impl Disk {
         }
     }
 
-    /// The file, with all writes held back until [`Disk::release`].
-    pub(super) fn held_back(file: File) -> io::Result<Disk> {
-        let disk = Disk::new(file)?;
-        let len = disk.0.file.metadata()?.len();
-        if len == 0 {
-            // redb would make a new database of it, and nobody would notice that the old one is gone.
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty"));
-        }
-        *disk.lock() = Some(Held { len, steps: Vec::new() });
-        Ok(disk)
-    }
-
-    /// Does what was held back and holds nothing back any more.
+    /// Does what was held back and holds nothing back any more. Others may read meanwhile, and don't wait for syncs.
     pub(super) fn release(&self) -> io::Result<()> {
-        let mut held = self.lock();
-        for step in held.take().map(|held| held.steps).unwrap_or_default() {
-            match step {
-                Step::Write(offset, bytes) => self.0.file.write_all_at(&bytes, offset)?,
-                Step::SetLen(len) => self.0.file.set_len(len)?,
-                Step::Sync => self.0.file.sync_data()?,
-            }
+        let done = self.do_steps();
+        if done.is_err() {
+            *self.lock() = Mode::Failed;
         }
-        Ok(())
+        done
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Held>> {
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn do_steps(&self) -> io::Result<()> {
+        loop {
+            let mut mode = self.lock();
+            let Mode::Held(held) = &mut *mode else { return Ok(()) };
+            match held.steps.front() {
+                Some(Step::Write(offset, bytes)) => self.0.file.write_all_at(bytes, *offset)?,
+                Some(Step::SetLen(len)) => self.0.file.set_len(*len)?,
+                Some(Step::Sync) => {
+                    held.steps.pop_front();
+                    drop(mode);
+                    self.0.file.sync_data()?;
+                    continue;
+                }
+                None => {
+                    *mode = Mode::Through;
+                    return Ok(());
+                }
+            }
+            held.steps.pop_front();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Mode> {
+        self.0.mode.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the file as it will be after the steps.
@@ -114,61 +152,67 @@ fn overlay(out: &mut [u8], offset: u64, bytes: &[u8], at: u64) {
 
 impl StorageBackend for Disk {
     fn len(&self) -> io::Result<u64> {
-        match self.lock().as_ref() {
-            Some(held) => Ok(held.len),
-            None => Ok(self.0.file.metadata()?.len()),
+        match &*self.lock() {
+            Mode::Held(held) => Ok(held.len),
+            Mode::Through | Mode::Unsynced => Ok(self.0.file.metadata()?.len()),
+            Mode::Failed => Err(failed()),
         }
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let held = self.lock();
-        match held.as_ref() {
-            Some(held) => self.read_held(held, offset, out),
-            None => {
-                drop(held);
+        let mode = self.lock();
+        match &*mode {
+            Mode::Held(held) => self.read_held(held, offset, out),
+            Mode::Through | Mode::Unsynced => {
+                drop(mode);
                 self.0.file.read_exact_at(out, offset)
             }
+            Mode::Failed => Err(failed()),
         }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        match self.lock().as_mut() {
-            Some(held) => {
+        match &mut *self.lock() {
+            Mode::Held(held) => {
                 held.len = len;
-                held.steps.push(Step::SetLen(len));
+                held.steps.push_back(Step::SetLen(len));
                 Ok(())
             }
-            None => self.0.file.set_len(len),
+            Mode::Through | Mode::Unsynced => self.0.file.set_len(len),
+            Mode::Failed => Err(failed()),
         }
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut held = self.lock();
-        match held.as_mut() {
-            Some(held) => {
-                held.steps.push(Step::Sync);
+        let mut mode = self.lock();
+        match &mut *mode {
+            Mode::Held(held) => {
+                held.steps.push_back(Step::Sync);
                 Ok(())
             }
-            None => {
+            Mode::Through => {
                 // Readers must not wait for the disk.
-                drop(held);
+                drop(mode);
                 self.0.file.sync_data()
             }
+            Mode::Unsynced => Ok(()),
+            Mode::Failed => Err(failed()),
         }
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut held = self.lock();
-        match held.as_mut() {
-            Some(held) => {
+        let mut mode = self.lock();
+        match &mut *mode {
+            Mode::Held(held) => {
                 held.len = held.len.max(offset + data.len() as u64);
-                held.steps.push(Step::Write(offset, data.to_vec()));
+                held.steps.push_back(Step::Write(offset, data.to_vec()));
                 Ok(())
             }
-            None => {
-                drop(held);
+            Mode::Through | Mode::Unsynced => {
+                drop(mode);
                 self.0.file.write_all_at(data, offset)
             }
+            Mode::Failed => Err(failed()),
         }
     }
 
@@ -176,7 +220,7 @@ impl StorageBackend for Disk {
         self.0.file.unlock()
     }
 
-    /// The lock is taken by [`Disk::new`] and covers everything.
+    /// The lock is taken with the file and covers everything.
     fn try_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
         Ok(true)
     }

@@ -16,6 +16,7 @@ use std::cell::OnceCell;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -64,29 +65,36 @@ enum Medium {
 }
 
 impl Medium {
-    /// Opens the database, and writes nothing unless `accept` likes what is in it.
-    fn open(&self, accept: impl Fn(&Database) -> Result<()>) -> Result<Database> {
+    /// Opens the database if `accept` likes what is in it. Writes nothing: that is to be done by releasing the disk.
+    fn open(&self, accept: impl Fn(&Database) -> Result<()>) -> Result<(Database, Option<Disk>)> {
         match self {
             Medium::File(path) => {
                 let name = || format!("Failed opening the database {path:?}");
                 let file = OpenOptions::new().read(true).write(true).open(path).ctx(Kind::Internal, name)?;
                 let disk = Disk::held_back(file).ctx(Kind::Internal, name)?;
-                let database = build(disk.clone()).map_err(|e| Error::internal(format!("{}: {e}", name())))?;
+                let database = build(disk.clone()).map_err(|e| Error::new(e.kind(), format!("{}: {e}", name())))?;
                 accept(&database).map_err(|e| Error::new(e.kind(), format!("{}: {e}", name())))?;
-                disk.release().ctx(Kind::Internal, name)?;
-                Ok(database)
+                Ok((database, Some(disk)))
             }
             #[cfg(test)]
             Medium::Test(disk) => {
-                let database = build(disk.clone()).map_err(|e| Error::internal(format!("Failed opening: {e}")))?;
-                accept(&database).map(|()| database)
+                let database = build(disk.clone())?;
+                accept(&database)?;
+                Ok((database, None))
             }
         }
     }
 }
 
-fn build(backend: impl StorageBackend) -> Result<Database, redb::DatabaseError> {
-    Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend)
+/// Opens a database on this backend, or makes one there.
+fn build(backend: impl StorageBackend) -> Result<Database> {
+    let open = || Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend);
+    // redb may panic over a file that something else has damaged; that must not take the daemon's start with it.
+    match std::panic::catch_unwind(AssertUnwindSafe(open)) {
+        Ok(Ok(database)) => Ok(database),
+        Ok(Err(e)) => Err(Error::internal(e.to_string())),
+        Err(_) => Err(Error::internal("the file is damaged")),
+    }
 }
 
 impl RedbStore {
@@ -106,12 +114,12 @@ impl RedbStore {
     }
 
     fn start(medium: Medium) -> Result<RedbStore> {
-        let database = medium.open(|database| schema::check(&snapshot_of(database)?))?;
+        let (database, held) = medium.open(|database| schema::check(&snapshot_of(database)?))?;
         let rev = snapshot_of(&database)?.rev;
         let feed = Arc::new(Feed::new(rev));
         let shared = Arc::new(Shared { database: RwLock::new(Some(database)), feed, medium });
         let (sender, jobs) = channel();
-        let writer = Writer::new(Arc::clone(&shared), rev);
+        let writer = Writer::new(Arc::clone(&shared), rev, held);
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || writer.run(&jobs));
         let thread = thread.ctx(Kind::Internal, || "Failed starting the database writer")?;
         Ok(RedbStore { shared, jobs: Mutex::new(Some(sender)), writer: Some(thread) })
@@ -134,9 +142,7 @@ fn create(path: &Path) -> io::Result<()> {
         _ => {}
     }
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&fresh)?;
-    let disk = Disk::new(file.try_clone()?)?;
-    let database = build(disk).map_err(io::Error::other)?;
-    rows::first_commit(&database).map_err(io::Error::other)?;
+    let database = build(Disk::unsynced(file.try_clone()?)?).map_err(io::Error::other)?;
     database.close().map_err(io::Error::other)?;
     file.sync_all()?;
     std::fs::rename(&fresh, path)?;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use redb::{Database, ReadableTable, Table as RedbTable, TableDefinition, TableError, WriteTransaction};
+use redb::{ReadableTable, Table as RedbTable, TableDefinition, TableError, WriteTransaction};
 
 use super::super::feed::Event;
 use super::super::key::Key;
@@ -79,15 +79,6 @@ pub(super) fn remember(txn: &WriteTransaction, id: TxnId, rev: Rev) -> Result<()
     let mut table = txn.open_table(TRANSACTIONS).map_err(|e| table_error(&e))?;
     table.insert(rev.0 % REMEMBERED, (rev.0, id.0)).map_err(|e| failed(&e))?;
     table.insert(NEWEST, (rev.0, id.0)).map_err(|e| failed(&e))?;
-    Ok(())
-}
-
-/// Makes the table of transactions, so that a new file has had a commit.
-pub(super) fn first_commit(database: &Database) -> Result<(), redb::Error> {
-    let mut txn = database.begin_write()?;
-    txn.set_quick_repair(true);
-    txn.open_table(TRANSACTIONS)?;
-    txn.commit()?;
     Ok(())
 }
 

@@ -12,9 +12,10 @@ use tokio::sync::oneshot;
 
 use super::super::feed::Batch;
 use super::super::txn::{Commit, Outcome, Rev, TxnId, stopped};
+use super::disk::Disk;
 use super::rows::{self, TRANSACTIONS, failed, table_error};
 use super::{Shared, snapshot_of};
-use crate::{Error, Result};
+use crate::{Ctx, Error, Kind, Result};
 
 /// How long a commit that need not be durable may stay in memory.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
@@ -36,6 +37,8 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     /// The last revision that was committed.
     rev: Rev,
+    /// The disk with the writes of opening held back, until this thread starts.
+    held: Option<Disk>,
     /// When something committed that is not on the disk yet has to go there.
     flush_at: Option<Instant>,
     /// Whether the database has to be opened again first.
@@ -51,12 +54,17 @@ enum Failure {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, rev: Rev) -> Writer {
-        Writer { shared, rev, flush_at: None, broken: false }
+    /// The writer of a database that was just opened, with the writes of opening it held back or not.
+    pub(super) fn new(shared: Arc<Shared>, rev: Rev, held: Option<Disk>) -> Writer {
+        Writer { shared, rev, held, flush_at: None, broken: false }
     }
 
     /// Serves jobs until nobody can send any more, then closes the database.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        if let Some(Err(e)) = self.held.take().map(|disk| disk.release()) {
+            tracing::error!("Failed opening the database for writing: {e}");
+            self.broken = true;
+        }
         while let Some(first) = self.next(jobs) {
             let mut commits = Vec::new();
             let mut lookups = Vec::new();
@@ -182,7 +190,10 @@ impl Writer {
         let mut database = self.shared.database.write().unwrap_or_else(PoisonError::into_inner);
         // Closing reports the failure again that brought us here.
         let _ = database.take().map(redb::Database::close);
-        let opened = self.shared.medium.open(|_| Ok(()))?;
+        let (opened, held) = self.shared.medium.open(|_| Ok(()))?;
+        if let Some(disk) = held {
+            disk.release().ctx(Kind::Unavailable, || "Failed opening the database for writing")?;
+        }
         let found = snapshot_of(&opened)?.rev;
         *database = Some(opened);
         drop(database);

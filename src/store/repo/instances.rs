@@ -43,7 +43,15 @@ pub fn insert(tx: &mut Tx, mut instance: InstanceRecord) -> Result<InstanceRecor
     Ok(instance)
 }
 
-/// Changes everything but the name.
+/// Reads an instance, lets `edit` change everything but its place, and writes it.
+pub fn modify(tx: &mut Tx, id: u64, edit: impl FnOnce(&mut InstanceRecord) -> Result<()>) -> Result<InstanceRecord> {
+    let mut instance = by_id(tx, id)?;
+    edit(&mut instance)?;
+    update(tx, &instance)?;
+    Ok(instance)
+}
+
+/// Changes everything but the name; the record has to come from this very transaction.
 pub fn update(tx: &mut Tx, instance: &InstanceRecord) -> Result<()> {
     let old = by_id(tx, instance.id)?;
     super::same_place(&(&old.project, &old.name), &(&instance.project, &instance.name))?;

@@ -5,6 +5,9 @@
 //! use, [`Kind::Forbidden`](crate::Kind::Forbidden) for what `default` doesn't allow. What configuration means is
 //! none of their business.
 //!
+//! `modify` is the way to change a record: an `update` with one that was read before the transaction would undo what
+//! others changed in between.
+//!
 //! Functions that only read take any [`Read`](super::Read), so they serve views and transactions; inside a
 //! transaction lists have to be of one project.
 

@@ -38,7 +38,15 @@ pub fn insert(tx: &mut Tx, mut pool: PoolRecord) -> Result<PoolRecord> {
     Ok(pool)
 }
 
-/// Changes everything but the name.
+/// Reads a pool, lets `edit` change everything but its place, and writes it.
+pub fn modify(tx: &mut Tx, id: u64, edit: impl FnOnce(&mut PoolRecord) -> Result<()>) -> Result<PoolRecord> {
+    let mut pool = by_id(tx, id)?;
+    edit(&mut pool)?;
+    update(tx, &pool)?;
+    Ok(pool)
+}
+
+/// Changes everything but the name; the record has to come from this very transaction.
 pub fn update(tx: &mut Tx, pool: &PoolRecord) -> Result<()> {
     let old = by_id(tx, pool.id)?;
     super::same_place(&old.name, &pool.name)?;

@@ -41,7 +41,15 @@ pub fn insert(tx: &mut Tx, mut profile: ProfileRecord) -> Result<ProfileRecord> 
     Ok(profile)
 }
 
-/// Changes everything but the name.
+/// Reads a profile, lets `edit` change everything but its place, and writes it.
+pub fn modify(tx: &mut Tx, id: u64, edit: impl FnOnce(&mut ProfileRecord) -> Result<()>) -> Result<ProfileRecord> {
+    let mut profile = by_id(tx, id)?;
+    edit(&mut profile)?;
+    update(tx, &profile)?;
+    Ok(profile)
+}
+
+/// Changes everything but the name; the record has to come from this very transaction.
 pub fn update(tx: &mut Tx, profile: &ProfileRecord) -> Result<()> {
     let old = by_id(tx, profile.id)?;
     super::same_place(&(&old.project, &old.name), &(&profile.project, &profile.name))?;

@@ -42,7 +42,15 @@ pub fn insert(tx: &mut Tx, mut project: ProjectRecord) -> Result<ProjectRecord> 
     Ok(project)
 }
 
-/// Changes description and configuration.
+/// Reads a project, lets `edit` change everything but its place, and writes it.
+pub fn modify(tx: &mut Tx, id: u64, edit: impl FnOnce(&mut ProjectRecord) -> Result<()>) -> Result<ProjectRecord> {
+    let mut project = by_id(tx, id)?;
+    edit(&mut project)?;
+    update(tx, &project)?;
+    Ok(project)
+}
+
+/// Changes description and configuration; the record has to come from this very transaction.
 pub fn update(tx: &mut Tx, project: &ProjectRecord) -> Result<()> {
     let old = by_id(tx, project.id)?;
     super::same_place(&old.name, &project.name)?;

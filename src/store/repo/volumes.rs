@@ -75,7 +75,15 @@ pub fn insert(tx: &mut Tx, mut volume: VolumeRecord) -> Result<VolumeRecord> {
     Ok(volume)
 }
 
-/// Changes everything but the place.
+/// Reads a volume, lets `edit` change everything but its place, and writes it.
+pub fn modify(tx: &mut Tx, id: u64, edit: impl FnOnce(&mut VolumeRecord) -> Result<()>) -> Result<VolumeRecord> {
+    let mut volume = by_id(tx, id)?;
+    edit(&mut volume)?;
+    update(tx, &volume)?;
+    Ok(volume)
+}
+
+/// Changes everything but the place; the record has to come from this very transaction.
 pub fn update(tx: &mut Tx, volume: &VolumeRecord) -> Result<()> {
     let old = by_id(tx, volume.id)?;
     super::same_place(&old.path(), &volume.path())?;

@@ -182,12 +182,12 @@ fn check_uses(v: &View) -> Result<()> {
 
 #[test]
 fn indexes_follow_random_changes() {
-    for seed in 0..4 {
+    for seed in 0..2 {
         let mut random = Random::new(seed);
         let store = RedbStore::on(FaultyDisk::default()).unwrap();
         for db in [Db::start(Arc::new(store)).unwrap(), Db::memory().unwrap()] {
             let mut done = 0;
-            for _ in 0..400 {
+            for round in 0..400 {
                 match db.transact_blocking(|tx| change(&mut random, tx)) {
                     Ok(_) => done += 1,
                     Err(e) => assert!(
@@ -195,7 +195,9 @@ fn indexes_follow_random_changes() {
                         "{e:?}"
                     ),
                 }
-                db.view(check).unwrap();
+                if round % 4 == 3 {
+                    db.view(check).unwrap();
+                }
             }
             assert!(done > 100, "only {done} changes were possible");
         }

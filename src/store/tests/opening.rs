@@ -141,6 +141,29 @@ fn a_file_that_is_no_database_is_refused() {
 }
 
 #[test]
+fn a_damaged_database_is_refused_or_read_but_never_a_panic() {
+    let scratch = Scratch::new();
+    let path = scratch.path("lxbox.redb");
+    drop(Db::open(&path).unwrap());
+    let whole = fs::read(&path).unwrap();
+    let mut random = super::Random::new(1);
+    let mut refused = 0;
+    for round in 0..60u64 {
+        let mut bytes = whole.clone();
+        match round % 3 {
+            0 => bytes.truncate(usize::try_from(random.below(whole.len() as u64)).unwrap()),
+            // The header: magic, state, layout, the two commit slots.
+            1 => bytes[usize::try_from(random.below(320)).unwrap()] ^= 1 << random.below(8),
+            _ => (0..50).for_each(|_| bytes[usize::try_from(random.below(whole.len() as u64)).unwrap()] ^= 0x55),
+        }
+        let damaged = scratch.path("damaged.redb");
+        fs::write(&damaged, bytes).unwrap();
+        refused += u32::from(Db::open(&damaged).is_err());
+    }
+    assert!(refused > 20, "only {refused}");
+}
+
+#[test]
 fn half_a_creation_is_started_over() {
     let scratch = Scratch::new();
     let path = scratch.path("lxbox.redb");

@@ -201,6 +201,35 @@ fn creations_and_edits_beside_each_other_do_not_conflict() {
 }
 
 #[test]
+fn edits_of_one_record_add_up() {
+    for db in databases() {
+        let id = profile(&db, "p").id;
+        let id = db.transact_blocking(|tx| instances::insert(tx, instance("c1", id))).unwrap().0.id;
+        let edit = |key: &'static str| {
+            move |tx: &mut Tx| {
+                instances::modify(tx, id, |i| {
+                    i.config.insert(key.into(), "x".into());
+                    Ok(())
+                })
+                .map(drop)
+            }
+        };
+        let (edited, runs) = race(&db, edit("user.a"), edit("user.b"));
+        edited.unwrap();
+        assert_eq!(runs, 2);
+        let config = db.view(|v| instances::by_id(v, id)).unwrap().config;
+        assert_eq!(config.into_keys().collect::<Vec<_>>(), ["user.a", "user.b"]);
+        let moved = db.transact_blocking(|tx| {
+            instances::modify(tx, id, |i| {
+                i.name = "c2".into();
+                Ok(())
+            })
+        });
+        assert_eq!(moved.unwrap_err().kind(), Kind::Internal);
+    }
+}
+
+#[test]
 fn a_name_is_taken_once() {
     for db in databases() {
         let id = profile(&db, "p").id;
