@@ -196,7 +196,7 @@ async fn request(target: &Target, args: &Init, read: InstancePut) -> Result<Inst
 }
 
 /// `device,key=value` words, gathered by device.
-fn device_overrides(words: &[String]) -> Result<Devices> {
+pub fn device_overrides(words: &[String]) -> Result<Devices> {
     let mut out = Devices::new();
     for word in words {
         let bad = || Error::invalid(format!("Bad syntax, expecting <device>,<key>=<value>: {word}"));
@@ -306,7 +306,7 @@ async fn submit(cx: &Context, target: &Target, args: &Init, post: &InstancesPost
 }
 
 /// The instance an operation has made.
-fn name_of(operation: &Operation) -> Option<String> {
+pub fn name_of(operation: &Operation) -> Option<String> {
     let resources = operation.resources.as_ref()?;
     let url = resources.get("instances").or_else(|| resources.get("containers"))?.first()?;
     let name = url.split('?').next()?.rsplit('/').next()?;
@@ -314,7 +314,7 @@ fn name_of(operation: &Operation) -> Option<String> {
 }
 
 /// An instance without network is rarely meant.
-async fn advise_about_network(target: &Target) -> Result<()> {
+pub async fn advise_about_network(target: &Target) -> Result<()> {
     let made: Value = target.client.get(&path(&["instances", &target.name])).await?;
     let devices = made["expanded_devices"].as_object();
     if devices.is_some_and(|devices| devices.values().any(|device| device["type"] == "nic")) {

@@ -37,3 +37,16 @@ fn escape(text: String) -> String {
     }
     out
 }
+
+/// The same value with the members of all objects sorted, as Go prints values it has no type for.
+pub fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut members: Vec<(&String, &Value)> = map.iter().collect();
+            members.sort_by_key(|(name, _)| *name);
+            Value::Object(members.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        value => value.clone(),
+    }
+}

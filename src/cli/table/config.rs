@@ -1,6 +1,8 @@
 //! `lxc config`: rows of the command table.
 
+use super::run;
 use super::{Command, FORMAT, TARGET, group, leaf, switch, text};
+use crate::cli::commands::*;
 
 /// `lxc config`.
 pub(super) const CONFIG: Command = group(
@@ -11,18 +13,42 @@ pub(super) const CONFIG: Command = group(
             "device",
             "Look after the devices of instances",
             &[
-                leaf("add", "[<remote>:]<instance> <device> <type> [key=value...]", "Add a device to an instance"),
-                leaf("get", "[<remote>:]<instance> <device> <key>", "Print a value of a device"),
-                leaf("list", "[<remote>:]<instance>", "List the devices of an instance").aliases(&["ls"]),
+                leaf("add", "[<remote>:]<instance> <device> <type> [key=value...]", "Add a device to an instance")
+                    .run(run!(device::instance::add, args::Words, 3..)),
+                leaf("get", "[<remote>:]<instance> <device> <key>", "Print a value of a device").run(run!(
+                    device::instance::get,
+                    args::Words,
+                    3..=3
+                )),
+                leaf("list", "[<remote>:]<instance>", "List the devices of an instance").aliases(&["ls"]).run(run!(
+                    device::instance::list,
+                    args::Words,
+                    1..=1
+                )),
                 leaf(
                     "override",
                     "[<remote>:]<instance> <device> [key=value...]",
                     "Take a device over from the profiles and change it",
-                ),
-                leaf("remove", "[<remote>:]<instance> <name>...", "Remove devices from an instance").aliases(&["rm"]),
-                leaf("set", "[<remote>:]<instance> <device> <key>=<value>...", "Set keys of a device"),
-                leaf("show", "[<remote>:]<instance>", "Show the devices of an instance in full"),
-                leaf("unset", "[<remote>:]<instance> <device> <key>", "Unset a key of a device"),
+                )
+                .run(run!(device::override_device, args::Words, 2..)),
+                leaf("remove", "[<remote>:]<instance> <name>...", "Remove devices from an instance")
+                    .aliases(&["rm"])
+                    .run(run!(device::instance::remove, args::Words, 2..)),
+                leaf("set", "[<remote>:]<instance> <device> <key>=<value>...", "Set keys of a device").run(run!(
+                    device::instance::set,
+                    args::Words,
+                    3..
+                )),
+                leaf("show", "[<remote>:]<instance>", "Show the devices of an instance in full").run(run!(
+                    device::instance::show,
+                    args::Words,
+                    1..=1
+                )),
+                leaf("unset", "[<remote>:]<instance> <device> <key>", "Unset a key of a device").run(run!(
+                    device::instance::unset,
+                    args::Words,
+                    3..=3
+                )),
             ],
         ),
         leaf(
@@ -30,9 +56,11 @@ pub(super) const CONFIG: Command = group(
             "[<remote>:][<instance>[/<snapshot>]]",
             "Edit the configuration of an instance or the server as YAML",
         )
-        .flags(&[TARGET]),
+        .flags(&[TARGET])
+        .run(run!(configure::edit, args::OnMember, 0..=1)),
         leaf("get", "[<remote>:][<instance>] <key>", "Print a configuration value of an instance or the server")
-            .flags(&[switch("expanded", "Count in what comes from profiles").short('e'), TARGET]),
+            .flags(&[switch("expanded", "Count in what comes from profiles").short('e'), TARGET])
+            .run(run!(configure::get, configure::Expanded, 1..=2)),
         group(
             "metadata",
             "Look after the image metadata of instances",
@@ -43,9 +71,11 @@ pub(super) const CONFIG: Command = group(
         ),
         group("profile", "Look after profiles", super::profile::COMMANDS).hidden(),
         leaf("set", "[<remote>:][<instance>] <key>=<value>...", "Set configuration keys of an instance or the server")
-            .flags(&[TARGET]),
+            .flags(&[TARGET])
+            .run(run!(configure::set, args::OnMember, 1..)),
         leaf("show", "[<remote>:][<instance>[/<snapshot>]]", "Show the configuration of an instance or the server")
-            .flags(&[switch("expanded", "Count in what comes from profiles").short('e'), TARGET]),
+            .flags(&[switch("expanded", "Count in what comes from profiles").short('e'), TARGET])
+            .run(run!(configure::show, configure::Expanded, 0..=1)),
         group(
             "template",
             "Look after the file templates of instances",
@@ -76,6 +106,7 @@ pub(super) const CONFIG: Command = group(
             ],
         ),
         leaf("unset", "[<remote>:][<instance>] <key>", "Unset a configuration key of an instance or the server")
-            .flags(&[TARGET]),
+            .flags(&[TARGET])
+            .run(run!(configure::unset, args::OnMember, 1..=2)),
     ],
 );

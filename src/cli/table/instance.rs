@@ -33,7 +33,8 @@ pub(super) const COPY: Command = leaf(
     text("storage", "Storage pool to use").short('s'),
     TARGET,
     text("target-project", "Project to put it in"),
-]);
+])
+.run(run!(copy::copy, copy::Copy, 1..=2));
 
 /// `lxc delete`.
 pub(super) const DELETE: Command = leaf(
@@ -118,11 +119,13 @@ pub(super) const IMPORT: Command =
         .flags(&[text("storage", "Storage pool to use").short('s')]);
 
 /// `lxc info`.
-pub(super) const INFO: Command = leaf("info", "[<remote>:][<instance>]", "Show an instance or the server").flags(&[
-    switch("resources", "Show what hardware there is"),
-    switch("show-log", "Print the end of the instance's log"),
-    TARGET,
-]);
+pub(super) const INFO: Command = leaf("info", "[<remote>:][<instance>]", "Show an instance or the server")
+    .flags(&[
+        switch("resources", "Show what hardware there is"),
+        switch("show-log", "Print the end of the instance's log"),
+        TARGET,
+    ])
+    .run(run!(info::info, info::Info, 0..=1));
 
 /// `lxc init`.
 pub(super) const INIT: Command =
@@ -192,7 +195,8 @@ pub(super) const MOVE: Command = leaf(
     text("storage", "Storage pool to use").short('s'),
     TARGET,
     text("target-project", "Project to put it in"),
-]);
+])
+.run(run!(copy::move_to, copy::Move, 2..=2));
 
 /// `lxc pause`.
 pub(super) const PAUSE: Command = leaf("pause", "[<remote>:]<instance> [[<remote>:]<instance>...]", "Freeze instances")
@@ -216,7 +220,8 @@ pub(super) const PUBLISH: Command = leaf(
 
 /// `lxc rename`.
 pub(super) const RENAME: Command =
-    leaf("rename", "[<remote>:]<instance>[/<snapshot>] <instance>[/<snapshot>]", "Rename an instance or snapshot");
+    leaf("rename", "[<remote>:]<instance>[/<snapshot>] <instance>[/<snapshot>]", "Rename an instance or snapshot")
+        .run(run!(copy::rename, args::Words, 2..=2));
 
 /// `lxc restart`.
 pub(super) const RESTART: Command =
@@ -232,15 +237,18 @@ pub(super) const RESTART: Command =
 /// `lxc restore`.
 pub(super) const RESTORE: Command =
     leaf("restore", "[<remote>:]<instance> <snapshot>", "Go back to a snapshot of an instance")
-        .flags(&[switch("stateful", "Keep the running state too")]);
+        .flags(&[switch("stateful", "Keep the running state too")])
+        .run(run!(snapshot::restore, snapshot::Restore, 2..=2));
 
 /// `lxc snapshot`.
 pub(super) const SNAPSHOT: Command =
-    leaf("snapshot", "[<remote>:]<instance> [<snapshot name>]", "Take a snapshot of an instance").flags(&[
-        switch("no-expiry", "Keep it until it is deleted"),
-        switch("reuse", "Replace a snapshot of the same name"),
-        switch("stateful", "Keep the running state too"),
-    ]);
+    leaf("snapshot", "[<remote>:]<instance> [<snapshot name>]", "Take a snapshot of an instance")
+        .flags(&[
+            switch("no-expiry", "Keep it until it is deleted"),
+            switch("reuse", "Replace a snapshot of the same name"),
+            switch("stateful", "Keep the running state too"),
+        ])
+        .run(run!(snapshot::snapshot, snapshot::Snapshot, 1..=2));
 
 /// `lxc start`.
 pub(super) const START: Command = leaf("start", "[<remote>:]<instance> [[<remote>:]<instance>...]", "Start instances")

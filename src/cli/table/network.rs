@@ -1,6 +1,8 @@
 //! `lxc network`: rows of the command table.
 
+use super::run;
 use super::{Command, FORMAT, TARGET, group, leaf, switch, text, unsigned};
+use crate::cli::commands::*;
 
 /// `lxc network`.
 pub(super) const NETWORK: Command = group("network", "Look after networks and connect instances to them", &[
@@ -37,9 +39,9 @@ leaf("remove", "[<remote>:]<network> <listen_address> [<protocol>] [<listen_port
 leaf("set", "[<remote>:]<network> <listen_address> <key>=<value>...", "Set keys of an address forward").flags(&[TARGET]),
 leaf("show", "[<remote>:]<network> <listen_address>", "Show an address forward").flags(&[TARGET]),
 leaf("unset", "[<remote>:]<network> <listen_address> <key>", "Unset a key of an address forward"),]),
-leaf("get", "[<remote>:]<network> <key>", "Print a configuration value of a network").flags(&[TARGET]),
-leaf("info", "[<remote>:]<network>", "Show the state of a network").flags(&[TARGET]),
-leaf("list", "[<remote>:]", "List the networks").aliases(&["ls"]).flags(&[FORMAT]),
+leaf("get", "[<remote>:]<network> <key>", "Print a configuration value of a network").flags(&[TARGET]).run(run!(network::get, args::OnMember, 2..=2)),
+leaf("info", "[<remote>:]<network>", "Show the state of a network").flags(&[TARGET]).run(run!(network::info, args::OnMember, 1..=1)),
+leaf("list", "[<remote>:]", "List the networks").aliases(&["ls"]).flags(&[FORMAT]).run(run!(network::list, args::Format, 0..=1)),
 leaf("list-leases", "[<remote>:]<network>", "List the DHCP leases of a network").flags(&[FORMAT]),
 group("peer", "Look after network peerings", &[
 leaf("create", "[<remote>:]<network> <peer_name> <[target project/]target_network> [key=value...]", "Create a network peering"),
@@ -52,7 +54,7 @@ leaf("show", "[<remote>:]<network> <peer name>", "Show a network peering"),
 leaf("unset", "[<remote>:]<network> <peer_name> <key>", "Unset a key of a network peering"),]),
 leaf("rename", "[<remote>:]<network> <new-name>", "Rename a network").aliases(&["mv"]),
 leaf("set", "[<remote>:]<network> <key>=<value>...", "Set configuration keys of a network").flags(&[TARGET]),
-leaf("show", "[<remote>:]<network>", "Show a network").flags(&[TARGET]),
+leaf("show", "[<remote>:]<network>", "Show a network").flags(&[TARGET]).run(run!(network::show, args::OnMember, 1..=1)),
 leaf("unset", "[<remote>:]<network> <key>", "Unset a configuration key of a network").flags(&[TARGET]),
 group("zone", "Look after DNS zones", &[
 leaf("create", "[<remote>:]<Zone> [key=value...]", "Create a DNS zone"),

@@ -1,23 +1,43 @@
 //! `lxc storage`: rows of the command table.
 
+use super::run;
 use super::{Command, FORMAT, TARGET, group, leaf, switch, text};
+use crate::cli::commands::*;
 
 /// `lxc storage`.
 pub(super) const STORAGE: Command = group(
     "storage",
     "Look after storage pools and volumes",
     &[
-        leaf("create", "[<remote>:]<pool> <driver> [key=value...]", "Create a storage pool").flags(&[TARGET]),
-        leaf("delete", "[<remote>:]<pool>", "Delete a storage pool").aliases(&["rm"]),
-        leaf("edit", "[<remote>:]<pool>", "Edit a storage pool as YAML"),
-        leaf("get", "[<remote>:]<pool> <key>", "Print a configuration value of a storage pool").flags(&[TARGET]),
+        leaf("create", "[<remote>:]<pool> <driver> [key=value...]", "Create a storage pool")
+            .flags(&[TARGET])
+            .run(run!(storage::create, args::OnMember, 2..)),
+        leaf("delete", "[<remote>:]<pool>", "Delete a storage pool").aliases(&["rm"]).run(run!(
+            storage::delete,
+            args::Words,
+            1..=1
+        )),
+        leaf("edit", "[<remote>:]<pool>", "Edit a storage pool as YAML").run(run!(storage::edit, args::Words, 1..=1)),
+        leaf("get", "[<remote>:]<pool> <key>", "Print a configuration value of a storage pool")
+            .flags(&[TARGET])
+            .run(run!(storage::get, args::OnMember, 2..=2)),
         leaf("info", "[<remote>:]<pool>", "Show usage and users of a storage pool")
-            .flags(&[switch("bytes", "Show sizes in bytes"), TARGET]),
-        leaf("list", "[<remote>:]", "List the storage pools").aliases(&["ls"]).flags(&[FORMAT]),
-        leaf("set", "[<remote>:]<pool> <key> <value>", "Set a configuration key of a storage pool").flags(&[TARGET]),
+            .flags(&[switch("bytes", "Show sizes in bytes"), TARGET])
+            .run(run!(storage::info, storage::Info, 1..=1)),
+        leaf("list", "[<remote>:]", "List the storage pools").aliases(&["ls"]).flags(&[FORMAT]).run(run!(
+            storage::list,
+            args::Format,
+            0..=1
+        )),
+        leaf("set", "[<remote>:]<pool> <key> <value>", "Set a configuration key of a storage pool")
+            .flags(&[TARGET])
+            .run(run!(storage::set, args::OnMember, 2..)),
         leaf("show", "[<remote>:]<pool>", "Show a storage pool")
-            .flags(&[switch("resources", "Show how full the pool is"), TARGET]),
-        leaf("unset", "[<remote>:]<pool> <key>", "Unset a configuration key of a storage pool").flags(&[TARGET]),
+            .flags(&[switch("resources", "Show how full the pool is"), TARGET])
+            .run(run!(storage::show, storage::Show, 1..=1)),
+        leaf("unset", "[<remote>:]<pool> <key>", "Unset a configuration key of a storage pool")
+            .flags(&[TARGET])
+            .run(run!(storage::unset, args::OnMember, 2..=2)),
         group(
             "volume",
             "Look after storage volumes",

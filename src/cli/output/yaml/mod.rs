@@ -8,9 +8,18 @@ use serde_json::{Map, Value};
 
 mod scalar;
 
-/// A document.
+/// A document made of the API's objects.
 pub fn yaml(value: &Value) -> String {
-    let mut out = Writer { out: String::new() };
+    document(value, true)
+}
+
+/// A document of which nothing is known: all keys are sorted, and points in time are texts.
+pub fn yaml_untyped(value: &Value) -> String {
+    document(value, false)
+}
+
+fn document(value: &Value, typed: bool) -> String {
+    let mut out = Writer { out: String::new(), typed };
     match value {
         Value::Object(map) if !map.is_empty() => out.mapping(map, 0, false, false),
         Value::Array(items) if !items.is_empty() => out.sequence(items, 0),
@@ -24,6 +33,7 @@ pub fn yaml(value: &Value) -> String {
 
 struct Writer {
     out: String,
+    typed: bool,
 }
 
 /// Members of the API's objects that are maps with free keys; all others are structures with an order of their own.
@@ -36,7 +46,7 @@ impl Writer {
     /// `started` says that the line has its indentation already (the first member after a dash).
     fn mapping(&mut self, map: &Map<String, Value>, indent: usize, sorted: bool, started: bool) {
         let mut members: Vec<(&String, &Value)> = map.iter().collect();
-        if sorted {
+        if sorted || !self.typed {
             members.sort_by(|a, b| key_order(a.0, b.0));
         }
         for (at, (key, value)) in members.into_iter().enumerate() {
@@ -102,7 +112,7 @@ impl Writer {
         let column = self.column();
         match value {
             // Points in time are bare, though texts that look like them are quoted.
-            Value::String(text) if key.ends_with("_at") && is_time(text) => self.out.push_str(text),
+            Value::String(text) if self.typed && key.ends_with("_at") && is_time(text) => self.out.push_str(text),
             Value::String(text) => self.out.push_str(&scalar::text(text, indent, column)),
             Value::Object(_) => self.out.push_str("{}"),
             Value::Array(_) => self.out.push_str("[]"),
