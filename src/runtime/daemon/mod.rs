@@ -18,7 +18,8 @@ use crate::api::config;
 use crate::api::server::{self as http, Services};
 use crate::runtime::events::Events;
 use crate::runtime::images::Images;
-use crate::runtime::instances::{Host, Instances, Parts, container};
+use crate::runtime::instances::container::{self, cpus::CpuSet};
+use crate::runtime::instances::{Host, Instances, Parts};
 use crate::runtime::leases::Leases;
 use crate::runtime::operations::Operations;
 use crate::runtime::pools::Pools;
@@ -118,11 +119,23 @@ fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<Shutdow
 fn host_facts() -> Result<Host> {
     Ok(Host {
         idmap: container::idmap::host_range()?,
-        cpus: host::cpus(),
-        memory: host::memory(),
+        cpus: online_cpus(),
+        memory: total_memory(),
         cgroups: crate::runtime::sys::cgroup::discover().ctx(Kind::Internal, || "Failed reading the control groups")?,
         architectures: host::environment::architectures(std::env::consts::ARCH),
     })
+}
+
+/// The processors that are online (`/sys/devices/system/cpu/online`); the first one when that can't be read.
+fn online_cpus() -> CpuSet {
+    let list = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    CpuSet::parse(&list).filter(|set| !set.is_empty()).unwrap_or_else(|| [0].into_iter().collect())
+}
+
+/// Bytes of memory (sysinfo(2)).
+fn total_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit))
 }
 
 fn listen(options: &Options) -> Result<UnixListener> {

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The hidden modes of our own executable: short, single-threaded, blocking, without tokio, each started afresh.
 //!
 //! ```text
@@ -13,6 +12,7 @@
 pub mod attach;
 pub mod init;
 pub mod shim;
+pub mod unpack;
 mod stage;
 
 use std::io;
@@ -91,8 +91,3 @@ pub(crate) fn hear<T: DeserializeOwned>(socket: impl AsFd) -> io::Result<Option<
         None => Ok(None),
     }
 }
-=======
-//! (being written)
-
-pub mod unpack;
->>>>>>> images

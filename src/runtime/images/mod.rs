@@ -6,10 +6,21 @@
 //! create, copy, start, rename ──> template::render ──> files that the start helper writes
 //! ```
 //!
-//! Nothing here knows the store: the images service writes the records.
 
 pub mod architecture;
 pub mod import;
 pub mod metadata;
 pub mod multipart;
+pub mod template;
 pub mod unpack;
+
+mod aliases;
+mod export;
+mod files;
+mod service;
+mod upload;
+
+pub use export::Export;
+pub use files::ImageFiles;
+pub use service::Images;
+pub use upload::{NewImage, Upload};

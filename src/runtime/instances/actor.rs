@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Instances;
-use super::container::{RunEvent, Running};
+use super::container::{Ended, ExitReason, Running};
 use super::machine::{Effect, Event, State};
 use crate::{Error, Kind, Result};
 
@@ -146,7 +146,7 @@ impl Task {
                         return;
                     }
                 }
-                event = next_of(guest) => self.guest_said(event).await,
+                ended = end_of(guest) => self.guest_ended(ended).await,
             }
         }
     }
@@ -163,12 +163,19 @@ impl Task {
         self.publish.send_modify(|live| live.running = running);
     }
 
-    async fn guest_said(&self, event: RunEvent) {
-        let outcome = match event {
-            RunEvent::Rebooting => self.next_plan().await,
-            RunEvent::Rebooted => self.happen(Event::Rebooted).await,
-            RunEvent::Down(record) => {
+    async fn guest_ended(&self, ended: Result<Ended>) {
+        let outcome = match ended {
+            Ok(Ended::Reboot) => self.reboot().await,
+            Ok(Ended::Stopped(record)) => {
                 tracing::info!(instance = self.id, reason = ?record.reason, "Instance is down");
+                if record.reason == ExitReason::StartFailed {
+                    let why = record.failure.map(|f| f.what).unwrap_or_default();
+                    tracing::warn!(instance = self.id, "Failed starting after a reboot: {why}");
+                }
+                self.happen(Event::Exited).await
+            }
+            Err(e) => {
+                tracing::error!(instance = self.id, "Lost sight of a guest: {}", e.chain());
                 self.happen(Event::Exited).await
             }
         };
@@ -214,7 +221,7 @@ impl Task {
     async fn effect(&self, effect: Effect) -> Result<()> {
         match effect {
             Effect::Launch => self.launch().await,
-            Effect::SignalInit => self.guest()?.stop_signal(),
+            Effect::SignalInit => self.guest()?.stop_signal().await,
             Effect::KillAll => self.kill_all().await,
             Effect::Freeze => self.guest()?.freeze().await,
             Effect::Thaw => self.guest()?.unfreeze().await,
@@ -259,28 +266,32 @@ impl Task {
     async fn kill_all(&self) -> Result<()> {
         let guest = self.guest()?;
         guest.kill().await?;
-        loop {
-            match guest.next_event().await {
-                RunEvent::Down(_) => return Box::pin(self.happen(Event::Exited)).await,
-                RunEvent::Rebooting | RunEvent::Rebooted => guest.kill().await?,
-            }
+        while guest.wait_exit().await? == Ended::Reboot {
+            guest.decline_reboot().await?;
         }
+        Box::pin(self.happen(Event::Exited)).await
     }
 
-    /// The guest reboots: it gets a plan with the configuration of now, or is taken down when it is being stopped.
-    async fn next_plan(&self) -> Result<()> {
+    /// The guest reboots: it gets a plan with the configuration of now, or stays down when it is being stopped.
+    async fn reboot(&self) -> Result<()> {
         let guest = self.guest()?;
         if self.state() == State::Stopping {
-            return guest.refuse_reboot().await;
+            return guest.decline_reboot().await;
         }
-        let spec = self.instances.plan_of(self.id).await?;
-        guest.next_plan(&spec).await
+        match self.instances.plan_of(self.id).await {
+            Ok(spec) => guest.reboot(&spec).await?,
+            Err(e) => {
+                guest.decline_reboot().await?;
+                return Err(e);
+            }
+        }
+        self.happen(Event::Rebooted).await
     }
 }
 
-async fn next_of(guest: Option<Running>) -> RunEvent {
+async fn end_of(guest: Option<Running>) -> Result<Ended> {
     match guest {
-        Some(guest) => guest.next_event().await,
+        Some(guest) => guest.wait_exit().await,
         None => std::future::pending().await,
     }
 }

@@ -42,40 +42,38 @@ impl Instances {
     }
 
     async fn adopt(&self, record: InstanceRecord) -> Result<()> {
-        let dirs = container::RunDirs {
-            run: self.places.run(record.id),
-            logs: self.places.logs(&record.project, &record.name),
-        };
-        match container::adopt(&dirs).await? {
-            container::Adopted::Running(running) => {
+        match container::adopt(&self.run_directory(record.id)).await? {
+            // One that reboots says so to the actor at once.
+            container::Adopted::Running(running) | container::Adopted::Rebooting(running) => {
                 let actor = Actor::spawn(self.clone(), record.id, Some(running));
                 self.actors().insert(record.id, actor);
                 let config = self.db.view(|v| Ok(expand(v, &record)?.config))?;
                 // Its processors are counted again; what it has stays.
                 self.limits(record.id, &config)?;
             }
-            container::Adopted::Down(ended) => {
+            container::Adopted::Exited(ended) => {
                 tracing::info!(instance = %record.name, reason = ?ended.reason, "Instance went down meanwhile");
                 // After a reboot of the host it is to be started again, so the record keeps saying that it ran.
-                if ended.reason != crate::runtime::spec::shim::ExitReason::HostReboot {
+                if ended.reason != container::ExitReason::HostReboot {
                     self.record_power(record.id, false).await?;
+                    container::forget(&self.run_directory(record.id)).await?;
                     if record.ephemeral {
                         self.delete_ephemeral(record.id);
                     }
                 }
             }
-            container::Adopted::None => {}
+            container::Adopted::Gone => {}
         }
         Ok(())
     }
 
     async fn remove_half_done(&self, record: InstanceRecord) -> Result<()> {
-        let dirs = container::RunDirs {
-            run: self.places.run(record.id),
-            logs: self.places.logs(&record.project, &record.name),
-        };
-        if let container::Adopted::Running(running) = container::adopt(&dirs).await? {
+        let adopted = container::adopt(&self.run_directory(record.id)).await?;
+        if let container::Adopted::Running(running) | container::Adopted::Rebooting(running) = adopted {
             running.kill().await?;
+            while running.wait_exit().await? == container::Ended::Reboot {
+                running.decline_reboot().await?;
+            }
         }
         let pool = self.db.view(|v| root_pool(v, &expand(v, &record)?))?;
         self.remove_leftovers(&record, &pool).await;

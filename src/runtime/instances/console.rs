@@ -1,5 +1,7 @@
 //! The console: attached by websockets, and its log.
 
+use std::os::fd::OwnedFd;
+
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
@@ -9,6 +11,7 @@ use super::exec::{next_control, terminal, window};
 use super::streams::Stream;
 use crate::api::types::{EventRequestor, InstanceConsolePost, Operation};
 use crate::runtime::operations::{NewOperation, Sockets};
+use crate::runtime::sys::pty;
 use crate::{Ctx, Error, Kind, Result};
 
 /// How long a client may take to connect.
@@ -42,26 +45,32 @@ impl Instances {
             let connected = tokio::time::timeout(CONNECT, both).await;
             let late = |_| Error::new(Kind::Unavailable, "Timed out waiting for websockets to connect");
             let (data, control) = connected.map_err(late)?.ctx(Kind::Internal, || "Failed connecting a websocket")?;
-            let console = running.console().await?;
-            running.resize_console(u16::try_from(post.width).unwrap_or(0), u16::try_from(post.height).unwrap_or(0));
+            // Whoever attaches last has it, as with LXD.
+            let (console, tty) = running.console(true).await?;
+            resize(&tty, u16::try_from(post.width).unwrap_or(0), u16::try_from(post.height).unwrap_or(0));
             let (exited_tx, exited) = watch::channel(false);
-            let resizer = running.clone();
             let resizes = async move {
                 let (_sender, mut receiver) = control.split();
                 while let Some(message) = next_control(&mut receiver).await {
                     if message.command == "window-resize" {
                         let (columns, rows) = window(&message);
-                        resizer.resize_console(columns, rows);
+                        resize(&tty, columns, rows);
                     }
                 }
             };
             tokio::select! {
                 () = terminal(data, Stream::new(console)?, exited) => {}
                 () = resizes => {}
-                _ = running.wait_down() => {}
             }
             drop(exited_tx);
             Ok(())
         }))
+    }
+}
+
+/// Changes the size of the console's terminal; one that is gone has none.
+fn resize(tty: &OwnedFd, columns: u16, rows: u16) {
+    if let Err(e) = pty::resize(tty, columns, rows) {
+        tracing::debug!("Failed resizing a console: {e}");
     }
 }

@@ -5,6 +5,7 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use tokio::sync::{oneshot, watch};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::Instances;
-use super::container::{ExecProcess, ExecSpec, Running, Stdio};
+use super::container::plan::exec_environment;
+use super::container::{ExecProcess, ExecSpec, ExecStreams, Running, Stdio, return_code};
 use super::logs::Logs;
 use super::streams::{Receiver, Stream, receive_input, send_output};
 use crate::api::types::{EventRequestor, ExecControl, InstanceExecPost, Operation, from_json};
@@ -24,7 +26,6 @@ use crate::{Ctx, Error, Kind, Result};
 
 /// How long a client may take to connect the sockets a command needs.
 const CONNECT: Duration = Duration::from_secs(10);
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 type Connecting = HashMap<String, oneshot::Receiver<Socket>>;
 
@@ -36,13 +37,14 @@ impl Instances {
     pub fn exec(&self, project: &str, name: &str, post: InstanceExecPost, by: EventRequestor) -> Result<Operation> {
         let (_, running) = self.running(project, name)?;
         let command = post.command.clone();
-        let spec = exec_spec(post.clone(), self.environment_of(project, name)?);
+        let spec = exec_spec(&post);
+        let environment = self.environment_of(project, name)?;
         let (sockets, connecting) = match (post.wait_for_websocket, post.interactive) {
             (false, _) => (None, Connecting::new()),
             (true, true) => split(Sockets::new(&["0", "control"])),
             (true, false) => split(Sockets::new(&["0", "1", "2", "control"])),
         };
-        let metadata = sockets.as_ref().map(|s| metadata(&spec, s, post.interactive));
+        let metadata = sockets.as_ref().map(|s| metadata(&spec, &environment, s));
         let new = NewOperation { sockets, metadata, ..self.operation_on("Executing command", project, name, by.clone()) };
         let record = match post.record_output && !post.wait_for_websocket {
             true => Some(self.logs(project, name)?),
@@ -62,34 +64,32 @@ fn split((sockets, connecting): (Sockets, Connecting)) -> (Option<Sockets>, Conn
     (Some(sockets), connecting)
 }
 
-fn exec_spec(post: InstanceExecPost, mut environment: BTreeMap<String, String>) -> ExecSpec {
-    environment.extend(post.environment);
-    let mut default = |name: &str, value: &str| {
-        environment.entry(name.into()).or_insert_with(|| value.into());
-    };
-    default("PATH", PATH);
-    default("LANG", "C.UTF-8");
-    if post.user == 0 {
-        default("HOME", "/root");
-        default("USER", "root");
-    }
+fn exec_spec(post: &InstanceExecPost) -> ExecSpec {
+    let size = |wanted: i64| u16::try_from(wanted).unwrap_or(0);
     let stdio = match post.interactive {
-        true => Stdio::Pty { columns: columns(post.width), rows: columns(post.height) },
+        true => Stdio::Terminal(size(post.width), size(post.height)),
         false => Stdio::Pipes,
     };
-    ExecSpec { command: post.command, environment, uid: post.user, gid: post.group, cwd: post.cwd, stdio }
+    ExecSpec {
+        command: post.command.clone(),
+        environment: post.environment.clone().into_iter().collect(),
+        uid: post.user,
+        gid: post.group,
+        cwd: post.cwd.clone(),
+        stdio,
+    }
 }
 
-fn columns(wanted: i64) -> u16 {
-    u16::try_from(wanted).unwrap_or(0)
-}
-
-fn metadata(spec: &ExecSpec, sockets: &Sockets, interactive: bool) -> Map<String, Value> {
+/// What clients see of the command before it runs: its secrets, and the environment it will have.
+fn metadata(spec: &ExecSpec, of_instance: &[(String, String)], sockets: &Sockets) -> Map<String, Value> {
+    let environment = exec_environment(of_instance, &spec.environment, spec.uid);
+    // LXC sets this one itself, so LXD doesn't show it.
+    let shown = environment.into_iter().filter(|(name, _)| name != "container");
     let all = json!({
         "command": spec.command,
-        "environment": spec.environment,
+        "environment": shown.collect::<BTreeMap<_, _>>(),
         "fds": sockets.secrets(),
-        "interactive": interactive,
+        "interactive": matches!(spec.stdio, Stdio::Terminal(..)),
     });
     match all {
         Value::Object(map) => map,
@@ -99,24 +99,28 @@ fn metadata(spec: &ExecSpec, sockets: &Sockets, interactive: bool) -> Map<String
 
 /// Without websockets: output goes to files below `/logs`, or nowhere.
 async fn unattended(running: &Running, mut spec: ExecSpec, record: Option<Logs>, handle: &Handle) -> Result<()> {
-    spec.stdio = match &record {
-        None => Stdio::Null,
+    let null = || File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, || "Failed opening /dev/null");
+    let (stdout, stderr, urls) = match &record {
+        None => (null()?, null()?, None),
         Some(logs) => {
             let (out, out_url) = logs.exec_file(&handle.id(), "stdout")?;
             let (err, err_url) = logs.exec_file(&handle.id(), "stderr")?;
-            handle.set("output", json!({"1": out_url, "2": err_url}));
-            Stdio::Files { stdout: out, stderr: err }
+            (out, err, Some(json!({"1": out_url, "2": err_url})))
         }
     };
+    spec.stdio = Stdio::Given(null()?.into(), stdout.into(), stderr.into());
+    if let Some(urls) = urls {
+        handle.set("output", urls);
+    }
     let process = spawn(running, spec, handle).await?;
     finish(process.wait().await?, handle)
 }
 
 /// With websockets, as the client connects them.
 async fn attended(running: &Running, spec: ExecSpec, connecting: Connecting, handle: &Handle) -> Result<()> {
-    let interactive = matches!(spec.stdio, Stdio::Pty { .. });
+    let interactive = matches!(spec.stdio, Stdio::Terminal(..));
     let mut connected = connect(connecting, interactive).await?;
-    let mut process = match spawn(running, spec, handle).await {
+    let process = match spawn(running, spec, handle).await {
         Ok(process) => process,
         Err(e) => {
             for (_, socket) in connected.sockets {
@@ -125,7 +129,7 @@ async fn attended(running: &Running, spec: ExecSpec, connecting: Connecting, han
             return Err(e);
         }
     };
-    let streams = process.take_streams();
+    let streams = streams(&process.streams)?;
     let process = Arc::new(process);
     let (exited_tx, exited) = watch::channel(false);
     let control = tokio::spawn(control(connected.control, process.clone()));
@@ -169,11 +173,23 @@ async fn connect(mut connecting: Connecting, interactive: bool) -> Result<Connec
 }
 
 async fn spawn(running: &Running, spec: ExecSpec, handle: &Handle) -> Result<ExecProcess> {
-    running.exec(spec).await.inspect_err(|e| match e.message() {
-        "Command not found" => handle.set("return", 127),
-        "Command not executable" => handle.set("return", 126),
-        _ => {}
+    running.exec(spec).await.inspect_err(|e| {
+        if let Some(code) = return_code(e) {
+            handle.set("return", code);
+        }
     })
+}
+
+/// Our ends of a command's streams, by the names of their sockets. The process keeps its own for resizing.
+fn streams(streams: &ExecStreams) -> Result<Vec<(&'static str, OwnedFd)>> {
+    let clone = |fd: &OwnedFd| fd.try_clone().ctx(Kind::Internal, || "Failed duplicating a descriptor");
+    match streams {
+        ExecStreams::Terminal(master) => Ok(vec![("0", clone(master)?)]),
+        ExecStreams::Pipes { stdin, stdout, stderr } => {
+            Ok(vec![("0", clone(stdin)?), ("1", clone(stdout)?), ("2", clone(stderr)?)])
+        }
+        ExecStreams::Given => Ok(Vec::new()),
+    }
 }
 
 fn finish(code: i32, handle: &Handle) -> Result<()> {
@@ -182,16 +198,17 @@ fn finish(code: i32, handle: &Handle) -> Result<()> {
 }
 
 /// Moves bytes for every connected socket until the process is gone and its output is sent.
-async fn pump(sockets: HashMap<String, Socket>, streams: Vec<(String, OwnedFd)>, exited: watch::Receiver<bool>) {
-    let mut streams: HashMap<String, OwnedFd> = streams.into_iter().collect();
+async fn pump(sockets: HashMap<String, Socket>, streams: Vec<(&'static str, OwnedFd)>, exited: watch::Receiver<bool>) {
+    let is_terminal = streams.len() == 1;
+    let mut streams: HashMap<&str, OwnedFd> = streams.into_iter().collect();
     let mut tasks = tokio::task::JoinSet::new();
     for (name, socket) in sockets {
-        let Some(Ok(stream)) = streams.remove(&name).map(Stream::new) else {
+        let Some(Ok(stream)) = streams.remove(name.as_str()).map(Stream::new) else {
             end(socket).await;
             continue;
         };
         let exited = exited.clone();
-        match (name.as_str(), streams.is_empty() && tasks.is_empty()) {
+        match (name.as_str(), is_terminal) {
             ("0", true) => drop(tasks.spawn(terminal(socket, stream, exited))),
             ("0", false) => drop(tasks.spawn(input(socket, stream, exited))),
             _ => drop(tasks.spawn(output(socket, stream, exited))),
@@ -256,7 +273,9 @@ async fn control(control: Control, process: Arc<ExecProcess>) {
     while let Some(message) = next_control(&mut receiver).await {
         obey(&message, &process);
     }
-    process.signal(libc::SIGKILL);
+    if let Err(e) = process.signal(libc::SIGKILL) {
+        tracing::debug!("Failed killing a command: {e}");
+    }
 }
 
 /// The next command on a control socket; `None` when the client is gone. What can't be read is skipped.
@@ -277,13 +296,16 @@ pub(super) async fn next_control(receiver: &mut Receiver) -> Option<ExecControl>
 }
 
 fn obey(message: &ExecControl, process: &ExecProcess) {
-    match message.command.as_str() {
+    let done = match message.command.as_str() {
         "window-resize" => {
             let (columns, rows) = window(message);
-            process.resize(columns, rows);
+            process.resize(columns, rows)
         }
         "signal" => process.signal(message.signal),
-        other => tracing::debug!("Ignoring the control command {other:?}"),
+        other => Err(Error::invalid(format!("Unknown control command {other:?}"))),
+    };
+    if let Err(e) = done {
+        tracing::debug!("Failed obeying a control message: {e}");
     }
 }
 

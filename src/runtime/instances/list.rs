@@ -71,7 +71,7 @@ impl Instances {
                 swap_usage: amount(usage.swap),
                 swap_usage_peak: amount(usage.swap_peak),
             },
-            network: Some(running.network_state().await.unwrap_or_default()),
+            network: Some(running.network_state().unwrap_or_default()),
             pid: i64::from(running.pid()),
             processes: amount(usage.processes),
             cpu: InstanceStateCpu { usage: amount(usage.cpu_ns) },
@@ -79,8 +79,9 @@ impl Instances {
     }
 }
 
-fn amount(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
+/// LXD shows -1 for what it doesn't know.
+fn amount(n: Option<u64>) -> i64 {
+    n.map_or(-1, |n| i64::try_from(n).unwrap_or(i64::MAX))
 }
 
 fn stopped() -> InstanceState {

@@ -32,19 +32,21 @@ impl Instances {
     /// What the console has shown, as far as its ring holds it.
     pub async fn console_log(&self, project: &str, name: &str) -> Result<Vec<u8>> {
         let path = self.logs(project, name)?.directory.join("console.log");
-        crate::runtime::blocking(move || container_console::read(&path)).await
+        crate::runtime::blocking(move || fs::read(&path).ctx(Kind::Internal, || format!("open {path:?}"))).await
     }
 
     /// Empties the console log.
     pub async fn clear_console_log(&self, project: &str, name: &str, by: EventRequestor) -> Result<()> {
         let path = self.logs(project, name)?.directory.join("console.log");
-        crate::runtime::blocking(move || container_console::clear(&path)).await?;
+        crate::runtime::blocking(move || {
+            let emptied = File::options().write(true).open(&path).and_then(|log| log.set_len(0));
+            emptied.ctx(Kind::NotFound, || format!("Failed emptying {path:?}"))
+        })
+        .await?;
         self.announce(project, name, "instance-console-reset", Some(&by));
         Ok(())
     }
 }
-
-use super::container::console_log as container_console;
 
 impl Logs {
     /// Names of the files that clients may read.

@@ -6,7 +6,7 @@
 //! handler -> verb (validate, one transaction, leases) -> operation -> actor -> container driver -> shim
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -45,10 +45,12 @@ mod profile_change;
 mod rename;
 mod show;
 mod streams;
+mod templates;
 mod update;
 
 use actor::Actor;
 use container::Running;
+use container::cpus::CpuSet;
 
 /// Which instances a list is about.
 #[derive(Clone, Debug, Default)]
@@ -117,7 +119,7 @@ pub struct Host {
     /// The ids that unprivileged containers are mapped to.
     pub idmap: Idmap,
     /// Processors that containers may use.
-    pub cpus: Vec<u32>,
+    pub cpus: CpuSet,
     /// Bytes of memory.
     pub memory: u64,
     /// Control group hierarchies.
@@ -158,7 +160,7 @@ impl Instances {
     /// Over these.
     pub fn new(parts: Parts) -> Instances {
         let Parts { db, events, operations, leases, pools, images, places, host } = parts;
-        let balance = balance::Balance::new(&host.cpus);
+        let balance = balance::Balance::new(host.cpus.clone());
         let actors = Mutex::default();
         Instances(Arc::new(Inner { db, events, operations, leases, pools, images, places, host, actors, balance }))
     }
@@ -195,7 +197,7 @@ impl Instances {
     }
 
     /// `environment.*` of an instance and its profiles, without the prefix.
-    fn environment_of(&self, project: &str, name: &str) -> Result<BTreeMap<String, String>> {
+    fn environment_of(&self, project: &str, name: &str) -> Result<Vec<(String, String)>> {
         let expanded = self.db.view(|v| expand::expand(v, &repo::instances::by_name(v, project, name)?))?;
         let variables = expanded.config.iter().filter_map(|(k, v)| Some((k.strip_prefix("environment.")?, v)));
         Ok(variables.map(|(name, value)| (name.to_owned(), value.clone())).collect())

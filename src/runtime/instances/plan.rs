@@ -4,13 +4,13 @@ use std::path::Path;
 
 use super::create::{root_pool, volume_of};
 use super::expand::{Expanded, expand};
-use super::{Instances, container, logs};
+use super::{Instances, container, logs, templates};
 use crate::api::config::device;
 use crate::api::config::instance::Config;
 use crate::api::types::{ConfigMap, Timestamp};
-use crate::runtime::spec::{ContainerSpec, FileWrite, Idmap, Mount, RootSource};
+use crate::runtime::spec::{ContainerSpec, Idmap, Limits, Mount, RootSource, Shift};
 use crate::runtime::storage::Root;
-use crate::runtime::{blocking, devices, images};
+use crate::runtime::{blocking, devices};
 use crate::store::records::{InstanceRecord, PoolRecord};
 use crate::store::repo;
 use crate::{Error, Result};
@@ -28,7 +28,8 @@ impl Instances {
         let checking = driver.clone();
         blocking(move || checking.check()).await?;
         let spec = self.plan_of(id).await?;
-        container::start(&spec, &self.run_directories(&record)).await
+        self.make_places(&record)?;
+        container::start(&spec, &self.run_directory(record.id)).await
     }
 
     /// The plan by the configuration of now.
@@ -40,29 +41,49 @@ impl Instances {
         let driver = self.pools.driver(&pool)?;
         let volume = volume_of(&record)?;
         let place = driver.paths().volume(&volume);
-        let (for_files, config, devices) = (record.clone(), expanded.config.clone(), expanded.devices.clone());
+        let (for_files, with_profiles) = (record.clone(), expanded.clone());
         let (root, lock, files) = blocking(move || {
-            let files = files(&place, &for_files, config, devices)?;
+            let files = templates::files(&place, &for_files, &with_profiles)?;
             Ok((driver.root(&volume)?, driver.lock_path(&volume), files))
         })
         .await?;
-        let mut spec = container::plan(container::Wish {
-            id: record.id,
-            name: record.name.clone(),
-            project: record.project.clone(),
-            root: root_source(root),
-            lock: Some(lock),
-            idmap: if is_privileged(&expanded.config) { Idmap::default() } else { self.host.idmap.clone() },
-            nesting: Config(&expanded.config).bool("security.nesting"),
-            deny_default: Config(&expanded.config).bool("security.syscalls.deny_default"),
-            cgroups: self.host.cgroups.clone(),
-            console_log: self.places.logs(&record.project, &record.name).join("console.log"),
-        })?;
-        spec.environment = environment(&expanded.config);
+        let mut spec = self.confined(&record, &expanded, root_source(root))?;
+        spec.lock = Some(lock);
         spec.limits = self.limits(id, &expanded.config)?;
         spec.mounts = mounts(&expanded, &self.places.root)?;
         spec.files = files;
         Ok(spec)
+    }
+
+    /// The plan as far as the configuration alone says it.
+    fn confined(&self, record: &InstanceRecord, expanded: &Expanded, root: RootSource) -> Result<ContainerSpec> {
+        let config = Config(&expanded.config);
+        let privileged = is_privileged(&expanded.config);
+        let deny = config.bool("security.syscalls.deny_default");
+        Ok(ContainerSpec {
+            version: ContainerSpec::current_version(),
+            id: record.id,
+            name: record.name.clone(),
+            project: record.project.clone(),
+            root,
+            lock: None,
+            idmap: if privileged { Idmap::default() } else { self.host.idmap.clone() },
+            shift: Shift::Mount,
+            nesting: config.bool("security.nesting"),
+            hostname: record.name.clone(),
+            environment: environment(&expanded.config),
+            init: vec![container::plan::INIT.into()],
+            limits: Limits::default(),
+            mounts: Vec::new(),
+            files: Vec::new(),
+            drop_capabilities: container::plan::dropped_capabilities(privileged)?,
+            seccomp: if deny { container::plan::default_seccomp()? } else { String::new() },
+            no_new_privs: false,
+            device_rules: container::plan::device_rules(privileged),
+            cgroups: self.host.cgroups.clone(),
+            console_log: self.places.logs(&record.project, &record.name).join("console.log"),
+            hold: false,
+        })
     }
 
     fn facts(&self, id: u64) -> Result<(InstanceRecord, Expanded, PoolRecord)> {
@@ -74,9 +95,9 @@ impl Instances {
         })
     }
 
-    fn run_directories(&self, record: &InstanceRecord) -> container::RunDirs {
-        let logs = self.places.logs(&record.project, &record.name);
-        container::RunDirs { run: self.places.run(record.id), logs }
+    /// Where the shim of an instance keeps its socket and records.
+    pub(super) fn run_directory(&self, id: u64) -> container::RunDirs {
+        container::RunDirs { run: self.places.run(id) }
     }
 
     /// Records that an instance is up or down; the one durable commit of a start or stop.
@@ -91,7 +112,7 @@ impl Instances {
                     record.last_used_at = Timestamp::now();
                     record.config.remove("volatile.apply_template");
                     let privileged = is_privileged(&expand(tx, &record)?.config);
-                    let current = if privileged { "[]".to_owned() } else { idmap.clone() };
+                    let current = if privileged { "[]" } else { &idmap }.to_owned();
                     record.config.insert("volatile.idmap.current".into(), current.clone());
                     record.config.insert("volatile.idmap.next".into(), current);
                 }
@@ -103,7 +124,10 @@ impl Instances {
 
     /// Gives back what a guest that is down had.
     pub(super) async fn stopped(&self, id: u64) {
-        self.balance.take_back(id);
+        self.balance.forget(id);
+        if let Err(e) = container::forget(&self.run_directory(id)).await {
+            tracing::warn!(id, "Failed removing a run directory: {}", e.chain());
+        }
         self.rebalance().await;
     }
 
@@ -139,32 +163,3 @@ fn mounts(expanded: &Expanded, lxd_dir: &Path) -> Result<Vec<Mount>> {
     Ok(mounts)
 }
 
-/// The files that the image's templates make for this start.
-fn files(
-    place: &Path,
-    record: &InstanceRecord,
-    config: ConfigMap,
-    devices: crate::api::types::Devices,
-) -> Result<Vec<FileWrite>> {
-    let instance = images::template::Instance {
-        name: record.name.clone(),
-        kind: record.kind.as_str().into(),
-        architecture: record.architecture.clone(),
-        privileged: is_privileged(&config),
-        ephemeral: record.ephemeral,
-        config,
-        devices,
-    };
-    let first = record.config.get("volatile.apply_template").map(String::as_str);
-    let mut files = Vec::new();
-    for trigger in first.into_iter().chain(["start"]) {
-        let rendered = images::template::render_all(place, trigger, &instance)?;
-        files.extend(rendered.into_iter().map(|f| FileWrite {
-            path: f.path,
-            content: f.content,
-            mode: 0o644,
-            create_only: f.create_only,
-        }));
-    }
-    Ok(files)
-}

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The only place with unsafe code and raw system calls; small wrappers over owned and borrowed descriptors.
 //!
 //! Nothing here knows of instances or plans. What rustix offers safely is used directly where it is needed;
@@ -14,6 +13,7 @@ pub mod fork;
 pub mod memfd;
 pub mod mount;
 pub mod netlink;
+pub mod probe;
 pub mod process;
 pub mod pty;
 pub mod root;
@@ -31,7 +31,3 @@ pub fn fault(point: &str) {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }
 }
-=======
-//! (being written)
-pub mod probe;
->>>>>>> host
