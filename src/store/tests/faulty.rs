@@ -12,8 +12,8 @@ use super::Random;
 pub(crate) enum Fault {
     /// Writes and growth fail: the disk is full.
     Full,
-    /// The sync after so many more fails, though it has synced: its answer is lost.
-    SyncAnswer(u64),
+    /// The next sync fails, though it has synced: its answer is lost.
+    SyncAnswer,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +53,11 @@ impl FaultyDisk {
     /// From now on this goes wrong, or nothing.
     pub(crate) fn set_fault(&self, fault: Option<Fault>) {
         self.0.lock().unwrap().fault = fault;
+    }
+
+    /// What still has to go wrong.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.0.lock().unwrap().fault
     }
 
     /// What is on the disk for certain.
@@ -149,13 +154,9 @@ impl StorageBackend for FaultyDisk {
         state.durable = state.live.clone();
         state.unsynced.clear();
         match state.fault {
-            Some(Fault::SyncAnswer(0)) => {
+            Some(Fault::SyncAnswer) => {
                 state.fault = None;
                 Err(io::Error::from_raw_os_error(libc::EIO))
-            }
-            Some(Fault::SyncAnswer(more)) => {
-                state.fault = Some(Fault::SyncAnswer(more - 1));
-                Ok(())
             }
             _ => Ok(()),
         }
