@@ -50,7 +50,9 @@ async fn change(mut request: Request, keep_others: bool) -> Result<Reply> {
     let (server, by, headers) = (request.services.server.clone(), request.caller.requestor(), request.headers.clone());
     let decide = move |present: &ConfigMap| {
         check_etag(&headers, present)?;
-        let mut all = if keep_others { present.clone() } else { ConfigMap::new() };
+        // LXD's PUT keeps `user.*` keys that it doesn't name.
+        let kept = present.iter().filter(|(key, _)| keep_others || key.starts_with("user."));
+        let mut all: ConfigMap = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
         all.extend(new.clone());
         all.retain(|_, value| !value.is_empty());
         Ok(all)

@@ -109,9 +109,10 @@ impl Images {
         let new = NewOperation::task("Deleting image", &project).on("images", vec![url.clone()]).by(by.clone());
         Ok(self.operations.start(new, move |_| async move {
             let _lease = this.leases.take(vec![Want::exclusive(Class::Image, &record.fingerprint)]).await;
-            let removed = this.db.transact(|tx| repo::images::remove(tx, &project, &record.fingerprint)).await?;
-            let (last_user, _) = removed;
-            if last_user {
+            // One transaction takes a bounded number of aliases along.
+            while !this.db.transact(|tx| repo::images::remove(tx, &project, &record.fingerprint)).await?.0 {}
+            let elsewhere = this.db.view(|v| repo::images::list(v, None))?;
+            if !elsewhere.iter().any(|i| i.fingerprint == record.fingerprint) {
                 let files = this.files(&record);
                 blocking(move || files.remove()).await?;
             }
