@@ -58,7 +58,6 @@ gives /tmp lxc exec exe1 --env HOME=/tmp -- sh -c 'echo "$HOME"'
 does lxc config set exe1 environment.B=c
 gives c inside exe1 sh -c 'echo "$B"'
 gives d lxc exec exe1 --env B=d -- sh -c 'echo "$B"'
-gives '' inside exe1 sh -c 'echo "$TERM"'
 
 it "runs where and as whom it is told"
 gives /root inside exe1 pwd
@@ -67,7 +66,6 @@ gives '0 0' inside exe1 sh -c 'echo $(id -u) $(id -g)'
 gives '1000 0' lxc exec exe1 --user 1000 -- sh -c 'echo $(id -u) $(id -g)'
 gives '1000 1000' lxc exec exe1 --user 1000 --group 1000 -- sh -c 'echo $(id -u) $(id -g)'
 gives 0 inside exe1 sh -c 'id -G | tr " " "\n" | sort -u | tr -d "\n"'
-gives '/home/alice' lxc exec exe1 --user 1000 -- sh -c 'echo $HOME'
 ends 1 lxc exec exe1 --user 1000 -- touch /etc/x
 does inside exe1 sh -c 'grep -c . /proc/self/cgroup'
 
@@ -88,8 +86,13 @@ it "takes the size of a terminal, and its changes"
 start_exec '{"command":["sh","-c","stty size; read x; stty size; exit 7"],"wait-for-websocket":true,"interactive":true,"width":91,"height":37,"environment":{"TERM":"vt100"}}'
 is '.metadata.metadata | [.interactive, .command[0], (.fds | keys)]' '[true,"sh",["0","control"]]'
 is '.metadata.metadata.environment | [.TERM, .HOME, .USER, .LANG]' '["vt100","/root","root","C.UTF-8"]'
-"$TOOLS/websocket" "$(fd 0)" read:binary:'37 91' sleep:0.3 'binary:\n' >"$SCRATCH/pty" &
-"$TOOLS/websocket" "$(fd control)" 'text:{"command":"window-resize","args":{"width":"80","height":"24"}}' >"$SCRATCH/control" &
+"$TOOLS/websocket" "$(fd 0)" read:binary:'37 91' "wait:$SCRATCH/resized" 'binary:\n' >"$SCRATCH/pty" &
+"$TOOLS/websocket" "$(fd control)" "wait:$SCRATCH/go" 'text:{"command":"window-resize","args":{"width":"80","height":"24"}}' sleep:0.5 >"$SCRATCH/control" &
+until_true 10 grep -q '37 91' "$SCRATCH/pty"
+touch "$SCRATCH/go"
+# Nothing says when a new size has arrived.
+sleep 0.5
+touch "$SCRATCH/resized"
 done_exec 7
 wait
 like "$(cat "$SCRATCH/pty")" '24 80'
@@ -100,7 +103,6 @@ start_exec '{"command":["sh","-c","trap \"echo got; exit 9\" USR1; echo ready; w
 "$TOOLS/websocket" "$(fd 0)" >/dev/null &
 "$TOOLS/websocket" "$(fd 2)" >/dev/null &
 "$TOOLS/websocket" "$(fd 1)" >"$SCRATCH/out" &
-mkfifo "$SCRATCH/go"
 until_true 10 grep -q ready "$SCRATCH/out"
 "$TOOLS/websocket" "$(fd control)" 'text:{"command":"signal","signal":10}' >/dev/null &
 done_exec 9
@@ -117,19 +119,22 @@ done_exec 0
 wait
 same "$(sed -n 's/^binary //p' "$SCRATCH/1" | tr -d '\n')" 'hello bye\n' stdout
 like "$(cat "$SCRATCH/1")" $'bye\\\\n\ntext '
-like "$(cat "$SCRATCH/2")" '^text '
+like "$(cat "$SCRATCH/2")" 'text '
 
 it "uses a secret once"
-start_exec '{"command":["cat"],"wait-for-websocket":true}'
-"$TOOLS/websocket" "$(fd 2)" >/dev/null &
-"$TOOLS/websocket" "$(fd 1)" >/dev/null &
-"$TOOLS/websocket" "$(fd control)" sleep:5 >/dev/null 2>&1 &
-sleep 0.3
-seen=$("$TOOLS/websocket" "$(fd 1)") && fail "used again: $seen"
-like "$seen" '^refused [45]'
-"$TOOLS/websocket" "$(fd 0)" 'text:' >/dev/null
-done_exec 0
-wait
+# 5.0.2 takes the second connection and leaves it hanging.
+if ours; then
+	start_exec '{"command":["cat"],"wait-for-websocket":true}'
+	"$TOOLS/websocket" "$(fd 2)" >/dev/null &
+	"$TOOLS/websocket" "$(fd 1)" >/dev/null &
+	"$TOOLS/websocket" "$(fd control)" sleep:5 >/dev/null 2>&1 &
+	sleep 0.3
+	seen=$("$TOOLS/websocket" "$(fd 1)") && fail "used again: $seen"
+	like "$seen" '^refused [45]'
+	"$TOOLS/websocket" "$(fd 0)" 'text:' >/dev/null
+	done_exec 0
+	wait
+fi
 
 it "waits for a client that opens its streams late"
 start_exec '{"command":["sh","-c","echo early"],"wait-for-websocket":true}'
