@@ -1,6 +1,6 @@
 #!/bin/bash
 # A real Debian 12 with systemd.
-# covers: POST /1.0/images
+# covers: POST /1.0/instances/{name}/exec
 . "$(dirname "$0")/lib.bash"
 image=$("$TOOLS/debian-image") || exit 1
 
