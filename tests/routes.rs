@@ -43,7 +43,7 @@ fn plain(route: &str) -> String {
 #[test]
 fn what_is_covered_is_written_well() {
     let all = covered();
-    assert!(all.len() > 80, "only {} routes", all.len());
+    assert!(all.len() > 70, "only {} routes", all.len());
     for route in all {
         let (method, path) = route.split_once(' ').unwrap_or_else(|| panic!("{route:?}"));
         assert!(["GET", "PUT", "POST", "PATCH", "DELETE"].contains(&method), "{route:?}");
