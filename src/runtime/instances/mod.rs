@@ -173,6 +173,14 @@ impl Instances {
         self.db.view(|v| repo::instances::by_name(v, project, name))
     }
 
+    /// `container` or `virtual-machine`.
+    ///
+    /// # Errors
+    /// [`crate::Kind::NotFound`].
+    pub fn kind_of(&self, project: &str, name: &str) -> Result<&'static str> {
+        Ok(self.record(project, name)?.kind.as_str())
+    }
+
     /// The actor of an instance; one that has none yet gets one that is stopped.
     fn actor(&self, id: u64) -> Actor {
         self.actors().entry(id).or_insert_with(|| Actor::spawn(self.clone(), id, None)).clone()
