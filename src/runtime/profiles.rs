@@ -107,7 +107,7 @@ impl Profiles {
         let renamed = self.db.transact(|tx| repo::profiles::rename(tx, project, name, new_name)).await;
         // LXD answers 500 when the name is taken.
         renamed.map_err(|e| if e.kind() == Kind::Exists { e.with_kind(Kind::Internal) } else { e })?;
-        self.events.renamed(project, "profile-renamed", url::of("profiles", new_name, project), name, &by);
+        self.events.renamed(project, "profile-renamed", (url::of("profiles", new_name, project), name), &by);
         Ok(())
     }
 

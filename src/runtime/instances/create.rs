@@ -49,7 +49,7 @@ impl Instances {
             let record = this.make(draft, &handle).await?;
             let pool = record.1;
             let context = [("storage-pool".into(), Value::from(pool)), ("type".into(), Value::from(record.0.kind.as_str()))];
-            this.announce_with(&record.0.project, &record.0.name, "instance-created", &by, context);
+            this.announce_with((&record.0.project, &record.0.name), "instance-created", &by, context);
             Ok(())
         }))
     }

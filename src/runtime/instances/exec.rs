@@ -50,7 +50,7 @@ impl Instances {
             true => Some(self.logs(project, name)?),
             false => None,
         };
-        self.announce_with(project, name, "instance-exec", &by, [("command".into(), json!(command))]);
+        self.announce_with((project, name), "instance-exec", &by, [("command".into(), json!(command))]);
         Ok(self.operations.start(new, move |handle| async move {
             match (connecting.is_empty(), record) {
                 (true, record) => unattended(&running, spec, record, &handle).await,
@@ -152,7 +152,7 @@ struct Connected {
 }
 
 enum Control {
-    Here(Socket),
+    Here(Box<Socket>),
     /// Old clients never open it for commands without a terminal.
     Later(oneshot::Receiver<Socket>),
 }
@@ -166,7 +166,7 @@ async fn connect(mut connecting: Connecting, interactive: bool) -> Result<Connec
             sockets.insert(name, socket);
         }
         let control = match interactive {
-            true => Control::Here(control.await.ctx(Kind::Internal, || "Failed connecting a websocket")?),
+            true => Control::Here(Box::new(control.await.ctx(Kind::Internal, || "Failed connecting a websocket")?)),
             false => Control::Later(control),
         };
         Ok(Connected { sockets, control })
@@ -267,7 +267,7 @@ async fn end(mut socket: Socket) {
 /// Serves the control socket; its end kills the command, as LXD does.
 async fn control(control: Control, process: Arc<ExecProcess>) {
     let socket = match control {
-        Control::Here(socket) => socket,
+        Control::Here(socket) => *socket,
         Control::Later(receiver) => match receiver.await {
             Ok(socket) => socket,
             Err(_) => return,

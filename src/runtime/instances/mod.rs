@@ -35,7 +35,7 @@ pub mod container;
 mod create;
 mod delete;
 mod exec;
-mod expand;
+pub mod expand;
 mod list;
 mod live;
 mod logs;
@@ -224,8 +224,7 @@ impl Instances {
 
     fn announce_with<const N: usize>(
         &self,
-        project: &str,
-        name: &str,
+        (project, name): (&str, &str),
         action: &str,
         by: &EventRequestor,
         context: [(String, Value); N],
