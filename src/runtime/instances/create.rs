@@ -10,7 +10,7 @@ use super::{Instances, profile_ids};
 use crate::api::config::instance::Target;
 use crate::api::config::{Site, device, instance, names};
 use crate::api::types::{ConfigMap, EventRequestor, InstancesPost, Operation, Timestamp};
-use crate::runtime::images::ImageFiles;
+use crate::runtime::images::service::ImageFiles;
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::Handle;
 use crate::runtime::storage::{Content, Driver, Image, Volume};
@@ -129,11 +129,13 @@ impl Instances {
         wants.extend(record.profiles.iter().map(|id| Want::shared(Class::Profile, id.to_string())));
         let _lease = self.leases.take(wants).await;
         let (record, volume, pool) = self.reserve(record).await?;
+        let unfinished = Unfinished { instances: self, record: &record, pool: &pool, armed: true };
         let made = self.make_volume(&record, &pool, image.as_ref()).await;
         let confirmed = match made.and_then(|()| handle.cancel().check()) {
             Ok(()) => self.confirm(&record, &volume, image.as_ref()).await,
             Err(e) => Err(e),
         };
+        unfinished.disarm();
         match confirmed {
             Ok(record) => {
                 self.settle(&record, &pool).await;
@@ -217,6 +219,29 @@ impl Instances {
     pub(super) async fn remove_leftovers(&self, record: &InstanceRecord, pool: &PoolRecord) {
         if let Err(e) = self.remove_volume_and_records(record, pool).await {
             tracing::warn!(instance = %record.name, "Failed removing an incomplete instance: {}", e.chain());
+        }
+    }
+}
+
+/// Removes a half-made instance also when its task panics.
+struct Unfinished<'a> {
+    instances: &'a Instances,
+    record: &'a InstanceRecord,
+    pool: &'a PoolRecord,
+    armed: bool,
+}
+
+impl Unfinished<'_> {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            let (instances, record, pool) = (self.instances.clone(), self.record.clone(), self.pool.clone());
+            tokio::spawn(async move { instances.remove_leftovers(&record, &pool).await });
         }
     }
 }

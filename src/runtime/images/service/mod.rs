@@ -15,7 +15,14 @@ use crate::store::records::{ImageRecord, InstanceKind};
 use crate::store::{Db, Read, repo};
 use crate::{Ctx, Error, Kind, Result};
 
-use super::files::ImageFiles;
+mod aliases;
+mod export;
+mod files;
+mod upload;
+
+pub use export::Export;
+pub use files::ImageFiles;
+pub use upload::{NewImage, Upload};
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
