@@ -18,6 +18,7 @@ use crate::error::{Ctx, Kind, Result};
 
 mod body;
 mod connect;
+mod download;
 mod envelope;
 mod exec;
 mod image;
@@ -26,9 +27,10 @@ mod path;
 mod socket;
 
 pub use body::{Body, Piece, Progress};
+pub use download::ExportTarget;
 pub use envelope::{Reply, Started};
 pub use exec::{Console, Control, Exec, Stream};
-pub use image::{ExportTarget, ImageUpload};
+pub use image::ImageUpload;
 pub use operation::Events;
 pub use path::{Query, escape, path, with_query};
 pub use socket::{Socket, SocketReader, SocketWriter};

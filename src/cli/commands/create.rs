@@ -74,12 +74,18 @@ creation!(
 
 /// `lxc init`.
 pub async fn init(cx: &Context, args: Init) -> Result<i32> {
+    if args.words.is_empty() && !args.empty {
+        return cx.wrong_count(0);
+    }
     create(cx, args).await?;
     Ok(0)
 }
 
 /// `lxc launch`.
 pub async fn launch(cx: &Context, args: Launch) -> Result<i32> {
+    if args.words.is_empty() && !args.empty {
+        return cx.wrong_count(0);
+    }
     let Launch { console, .. } = &args;
     let console = console.clone();
     let Launch { config, device, empty, ephemeral, network, no_profiles, profile, storage, target, size, vm, .. } =
@@ -139,7 +145,6 @@ fn images_and_name(args: &Init) -> Result<(Option<&str>, &str)> {
     match (args.empty, args.words.len()) {
         (true, ..=1) => Ok((None, word(0))),
         (true, _) => Err(Error::invalid("--empty cannot be combined with an image name")),
-        (false, 0) => Err(Error::invalid("Invalid number of arguments")),
         (false, _) => Ok((Some(word(0)), word(1))),
     }
 }
@@ -163,8 +168,7 @@ async fn request(target: &Target, args: &Init, read: InstancePut) -> Result<Inst
         post.profiles = Some(args.profile.clone());
     }
     for word in &args.config {
-        let (key, value) =
-            word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key=value pair: {word:?}")))?;
+        let (key, value) = word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key=value pair: {word}")))?;
         post.config.insert(key.into(), value.into());
     }
     let overrides = device_overrides(&args.device)?;
@@ -199,7 +203,7 @@ async fn request(target: &Target, args: &Init, read: InstancePut) -> Result<Inst
 pub fn device_overrides(words: &[String]) -> Result<Devices> {
     let mut out = Devices::new();
     for word in words {
-        let bad = || Error::invalid(format!("Bad syntax, expecting <device>,<key>=<value>: {word}"));
+        let bad = || Error::invalid(format!("Bad device override syntax, expecting <device>,<key>=<value>: {word}"));
         let (device, setting) = word.split_once(',').ok_or_else(bad)?;
         let (key, value) = setting.split_once('=').ok_or_else(bad)?;
         out.entry(device.into()).or_default().insert(key.into(), value.into());

@@ -133,7 +133,7 @@ impl Change {
             return self.run_all(cx).await;
         }
         if self.words.is_empty() {
-            return Err(Error::invalid("Invalid number of arguments"));
+            return cx.wrong_count(0);
         }
         if self.console.is_some() && self.words.len() != 1 {
             return Err(Error::invalid("--console only works with a single instance"));

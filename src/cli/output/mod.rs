@@ -15,7 +15,7 @@ pub use json::{json_compact, json_indented, sorted};
 pub use natural::sort_rows;
 pub use progress::Progress;
 pub use table::{Rows, render};
-pub use units::{bytes_decimal, bytes_iec, parse_size};
+pub use units::{bytes_iec, parse_size};
 pub use yaml::{yaml, yaml_untyped};
 
 /// Writes to standard output. A reader that went away ends the program, as it ends any filter.
