@@ -25,8 +25,12 @@ mask() {
     -e 's/"(usage|usage_peak|pid|processes|used)": [0-9]+/"\1": N/g' \
     -e 's/veth[0-9a-f]+/VETH/g' -e 's/00:16:3e(:[0-9a-f]{2}){3}/MAC/g' \
     -e '/^The instance (you are starting|has no network)/d' -e '/^  (To create a new network|Create one with)/d' \
-    -e '/^  (To attach a network|Attach it with)/d' -e '/^$/d' -e 's/^-+$/RULE/' -e 's/-{20,}/--/g'
+    -e '/^  (To attach a network|Attach it with)/d' -e '/^Try `lxc info --show-log/d' \
+    -e '/^$/d' -e 's/^-+$/RULE/' -e 's/-{20,}/--/g'
 }
+
+# What comes in Go's random order: sorted.
+ts() { t "$@" | sort; }
 
 # t WORDS...: runs lxc with them, and writes down words, output, errors and exit code.
 t() {
@@ -49,7 +53,7 @@ script() {
   # images
   t image list; t image list -f csv -c lLfFpdast; t image list -f json; t image list -f yaml; t image list bb -f compact
   t image list os=busybox; t image list 'os=Busy.*' -f csv; t image list nope; t image list -c x
-  t image info bb; t image show bb; t image info nope; t image import "$BB"; t image alias list; t image alias list b -f csv
+  ts image info bb; t image show bb; t image info nope; t image import "$BB"; t image alias list; t image alias list b -f csv
   fingerprint=$(lxc image list bb -f csv -c F)
   t image alias create p-alias "$fingerprint"; t image alias create p-alias "$fingerprint"; t image list -f csv -c lL
   t image alias rename p-alias p-alias2; t image alias delete p-alias2; t image alias delete p-alias2
@@ -82,7 +86,7 @@ script() {
   done
   t config unset p3 user.v
   t config device add p1 data disk source=/tmp path=/mnt; t config device add p1 data disk source=/tmp path=/mnt
-  t config device list p1; t config device show p1; t config device get p1 data path; t config device get p1 data nope
+  ts config device list p1; t config device show p1; t config device get p1 data path; t config device get p1 data nope
   t config device get p1 nope path; t config device get p2 root path; t config device set p1 data readonly=true
   t config device set p1 data readonly false; t config device show p1; t config device unset p1 data readonly
   t config device unset p1 nope readonly; t config device remove p1 data; t config device remove p1 data

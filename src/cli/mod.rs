@@ -15,6 +15,7 @@ mod input;
 mod output;
 mod table;
 mod terminal;
+mod waiting;
 mod welcome;
 mod yaml_in;
 

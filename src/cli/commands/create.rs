@@ -5,12 +5,12 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::exec::attach_console;
-use super::state::{show, track};
 use crate::api::client::{path, with_query};
 use crate::api::types::{DeviceMap, Devices, InstancePut, InstanceStatePut, InstancesPost, Operation, Profile};
 use crate::cli::context::{Context, Target};
 use crate::cli::input::piped;
-use crate::cli::output::{Progress, note, say};
+use crate::cli::output::{note, say};
+use crate::cli::waiting::run;
 use crate::cli::yaml_in::from_yaml;
 use crate::error::{Error, Result};
 
@@ -98,7 +98,8 @@ pub async fn launch(cx: &Context, args: Launch) -> Result<i32> {
         say!("Starting {}", target.name);
     }
     let put = InstanceStatePut { action: "start".into(), timeout: -1, force: false, stateful: false };
-    track(cx, &target, &path(&["instances", &target.name, "state"]), &put).await.map_err(|error| {
+    let address = path(&["instances", &target.name, "state"]);
+    run(cx, &target.client, (Method::PUT, &address, &put), "").await.map_err(|error| {
         let project = if target.client.project().is_empty() { "" } else { " --project=PROJECT" };
         let project = project.replace("PROJECT", target.client.project());
         let hint = format!("Try `lxc info --show-log {}:{}{project}` for more info", target.remote, target.name);
@@ -299,14 +300,8 @@ pub async fn resolve(source: &Target, kind: &str) -> Result<(String, String)> {
 
 async fn submit(cx: &Context, target: &Target, args: &Init, post: &InstancesPost) -> Result<Operation> {
     let address = with_query("/1.0/instances", &[("target", args.target.as_deref().unwrap_or(""))]);
-    let mut progress = Progress::new(cx.quiet);
-    if !progress.visible() {
-        let operation = target.client.begin(Method::POST, &address, post).await?;
-        return target.client.wait(&operation.id).await;
-    }
-    let events = target.client.events("operation", false).await?;
-    let operation = target.client.begin(Method::POST, &address, post).await?;
-    target.client.watch(&operation.id, events, &mut |now| show(&mut progress, now, "Retrieving image: ")).await
+    let made = run(cx, &target.client, (Method::POST, &address, post), "Retrieving image: ").await?;
+    made.ok_or_else(|| Error::internal("The server answered without an operation"))
 }
 
 /// The instance an operation has made.
