@@ -25,6 +25,8 @@ mod image;
 mod operation;
 mod path;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 pub use body::{Body, Piece, Progress};
 pub use download::ExportTarget;
