@@ -12,4 +12,5 @@ pub mod architecture;
 pub mod import;
 pub mod metadata;
 pub mod multipart;
+pub mod template;
 pub mod unpack;
