@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use lxbox::cli::{self, lxd};
-use lxbox::runtime::{daemon, helper};
+use lxbox::runtime::{daemon, helper, host};
 use lxbox::Error;
 
 fn main() {
@@ -34,6 +34,19 @@ fn dispatch(args: &[String]) -> i32 {
     }
 }
 
+/// Wakes the daemon through its socket, which systemd listens on, when something of it is due.
+fn activate_if_needed(debug: bool) -> Result<(), Error> {
+    let socket = daemon::socket_path();
+    let found = daemon::on_disk()?;
+    let Some(reason) = lxd::activate_reason(&found.server, &found.instances, &found.volumes) else { return Ok(()) };
+    if debug {
+        eprintln!("{reason}");
+    }
+    // Nobody listens there without systemd: then there is nothing to wake.
+    drop(std::os::unix::net::UnixStream::connect(&socket));
+    Ok(())
+}
+
 fn usage() -> i32 {
     eprintln!("Usage: lxbox daemon|client|version [...]\nLinked as \"lxd\" it is the daemon, as \"lxc\" the client");
     1
@@ -59,8 +72,12 @@ fn lxd_command(words: &[String]) -> Result<i32, Error> {
             debug: call.global.debug,
             verbose: call.global.verbose,
         }),
-        lxd::Command::ActivateIfNeeded => Err(Error::unsupported("lxd activateifneeded")),
-        lxd::Command::Doctor => Err(Error::unsupported("lxd doctor")),
+        lxd::Command::ActivateIfNeeded => activate_if_needed(call.global.debug),
+        lxd::Command::Doctor => {
+            let report = host::doctor::report(&daemon::lxd_dir());
+            print!("{report}");
+            return Ok(i32::from(report.exit_code()));
+        }
         other => lxd::run(other, &lxd::SocketApi::new(lxd::socket_path(|name| std::env::var(name).ok()))).unwrap_or(Ok(())),
     };
     outcome.map(|()| 0)

@@ -9,7 +9,7 @@ use crate::api::response::{Reply, header_value};
 use crate::api::server::{Query, Request};
 use crate::api::types::{ImagesPost, Timestamp};
 use crate::runtime::images::{Export, NewImage, Upload};
-use crate::{Error, Kind, Result};
+use crate::{Error, Result};
 
 /// `POST`: a new image of an uploaded file, in the background once the upload is complete.
 pub async fn upload(mut request: Request) -> Result<Reply> {
@@ -54,7 +54,7 @@ async fn from_json(request: &mut Request) -> Result<Reply> {
         }
         "image" => Err(Error::unsupported("Copying an image from a server")),
         "url" => Err(Error::unsupported("Importing an image from a URL")),
-        _ => Err(Error::new(Kind::Internal, "Invalid images JSON")),
+        other => Err(Error::invalid(format!("Unknown source type {other:?} of an image"))),
     }
 }
 

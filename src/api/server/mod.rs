@@ -20,7 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use crate::api::response::{Body, error_to_http};
-use crate::api::routes;
+use crate::api::{handlers, routes};
 use crate::runtime::auth::Caller;
 use crate::{Ctx, Error, Kind, Result};
 
@@ -112,7 +112,10 @@ async fn answer(request: hyper::Request<Incoming>, services: Arc<Services>, call
     let outcome = match routes::find(&method, &path) {
         Ok((route, params)) => {
             let request = split(request, services, caller, params);
-            (route.handler)(request).await
+            match handlers::instances::fits_its_path(&request) {
+                Ok(()) => (route.handler)(request).await,
+                Err(e) => Err(e),
+            }
         }
         Err(e) => Err(e),
     };

@@ -34,8 +34,10 @@ use crate::{Ctx, Error, Kind, Result};
 mod activation;
 mod directories;
 mod logging;
+mod on_disk;
 
 pub use directories::{lxd_dir, socket_path};
+pub use on_disk::{OnDisk, on_disk};
 
 /// What the command line of `lxd` asks for.
 #[derive(Clone, Debug, Default)]
@@ -70,7 +72,7 @@ async fn serve(options: &Options) -> Result<()> {
     let _lock = directories::lock(&root)?;
     let events = Events::default();
     logging::start(options, events.clone())?;
-    let db = Db::open(&root.join("database/lxbox.redb"))?;
+    let db = Db::open(&directories::database(&root))?;
     let (shutdown_tx, mut shutdown) = mpsc::channel(1);
     let services = Arc::new(compose(root, db, events, shutdown_tx)?);
     let listener = listen(options)?;
@@ -135,7 +137,7 @@ fn online_cpus() -> CpuSet {
 /// Bytes of memory (sysinfo(2)).
 fn total_memory() -> u64 {
     let info = rustix::system::sysinfo();
-    u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit))
+    info.totalram.saturating_mul(u64::from(info.mem_unit))
 }
 
 fn listen(options: &Options) -> Result<UnixListener> {

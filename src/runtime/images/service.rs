@@ -157,7 +157,7 @@ pub(super) fn show(r: &impl Read, i: ImageRecord) -> Result<Image> {
         update_source: None,
         kind: kind_name(i.kind).into(),
         created_at: i.created_at,
-        last_used_at: if i.last_used_at.is_zero() { Timestamp::EPOCH } else { i.last_used_at },
+        last_used_at: i.last_used_at,
         uploaded_at: i.uploaded_at,
     })
 }
