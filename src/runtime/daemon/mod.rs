@@ -76,6 +76,7 @@ async fn serve(options: &Options) -> Result<()> {
     let listener = listen(options)?;
     services.instances.reconcile_pools().await?;
     services.instances.converge().await?;
+    sweep(&services).await;
     let serving = tokio::spawn(http::serve(listener, services.clone()));
     let background = tokio::spawn(after_start(services.clone()));
     services.server.set_ready();
@@ -91,7 +92,7 @@ fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<Shutdow
     let places = Places { root: root.clone() };
     let (operations, leases) = (Operations::new(events.clone()), Leases::default());
     let pools = Pools::new(db.clone(), events.clone(), leases.clone(), root)?;
-    let images = Images::new(db.clone(), events.clone(), operations.clone(), leases.clone(), &places);
+    let images = Images::new(db.clone(), events.clone(), operations.clone(), pools.clone(), &places);
     let server = Server::new(db.clone(), events.clone(), &places, shutdown);
     let instances = Instances::new(Parts {
         db: db.clone(),
@@ -152,12 +153,16 @@ fn listen(options: &Options) -> Result<UnixListener> {
     http::bind(&socket_path(), gid)
 }
 
+/// Removes what a crash has left of images, before anybody can upload one.
+async fn sweep(services: &Services) {
+    let (images, pools) = (services.images.clone(), services.pools.clone());
+    if let Err(e) = blocking(move || images.sweep().and(pools.sweep_layers())).await {
+        tracing::warn!("Failed removing leftovers of images: {}", e.chain());
+    }
+}
+
 /// What may take longer than a start should.
 async fn after_start(services: Arc<Services>) {
-    let images = services.images.clone();
-    if let Err(e) = blocking(move || images.sweep()).await {
-        tracing::warn!("Failed removing leftover image files: {}", e.chain());
-    }
     if let Err(e) = services.instances.autostart().await {
         tracing::warn!("Failed starting instances: {}", e.chain());
     }
