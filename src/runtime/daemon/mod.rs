@@ -84,6 +84,7 @@ async fn serve(options: &Options, api: Serve) -> Result<()> {
     let listener = listen(options)?;
     services.instances.reconcile_pools().await?;
     services.instances.converge().await?;
+    sweep(&services).await;
     let serving = tokio::spawn(api(listener, services.clone()));
     let background = tokio::spawn(after_start(services.clone()));
     services.server.set_ready();
@@ -99,7 +100,7 @@ fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<Shutdow
     let places = Places { root: root.clone() };
     let (operations, leases) = (Operations::new(events.clone()), Leases::default());
     let pools = Pools::new(db.clone(), events.clone(), leases.clone(), root)?;
-    let images = Images::new(db.clone(), events.clone(), operations.clone(), leases.clone(), &places);
+    let images = Images::new(db.clone(), events.clone(), operations.clone(), pools.clone(), &places);
     let server = Server::new(db.clone(), events.clone(), &places, shutdown);
     let instances = Instances::new(Parts {
         db: db.clone(),
@@ -160,12 +161,16 @@ fn listen(options: &Options) -> Result<UnixListener> {
     socket::bind(&socket_path(), gid)
 }
 
+/// Removes what a crash has left of images, before anybody can upload one.
+async fn sweep(services: &Services) {
+    let (images, pools) = (services.images.clone(), services.pools.clone());
+    if let Err(e) = blocking(move || images.sweep().and(pools.sweep_layers())).await {
+        tracing::warn!("Failed removing leftovers of images: {}", e.chain());
+    }
+}
+
 /// What may take longer than a start should.
 async fn after_start(services: Arc<Services>) {
-    let images = services.images.clone();
-    if let Err(e) = blocking(move || images.sweep()).await {
-        tracing::warn!("Failed removing leftover image files: {}", e.chain());
-    }
     if let Err(e) = services.instances.autostart().await {
         tracing::warn!("Failed starting instances: {}", e.chain());
     }

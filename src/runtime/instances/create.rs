@@ -14,6 +14,7 @@ use crate::runtime::images::service::ImageFiles;
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::Handle;
 use crate::runtime::storage::{Content, Driver, Image, Volume};
+use crate::runtime::sys::fault;
 use crate::runtime::{blocking, devices, random, storage};
 use crate::store::records::{ContentKind, ImageRecord, InstanceKind, InstanceRecord, Phase, PoolRecord, VolumeRecord};
 use crate::store::{Read, repo};
@@ -130,7 +131,9 @@ impl Instances {
         let _lease = self.leases.take(wants).await;
         let (record, volume, pool) = self.reserve(record).await?;
         let unfinished = Unfinished { instances: self, record: &record, pool: &pool, armed: true };
+        fault("daemon.create.reserved");
         let made = self.make_volume(&record, &pool, image.as_ref()).await;
+        fault("daemon.create.volume");
         let confirmed = match made.and_then(|()| handle.cancel().check()) {
             Ok(()) => self.confirm(&record, &volume, image.as_ref()).await,
             Err(e) => Err(e),
@@ -138,7 +141,9 @@ impl Instances {
         unfinished.disarm();
         match confirmed {
             Ok(record) => {
+                fault("daemon.create.confirmed");
                 self.settle(&record, &pool).await;
+                fault("daemon.create.settled");
                 Ok((record, pool.name))
             }
             Err(e) => {
@@ -250,7 +255,11 @@ fn make_on(driver: &dyn Driver, volume: &Volume, files: Option<&ImageFiles>, pri
     let Some(files) = files else { return driver.create_volume(volume, Content::Empty) };
     // Device nodes are unpacked for privileged instances only, so theirs is another layer.
     let layer = format!("{}{}", files.fingerprint(), if privileged { ".privileged" } else { "" });
-    let unpack = Box::new(|target: std::os::fd::BorrowedFd<'_>| files.unpack(target, privileged));
+    let unpack = Box::new(|target: std::os::fd::BorrowedFd<'_>| {
+        files.unpack(target, privileged)?;
+        fault("daemon.create.unpacked");
+        Ok(())
+    });
     driver.create_volume(volume, Content::Image(Image { layer: &layer, unpack }))
 }
 
