@@ -6,7 +6,7 @@ use hyper::body::Frame;
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 
 use crate::api::response::{Reply, header_value};
-use crate::api::server::{Query, Request};
+use crate::api::request::{Query, Request};
 use crate::api::types::{ImagesPost, Timestamp};
 use crate::runtime::images::service::{Export, NewImage, Upload};
 use crate::{Error, Result};
