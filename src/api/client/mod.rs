@@ -1,1 +1,173 @@
-//! (being written)
+//! An LXD server as its callers see it: HTTP/1.1 over the unix socket, operations, websockets, uploads.
+//!
+//! Used by `cli`, by `lxd init` and later by members of a cluster. It prints nothing and knows no terminal. One
+//! [`Client`] keeps one connection alive and asks one thing at a time over it; websockets and long downloads get
+//! connections of their own. Everything is async and may be used on a current-thread runtime.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use hyper::Method;
+use hyper::client::conn::http1::SendRequest;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+
+use crate::api::types::{self, Operation, Server};
+use crate::error::{Ctx, Kind, Result};
+
+mod body;
+mod connect;
+mod download;
+mod envelope;
+mod exec;
+mod image;
+mod operation;
+mod path;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+pub use body::{Body, Piece, Progress};
+pub use download::ExportTarget;
+pub use envelope::{Reply, Started};
+pub use exec::{Console, Control, Exec, Stream};
+pub use image::ImageUpload;
+pub use operation::Events;
+pub use path::{Query, escape, path, with_query};
+pub use socket::{Socket, SocketReader, SocketWriter};
+
+/// The largest JSON answer that is taken, in bytes: far above what 10,000 instances need.
+const MAX_REPLY: usize = 512 << 20;
+
+/// A server to talk to, with the project that requests are for.
+pub struct Client {
+    socket: PathBuf,
+    project: String,
+    connection: Mutex<Option<SendRequest<Body>>>,
+}
+
+/// Where the daemon of this host listens: `LXD_SOCKET`, else `unix.socket` in `LXD_DIR`, else in `/var/lib/lxd`.
+pub fn local_socket() -> PathBuf {
+    let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    set("LXD_SOCKET")
+        .unwrap_or_else(|| set("LXD_DIR").unwrap_or_else(|| PathBuf::from("/var/lib/lxd")).join("unix.socket"))
+}
+
+impl Client {
+    /// A server behind a unix socket. Nothing is connected before the first request.
+    pub fn unix(socket: impl Into<PathBuf>) -> Client {
+        Client { socket: socket.into(), project: String::new(), connection: Mutex::new(None) }
+    }
+
+    /// The server of this host, found as [`local_socket`] says.
+    pub fn local() -> Client {
+        Client::unix(local_socket())
+    }
+
+    /// The same server, seen from within a project; an empty name is the default project.
+    pub fn in_project(mut self, project: &str) -> Client {
+        self.project = project.to_string();
+        self
+    }
+
+    /// The project of this client's requests, empty for the default one.
+    pub fn project(&self) -> &str {
+        &self.project
+    }
+
+    /// The unix socket this client talks to.
+    pub fn socket_path(&self) -> &Path {
+        &self.socket
+    }
+
+    /// `GET`s an object.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        Ok(self.get_with_etag(path).await?.0)
+    }
+
+    /// `GET`s an object and its ETag (as sent, in quotes; empty when there is none), for a later [`Client::put`].
+    pub async fn get_with_etag<T: DeserializeOwned>(&self, path: &str) -> Result<(T, String)> {
+        let reply = self.call(Method::GET, path, Bytes::new(), "").await?;
+        let value = types::from_json(reply.metadata().as_bytes())
+            .ctx(Kind::Internal, || format!("Failed reading the server's answer to {path:?}"))?;
+        Ok((value, reply.etag))
+    }
+
+    /// `GET /1.0`: what the server is and can do.
+    pub async fn server(&self) -> Result<Server> {
+        self.get("/1.0").await
+    }
+
+    /// Sends a change that is done when the answer arrives; an operation is waited for.
+    pub async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Result<()> {
+        self.send_matching(method, path, body, "").await
+    }
+
+    /// As [`Client::send`], refused with [`Kind::Precondition`] when the object no longer has this ETag.
+    pub async fn send_matching(&self, method: Method, path: &str, body: &impl Serialize, etag: &str) -> Result<()> {
+        match self.start_matching(method, path, body, etag).await? {
+            Started::Done(_) => Ok(()),
+            Started::Operation(operation) => self.wait(&operation.id).await.map(drop),
+        }
+    }
+
+    /// `POST`s and waits, as [`Client::send`].
+    pub async fn post(&self, path: &str, body: &impl Serialize) -> Result<()> {
+        self.send(Method::POST, path, body).await
+    }
+
+    /// `PUT`s and waits; `etag` may be empty.
+    pub async fn put(&self, path: &str, body: &impl Serialize, etag: &str) -> Result<()> {
+        self.send_matching(Method::PUT, path, body, etag).await
+    }
+
+    /// `DELETE`s and waits.
+    pub async fn delete(&self, path: &str) -> Result<()> {
+        self.send(Method::DELETE, path, &()).await
+    }
+
+    /// Sends a change and returns without waiting for its operation.
+    pub async fn start(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Started> {
+        self.start_matching(method, path, body, "").await
+    }
+
+    /// Sends a change that has to begin an operation, and returns it.
+    pub async fn begin(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Operation> {
+        self.start(method, path, body).await?.operation()
+    }
+
+    async fn start_matching(&self, method: Method, path: &str, body: &impl Serialize, etag: &str) -> Result<Started> {
+        let text = serde_json::to_vec(body).ctx(Kind::Internal, || format!("Failed writing the request {path:?}"))?;
+        // `()` is how a caller says "no body"; LXD takes an empty body where it takes `null`.
+        let text = if text == b"null" { Bytes::new() } else { Bytes::from(text) };
+        self.call(method, path, text, etag).await?.started()
+    }
+
+    /// Sends any request and returns the envelope that came back, errors of the server as errors.
+    pub async fn call(&self, method: Method, path: &str, body: Bytes, etag: &str) -> Result<Reply> {
+        let mut request = self.request(method, path)?;
+        if !etag.is_empty() {
+            request = request.header("If-Match", etag);
+        }
+        if !body.is_empty() {
+            request = request.header("Content-Type", "application/json");
+        }
+        let response = self.exchange(request, Body::from(body)).await?;
+        envelope::read(response, path).await
+    }
+
+    /// Sends any request and returns status and body as they come, up to the limit of a JSON answer.
+    pub async fn raw(&self, method: Method, path: &str, body: Bytes) -> Result<(u16, Bytes)> {
+        let request = self.request(method, path)?.header("Content-Type", "application/json");
+        let response = self.exchange(request, Body::from(body)).await?;
+        let status = response.status().as_u16();
+        Ok((status, envelope::collect(response.into_body(), MAX_REPLY, path).await?))
+    }
+
+    /// `GET`s text that has no envelope, such as a log.
+    pub async fn text(&self, path: &str) -> Result<Bytes> {
+        let response = self.exchange(self.request(Method::GET, path)?, Body::from(Bytes::new())).await?;
+        envelope::text(response, path).await
+    }
+}

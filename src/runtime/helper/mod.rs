@@ -12,6 +12,7 @@
 pub mod attach;
 pub mod init;
 pub mod shim;
+pub mod unpack;
 mod stage;
 
 use std::io;

@@ -13,6 +13,7 @@ pub mod fork;
 pub mod memfd;
 pub mod mount;
 pub mod netlink;
+pub mod probe;
 pub mod process;
 pub mod pty;
 pub mod root;

@@ -1,0 +1,252 @@
+//! `lxc config get`, `set`, `unset`, `show`, `edit`: instances, snapshots and the server itself.
+
+use argh::{ArgsInfo, FromArgs};
+use serde_json::{Value, json};
+
+use super::args::OnMember;
+use crate::api::client::{path, with_query};
+use crate::api::types::{Instance, InstancePut, InstanceSnapshot, ServerPut};
+use crate::cli::context::{Context, Target};
+use crate::cli::edit::edit as in_editor;
+use crate::cli::input::{piped, settings};
+use crate::cli::output::{emit, say, yaml};
+use crate::cli::yaml_in::from_yaml;
+use crate::error::{Error, Result};
+
+/// `lxc config get` and `show`.
+#[derive(FromArgs, ArgsInfo)]
+pub struct Expanded {
+    /// with what comes from profiles
+    #[argh(switch)]
+    expanded: bool,
+    /// cluster member
+    #[argh(option)]
+    target: Option<String>,
+    /// the words
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+/// The server's own path.
+fn server_path(member: &Option<String>) -> String {
+    with_query("/1.0", &[("target", member.as_deref().unwrap_or(""))])
+}
+
+/// What PUT takes of an instance.
+pub fn changeable(instance: Instance) -> InstancePut {
+    InstancePut {
+        architecture: instance.architecture,
+        config: instance.config,
+        devices: instance.devices,
+        ephemeral: instance.ephemeral,
+        profiles: instance.profiles,
+        restore: String::new(),
+        stateful: instance.stateful,
+        description: instance.description,
+    }
+}
+
+/// `lxc config show`.
+pub async fn show(cx: &Context, args: Expanded) -> Result<i32> {
+    let target = cx.server(&args.words)?;
+    let value = match target.name.split_once('/') {
+        None if target.name.is_empty() => {
+            if args.expanded {
+                return Err(Error::invalid("--expanded cannot be used with a server"));
+            }
+            let server: Value = target.client.get(&server_path(&args.target)).await?;
+            json!({ "config": server["config"] })
+        }
+        None => {
+            let mut instance: Instance = target.client.get(&path(&["instances", &target.name])).await?;
+            if args.expanded {
+                instance.config = std::mem::take(&mut instance.expanded_config);
+                instance.devices = std::mem::take(&mut instance.expanded_devices);
+            }
+            json!(changeable(instance))
+        }
+        Some((instance, snapshot)) => {
+            let address = path(&["instances", instance, "snapshots", snapshot]);
+            let mut snapshot: InstanceSnapshot = target.client.get(&address).await?;
+            if args.expanded {
+                snapshot.config = snapshot.expanded_config.clone();
+                snapshot.devices = snapshot.expanded_devices.clone();
+            }
+            snapshot_document(&snapshot)
+        }
+    };
+    emit(yaml(&value).as_bytes());
+    Ok(0)
+}
+
+/// A snapshot in the order of its fields that LXD's client has.
+fn snapshot_document(snapshot: &InstanceSnapshot) -> Value {
+    let s = snapshot;
+    json!({
+        "expires_at": s.expires_at, "architecture": s.architecture, "config": s.config, "created_at": s.created_at,
+        "devices": s.devices, "ephemeral": s.ephemeral, "expanded_config": s.expanded_config,
+        "expanded_devices": s.expanded_devices, "last_used_at": s.last_used_at, "name": s.name,
+        "profiles": s.profiles, "stateful": s.stateful, "size": s.size,
+    })
+}
+
+/// `lxc config get`.
+pub async fn get(cx: &Context, args: Expanded) -> Result<i32> {
+    let (target, key) = match &args.words[..] {
+        [key] => (cx.target("")?, key),
+        [target, key, ..] => (cx.target(target)?, key),
+        [] => return Err(Error::invalid("Invalid number of arguments")),
+    };
+    let value = if target.name.is_empty() {
+        if args.expanded {
+            return Err(Error::invalid("--expanded cannot be used with a server"));
+        }
+        let server: Value = target.client.get(&server_path(&args.target)).await?;
+        server["config"][key].clone()
+    } else {
+        let instance: Value = target.client.get(&path(&["instances", &target.name])).await?;
+        let of = if args.expanded { "expanded_config" } else { "config" };
+        instance[of][key].clone()
+    };
+    match value {
+        Value::Null => say!(""),
+        Value::String(text) => say!("{text}"),
+        other => say!("{other}"),
+    }
+    Ok(0)
+}
+
+/// `lxc config set`.
+pub async fn set(cx: &Context, args: OnMember) -> Result<i32> {
+    let words = &args.words;
+    // `key=value…` and `key value` mean the server, as does a bare `remote:`.
+    let server = words[0].contains('=') || (words.len() == 2 && !words[1].contains('='));
+    let (target, rest) = match server && !words[0].ends_with(':') {
+        true => (cx.target("")?, &words[..]),
+        false => (cx.target(&words[0])?, &words[1..]),
+    };
+    let keys = settings(rest)?;
+    if target.name.is_empty() {
+        return change_server(&target, &args.target, |config| {
+            config.extend(keys.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))));
+            Ok(())
+        })
+        .await;
+    }
+    change_instance(&target, |put| {
+        for (key, value) in &keys {
+            match value.is_empty() {
+                true => _ = put.config.remove(key),
+                false => _ = put.config.insert(key.clone(), value.clone()),
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// `lxc config unset`.
+pub async fn unset(cx: &Context, args: OnMember) -> Result<i32> {
+    let (target, key) = match &args.words[..] {
+        [key] => (cx.target("")?, key),
+        [target, key, ..] => (cx.target(target)?, key),
+        [] => return Err(Error::invalid("Invalid number of arguments")),
+    };
+    if target.name.is_empty() {
+        return change_server(&target, &args.target, |config| {
+            config.insert(key.clone(), "".into());
+            Ok(())
+        })
+        .await;
+    }
+    change_instance(&target, |put| {
+        let missing = || Error::not_found(format!("Can't unset key '{key}', it's not currently set"));
+        put.config.remove(key).map(drop).ok_or_else(missing)
+    })
+    .await
+}
+
+type ServerConfig = std::collections::BTreeMap<String, Value>;
+
+async fn change_server(
+    target: &Target,
+    member: &Option<String>,
+    change: impl FnOnce(&mut ServerConfig) -> Result<()>,
+) -> Result<i32> {
+    let address = server_path(member);
+    let (mut put, etag): (ServerPut, String) = target.client.get_with_etag(&address).await?;
+    change(&mut put.config)?;
+    target.client.put(&address, &put, &etag).await?;
+    Ok(0)
+}
+
+/// Reads an instance, changes it and writes it back, unless someone else has changed it meanwhile.
+pub async fn change_instance(target: &Target, change: impl FnOnce(&mut InstancePut) -> Result<()>) -> Result<i32> {
+    let address = path(&["instances", &target.name]);
+    let (instance, etag): (Instance, String) = target.client.get_with_etag(&address).await?;
+    let mut put = changeable(instance);
+    change(&mut put)?;
+    target.client.put(&address, &put, &etag).await?;
+    Ok(0)
+}
+
+/// `lxc config edit`.
+pub async fn edit(cx: &Context, args: OnMember) -> Result<i32> {
+    let target = cx.server(&args.words)?;
+    match target.name.split_once('/') {
+        None if target.name.is_empty() => edit_server(&target, &server_path(&args.target)).await,
+        None => edit_instance(&target).await,
+        Some((instance, snapshot)) => edit_snapshot(&target, instance, snapshot).await,
+    }
+}
+
+async fn edit_server(target: &Target, address: &str) -> Result<i32> {
+    let put = async |text: &str, etag: &str| target.client.put(address, &from_yaml::<ServerPut>(text)?, etag).await;
+    match piped()? {
+        Some(text) => put(&text, "").await?,
+        None => {
+            let (server, etag): (Value, String) = target.client.get_with_etag(address).await?;
+            let text = yaml(&json!({ "config": server["config"] }));
+            let help = "### The configuration of the server. Lines that begin with # are left out.\n\n";
+            in_editor(&format!("{help}{text}"), async |text| put(text, &etag).await).await?;
+        }
+    }
+    Ok(0)
+}
+
+async fn edit_instance(target: &Target) -> Result<i32> {
+    let address = path(&["instances", &target.name]);
+    let put = async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<InstancePut>(text)?, etag).await;
+    match piped()? {
+        Some(text) => put(&text, "").await?,
+        None => {
+            let (instance, etag): (Instance, String) = target.client.get_with_etag(&address).await?;
+            let text = yaml(&json!(changeable(instance)));
+            let help = "### The configuration of an instance. Lines that begin with # are left out.\n### Its name is shown by `lxc list` and changed by `lxc rename`.\n\n";
+            in_editor(&format!("{help}{text}"), async |text| put(text, &etag).await).await?;
+        }
+    }
+    Ok(0)
+}
+
+async fn edit_snapshot(target: &Target, instance: &str, snapshot: &str) -> Result<i32> {
+    let address = path(&["instances", instance, "snapshots", snapshot]);
+    let put = async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<SnapshotPut>(text)?, etag).await;
+    match piped()? {
+        Some(text) => put(&text, "").await?,
+        None => {
+            let (found, etag): (InstanceSnapshot, String) = target.client.get_with_etag(&address).await?;
+            let help = "### When a snapshot may go. Lines that begin with # are left out.\n\n";
+            let text = yaml(&json!({ "expires_at": found.expires_at }));
+            in_editor(&format!("{help}{text}"), async |text| put(text, &etag).await).await?;
+        }
+    }
+    Ok(0)
+}
+
+/// What PUT takes of a snapshot.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+struct SnapshotPut {
+    expires_at: crate::api::types::Timestamp,
+}

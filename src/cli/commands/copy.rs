@@ -1,0 +1,230 @@
+//! `lxc copy`, `move` and `rename`, on one server.
+
+use argh::{ArgsInfo, FromArgs};
+use hyper::Method;
+use serde_json::Value;
+
+use super::create::{advise_about_network, device_overrides, name_of};
+use crate::api::client::{path, with_query};
+use crate::api::types::{ConfigMap, Devices, InstanceSource, InstancesPost, from_json};
+use crate::cli::context::{Context, Target};
+use crate::cli::input::pairs;
+use crate::cli::output::say;
+use crate::cli::waiting::run;
+use crate::error::{Ctx, Error, Kind, Result};
+
+/// `lxc copy`.
+#[derive(FromArgs, ArgsInfo)]
+pub struct Copy {
+    /// changing files are no errors
+    #[argh(switch)]
+    allow_inconsistent: bool,
+    /// configuration
+    #[argh(option)]
+    config: Vec<String>,
+    /// device configuration
+    #[argh(option)]
+    device: Vec<String>,
+    /// deleted when it stops
+    #[argh(switch)]
+    ephemeral: bool,
+    /// without snapshots
+    #[argh(switch)]
+    instance_only: bool,
+    /// how data travels
+    #[argh(option)]
+    mode: String,
+    /// without profiles
+    #[argh(switch)]
+    no_profiles: bool,
+    /// profiles
+    #[argh(option)]
+    profile: Vec<String>,
+    /// bring up to date
+    #[argh(switch)]
+    refresh: bool,
+    /// without running state
+    #[argh(switch)]
+    stateless: bool,
+    /// storage pool
+    #[argh(option)]
+    storage: Option<String>,
+    /// cluster member
+    #[argh(option)]
+    target: Option<String>,
+    /// project
+    #[argh(option)]
+    target_project: Option<String>,
+    /// the words
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+/// `lxc move`.
+#[derive(FromArgs, ArgsInfo)]
+pub struct Move {
+    /// changing files are no errors
+    #[argh(switch)]
+    allow_inconsistent: bool,
+    /// configuration
+    #[argh(option)]
+    config: Vec<String>,
+    /// device configuration
+    #[argh(option)]
+    device: Vec<String>,
+    /// without snapshots
+    #[argh(switch)]
+    instance_only: bool,
+    /// how data travels
+    #[argh(option)]
+    mode: String,
+    /// without profiles
+    #[argh(switch)]
+    no_profiles: bool,
+    /// profiles
+    #[argh(option)]
+    profile: Vec<String>,
+    /// without running state
+    #[argh(switch)]
+    stateless: bool,
+    /// storage pool
+    #[argh(option)]
+    storage: Option<String>,
+    /// cluster member
+    #[argh(option)]
+    target: Option<String>,
+    /// project
+    #[argh(option)]
+    target_project: Option<String>,
+    /// the words
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+use super::args::Words;
+
+/// `lxc copy`.
+pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
+    if !matches!(args.mode.as_str(), "pull" | "push" | "relay") {
+        return Err(Error::invalid(format!("Invalid transfer mode {:?}", args.mode)));
+    }
+    let source = cx.named(&args.words[0], "source instance name")?;
+    let default = format!("{}:", source.remote);
+    let mut target = cx.target(args.words.get(1).unwrap_or(&default))?;
+    if target.remote != source.remote {
+        return Err(Error::unsupported("Copying an instance to another server"));
+    }
+    if target.name.is_empty() && args.words.len() > 1 {
+        target.name = source.name.split('/').next().unwrap_or_default().to_string();
+    }
+    let post = copied(&source, &target.name, &args).await?;
+    if let Some(project) = &args.target_project {
+        target.client = target.client.in_project(project);
+    }
+    let address = with_query("/1.0/instances", &[("target", args.target.as_deref().unwrap_or(""))]);
+    let made = run(cx, &target.client, (Method::POST, &address, &post), "Transferring instance: ").await?;
+    if target.name.is_empty() {
+        target.name = made.as_ref().and_then(name_of).ok_or_else(|| Error::internal("Failed to get instance name"))?;
+        say!("Instance name is: {}", target.name);
+    }
+    advise_about_network(&target).await?;
+    Ok(0)
+}
+
+/// The request that makes a copy of an instance, or of a snapshot given as `instance/snapshot`.
+async fn copied(source: &Target, name: &str, args: &Copy) -> Result<InstancesPost> {
+    let found: Value = match source.name.split_once('/') {
+        Some((instance, snapshot)) => source.client.get(&path(&["instances", instance, "snapshots", snapshot])).await?,
+        None => source.client.get(&path(&["instances", &source.name])).await?,
+    };
+    let part = |key: &str| found[key].to_string().into_bytes();
+    let failed = || format!("Failed reading the instance {:?}", source.name);
+    let mut config: ConfigMap = from_json(&part("config")).ctx(Kind::Internal, failed)?;
+    let mut devices: Devices = from_json(&part("devices")).ctx(Kind::Internal, failed)?;
+    let profiles: Vec<String> = from_json(&part("profiles")).ctx(Kind::Internal, failed)?;
+    // Which image it was made of and how its files are shifted stays true of the copy; other volatile keys do not.
+    let kept = |key: &str| matches!(key, "volatile.base_image" | "volatile.last_state.idmap");
+    config.retain(|key, _| !key.starts_with("volatile.") || kept(key));
+    let base_image = config.get("volatile.base_image").cloned().unwrap_or_default();
+    config.extend(pairs(&args.config)?);
+    let inherited: Devices = from_json(&part("expanded_devices")).ctx(Kind::Internal, failed)?;
+    for (name, keys) in device_overrides(&args.device)? {
+        let device = devices.remove(&name).or_else(|| inherited.get(&name).cloned()).unwrap_or_default();
+        let mut device = device;
+        device.extend(keys);
+        devices.insert(name, device);
+    }
+    if let Some(pool) = args.storage.as_deref() {
+        let root = inherited.iter().find(|(_, d)| d.get("path").is_some_and(|path| path == "/"));
+        let (name, mut device) = root.map(|(n, d)| (n.clone(), d.clone())).unwrap_or_default();
+        device.insert("pool".into(), pool.into());
+        devices.insert(name, device);
+    }
+    Ok(InstancesPost {
+        architecture: found["architecture"].as_str().unwrap_or("").into(),
+        config,
+        devices,
+        ephemeral: args.ephemeral,
+        profiles: Some(match (args.no_profiles, args.profile.is_empty()) {
+            (true, _) => Vec::new(),
+            (_, false) => args.profile.clone(),
+            _ => profiles,
+        }),
+        stateful: found["stateful"] == true && !args.stateless,
+        description: found["description"].as_str().unwrap_or("").into(),
+        name: name.to_string(),
+        source: InstanceSource {
+            kind: "copy".into(),
+            source: source.name.clone(),
+            base_image,
+            instance_only: args.instance_only,
+            container_only: args.instance_only,
+            refresh: args.refresh,
+            project: source.client.project().to_string(),
+            allow_inconsistent: args.allow_inconsistent,
+            ..InstanceSource::default()
+        },
+        kind: found["type"].as_str().unwrap_or("container").into(),
+        ..InstancesPost::default()
+    })
+}
+
+/// `lxc rename`.
+pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
+    let source = cx.named(&args.words[0], "instance name")?;
+    if args.words[1].contains(':') {
+        let target = cx.target(&args.words[1])?;
+        if target.remote != source.remote {
+            return Err(Error::invalid("Can't specify a different remote for rename"));
+        }
+    }
+    rename_to(&source, args.words[1].rsplit(':').next().unwrap_or_default()).await
+}
+
+async fn rename_to(source: &Target, new: &str) -> Result<i32> {
+    let (address, new) = match source.name.split_once('/') {
+        None if new.contains('/') => return Err(Error::invalid("Invalid new instance name")),
+        None => (path(&["instances", &source.name]), new),
+        Some((instance, snapshot)) => {
+            let new = new.split_once('/').filter(|(parent, _)| *parent == instance);
+            let wrong = "Invalid new snapshot name, parent must be the same as source";
+            let (_, new) = new.ok_or_else(|| Error::invalid(wrong))?;
+            (path(&["instances", instance, "snapshots", snapshot]), new)
+        }
+    };
+    source.client.post(&address, &serde_json::json!({ "name": new })).await?;
+    Ok(0)
+}
+
+/// `lxc move`: a new name on the same server.
+pub async fn move_to(cx: &Context, args: Move) -> Result<i32> {
+    let changes = !args.config.is_empty() || !args.device.is_empty() || !args.profile.is_empty() || args.no_profiles;
+    let elsewhere = args.storage.is_some() || args.target.is_some() || args.target_project.is_some();
+    let how = args.instance_only || args.stateless || args.allow_inconsistent || args.mode != "pull";
+    let source = cx.named(&args.words[0], "instance name")?;
+    let target = cx.target(&args.words[1])?;
+    if changes || elsewhere || how || target.remote != source.remote || target.name.is_empty() {
+        return Err(Error::unsupported("Moving an instance to another pool, project or server"));
+    }
+    rename_to(&source, &target.name).await
+}

@@ -1,0 +1,26 @@
+//! The commands, one file each or a few verbs of one noun together. A function gets its typed arguments, asks the
+//! server and prints; it returns the exit code.
+
+pub mod alias;
+pub mod args;
+pub mod configure;
+pub mod copy;
+pub mod create;
+pub mod delete;
+pub mod device;
+pub mod exec;
+pub mod image;
+pub mod info;
+pub mod list;
+pub mod monitor;
+pub mod network;
+pub mod operation;
+pub mod profile;
+pub mod project;
+pub mod query;
+pub mod remote;
+pub mod snapshot;
+pub mod state;
+pub mod storage;
+pub mod version;
+pub mod warning;

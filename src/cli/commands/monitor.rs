@@ -1,0 +1,105 @@
+//! `lxc monitor`.
+
+use argh::{ArgsInfo, FromArgs};
+use serde_json::Value;
+
+use crate::api::types::Timestamp;
+use crate::cli::context::Context;
+use crate::cli::output::{emit, json_compact, note, say, sorted, yaml_untyped};
+use crate::error::{Error, Result};
+
+/// `lxc monitor`.
+#[derive(FromArgs, ArgsInfo)]
+pub struct Monitor {
+    /// all projects
+    #[argh(switch)]
+    all_projects: bool,
+    /// output format
+    #[argh(option)]
+    format: String,
+    /// least level
+    #[argh(option)]
+    loglevel: Option<String>,
+    /// readable
+    #[argh(switch)]
+    pretty: bool,
+    /// kinds
+    #[argh(option, long = "type")]
+    kinds: Vec<String>,
+    /// the words
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+/// Levels of log messages, the worst first.
+const LEVELS: &[&str] = &["panic", "fatal", "error", "warning", "info", "debug", "trace"];
+
+/// `lxc monitor`.
+pub async fn monitor(cx: &Context, args: Monitor) -> Result<i32> {
+    let format = if args.pretty { "pretty" } else { args.format.as_str() };
+    if !matches!(format, "json" | "yaml" | "pretty") {
+        return Err(Error::invalid(format!("Invalid format: {format}")));
+    }
+    if args.all_projects && cx.project.is_some() {
+        return Err(Error::invalid("Can't specify --project with --all-projects"));
+    }
+    let rank = |level: &str| LEVELS.iter().position(|l| *l == level || (level == "warn" && *l == "warning"));
+    let least = match &args.loglevel {
+        Some(_) if format != "pretty" => {
+            return Err(Error::invalid("Log level filtering can only be used with pretty formatting"));
+        }
+        Some(level) => rank(level).ok_or_else(|| Error::invalid(format!("not a valid logrus Level: {level:?}")))?,
+        None => LEVELS.len(),
+    };
+    let kinds = match (format, args.kinds.is_empty()) {
+        ("pretty", true) => "operation,lifecycle,logging".to_string(),
+        _ => args.kinds.join(","),
+    };
+    let target = cx.server(&args.words)?;
+    let mut events = target.client.events(&kinds, args.all_projects).await?;
+    while let Some(text) = events.next_raw().await? {
+        let Ok(event) = serde_json::from_str::<Value>(&text) else { continue };
+        match format {
+            "json" => say!("{}", json_compact(&sorted(&event))),
+            "yaml" => say!("{}\n", yaml_untyped(&event)),
+            _ => pretty(&event, |level| rank(level).is_none_or(|rank| rank <= least)),
+        }
+    }
+    Ok(0)
+}
+
+/// One line, as log files have it.
+fn pretty(event: &Value, takes: impl Fn(&str) -> bool) {
+    let text = |value: &Value| value.as_str().unwrap_or("").to_string();
+    let metadata = &event["metadata"];
+    let (level, message, context) = match event["type"].as_str() {
+        Some("logging") => (text(&metadata["level"]), text(&metadata["message"]), metadata["context"].clone()),
+        Some("lifecycle") => {
+            let mut context = metadata["context"].as_object().cloned().unwrap_or_default();
+            context
+                .extend(metadata["requestor"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
+            let message = format!("Action: {}, Source: {}", text(&metadata["action"]), text(&metadata["source"]));
+            ("info".to_string(), message, context.into())
+        }
+        Some("operation") => {
+            let [id, class, description] = ["id", "class", "description"].map(|key| text(&metadata[key]));
+            let keep = ["status", "err", "created_at", "updated_at", "may_cancel", "location"];
+            let context = keep.map(|key| (key.to_string(), metadata[key].clone()));
+            let message = format!("ID: {id}, Class: {class}, Description: {description}");
+            ("info".to_string(), message, Value::Object(context.into_iter().collect()))
+        }
+        _ => return note!("Unknown event type: {}", text(&event["type"])),
+    };
+    if !takes(&level) {
+        return;
+    }
+    let time = Timestamp::parse(&text(&event["timestamp"])).unwrap_or_default();
+    let seconds = Timestamp::from_unix(time.unix());
+    let mut line = format!("time=\"{seconds}\" level={level} msg={message:?}");
+    for (key, value) in context.as_object().into_iter().flatten() {
+        let value = value.as_str().map_or_else(|| value.to_string(), String::from);
+        let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "-._/@^+".contains(c));
+        line += &if plain { format!(" {key}={value}") } else { format!(" {key}={value:?}") };
+    }
+    emit((line + "\n").as_bytes());
+}

@@ -1,0 +1,183 @@
+//! `lxc profile …` but its devices.
+
+use argh::{ArgsInfo, FromArgs};
+use serde_json::json;
+
+use super::args::{Format, Words, fetch, objects};
+use super::configure::change_instance;
+use crate::api::client::path;
+use crate::api::types::{Profile, ProfilePut, ProfilesPost, RenamePost};
+use crate::cli::context::{Context, Target};
+use crate::cli::edit::edit as in_editor;
+use crate::cli::input::{piped, settings};
+use crate::cli::output::{Rows, emit, render, say, sort_rows, yaml};
+use crate::cli::yaml_in::from_yaml;
+use crate::error::{Error, Kind, Result};
+
+/// `lxc profile copy`.
+#[derive(FromArgs, ArgsInfo)]
+pub struct Copy {
+    /// project
+    #[argh(option)]
+    target_project: Option<String>,
+    /// the words
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+async fn read(cx: &Context, word: &str) -> Result<(Target, String, Profile, String)> {
+    let target = cx.named(word, "profile name")?;
+    let address = path(&["profiles", &target.name]);
+    let (profile, etag) = target.client.get_with_etag(&address).await?;
+    Ok((target, address, profile, etag))
+}
+
+fn changeable(profile: Profile) -> ProfilePut {
+    ProfilePut { config: profile.config, description: profile.description, devices: profile.devices }
+}
+
+/// `lxc profile list`.
+pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+    let target = cx.server(&args.words)?;
+    if !target.name.is_empty() {
+        return Err(Error::invalid("Filtering isn't supported yet"));
+    }
+    let (raw, profiles) = fetch::<Profile>(&target.client, "/1.0/profiles?recursion=1").await?;
+    let row = |p: &Profile| vec![p.name.clone(), p.description.clone(), p.used_by.len().to_string()];
+    let mut cells: Vec<Vec<String>> = profiles.iter().map(row).collect();
+    sort_rows(&mut cells);
+    let head = ["NAME", "DESCRIPTION", "USED BY"].map(String::from).to_vec();
+    render(&args.format, &Rows { head, cells, raw: &|| objects(&args.format, &raw, &profiles) })?;
+    Ok(0)
+}
+
+/// `lxc profile show`.
+pub async fn show(cx: &Context, args: Words) -> Result<i32> {
+    let (_, _, profile, _) = read(cx, &args.words[0]).await?;
+    emit(yaml(&json!(profile)).as_bytes());
+    Ok(0)
+}
+
+/// `lxc profile create`.
+pub async fn create(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "profile name")?;
+    target.client.post("/1.0/profiles", &ProfilesPost { name: target.name.clone(), ..ProfilesPost::default() }).await?;
+    say!("Profile {} created", target.name);
+    Ok(0)
+}
+
+/// `lxc profile delete`.
+pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "profile name")?;
+    target.client.delete(&path(&["profiles", &target.name])).await?;
+    say!("Profile {} deleted", target.name);
+    Ok(0)
+}
+
+/// `lxc profile rename`.
+pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "profile name")?;
+    let post = RenamePost { name: args.words[1].clone() };
+    target.client.post(&path(&["profiles", &target.name]), &post).await?;
+    say!("Profile {} renamed to {}", target.name, args.words[1]);
+    Ok(0)
+}
+
+/// `lxc profile copy`.
+pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
+    let (source, _, profile, _) = read(cx, &args.words[0]).await?;
+    let mut target = cx.target(&args.words[1])?;
+    if target.name.is_empty() {
+        target.name = source.name;
+    }
+    let client = match args.target_project.as_deref() {
+        Some(project) => target.client.in_project(project),
+        None => target.client,
+    };
+    let ProfilePut { config, description, devices } = changeable(profile);
+    client.post("/1.0/profiles", &ProfilesPost { config, description, devices, name: target.name }).await?;
+    Ok(0)
+}
+
+/// `lxc profile edit`.
+pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "profile name")?;
+    let address = path(&["profiles", &target.name]);
+    let put = async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<ProfilePut>(text)?, etag).await;
+    match piped()? {
+        Some(text) => put(&text, "").await?,
+        None => {
+            let (profile, etag): (Profile, String) = target.client.get_with_etag(&address).await?;
+            let text = yaml(&json!(profile));
+            let help =
+                "### A profile. Lines that begin with # are left out; name and used_by can't be changed here.\n\n";
+            in_editor(&format!("{help}{text}"), async |text| put(text, &etag).await).await?;
+        }
+    }
+    Ok(0)
+}
+
+/// `lxc profile get`.
+pub async fn get(cx: &Context, args: Words) -> Result<i32> {
+    let (_, _, profile, _) = read(cx, &args.words[0]).await?;
+    say!("{}", profile.config.get(&args.words[1]).map_or("", String::as_str));
+    Ok(0)
+}
+
+/// `lxc profile set`.
+pub async fn set(cx: &Context, args: Words) -> Result<i32> {
+    let keys = settings(&args.words[1..])?;
+    let (target, address, profile, etag) = read(cx, &args.words[0]).await?;
+    let mut put = changeable(profile);
+    put.config.extend(keys);
+    target.client.put(&address, &put, &etag).await?;
+    Ok(0)
+}
+
+/// `lxc profile unset`.
+pub async fn unset(cx: &Context, args: Words) -> Result<i32> {
+    let (target, address, profile, etag) = read(cx, &args.words[0]).await?;
+    let mut put = changeable(profile);
+    put.config.remove(&args.words[1]);
+    target.client.put(&address, &put, &etag).await?;
+    Ok(0)
+}
+
+/// `lxc profile add`.
+pub async fn add(cx: &Context, args: Words) -> Result<i32> {
+    let (target, profile) = (cx.named(&args.words[0], "instance name")?, &args.words[1]);
+    change_instance(&target, |put| {
+        put.profiles.push(profile.clone());
+        Ok(())
+    })
+    .await?;
+    say!("Profile {profile} added to {}", target.name);
+    Ok(0)
+}
+
+/// `lxc profile remove`.
+pub async fn remove(cx: &Context, args: Words) -> Result<i32> {
+    let (target, profile) = (cx.named(&args.words[0], "instance name")?, &args.words[1]);
+    change_instance(&target, |put| {
+        let at = put.profiles.iter().position(|name| name == profile);
+        let text = || format!("Profile {profile} isn't currently applied to {}", target.name);
+        put.profiles.remove(at.ok_or_else(|| Error::new(Kind::NotFound, text()))?);
+        Ok(())
+    })
+    .await?;
+    say!("Profile {profile} removed from {}", target.name);
+    Ok(0)
+}
+
+/// `lxc profile assign`.
+pub async fn assign(cx: &Context, args: Words) -> Result<i32> {
+    let (target, words) = (cx.named(&args.words[0], "instance name")?, &args.words[1]);
+    let profiles: Vec<String> = words.split(',').filter(|name| !name.is_empty()).map(String::from).collect();
+    change_instance(&target, |put| {
+        put.profiles = profiles;
+        Ok(())
+    })
+    .await?;
+    say!("Profiles {} applied to {}", if words.is_empty() { "(none)" } else { words }, target.name);
+    Ok(0)
+}

@@ -1,0 +1,85 @@
+//! `lxc project list`, `show`, `get`, `info`, `switch`.
+
+use serde_json::{Value, json};
+
+use super::args::{Format, Words, fetch, objects};
+use crate::api::client::path;
+use crate::api::types::Project;
+use crate::cli::context::Context;
+use crate::cli::output::{Rows, bytes_iec, emit, render, say, sort_rows, yaml};
+use crate::error::Result;
+
+/// `lxc project list`.
+pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+    let target = cx.server(&args.words)?;
+    let (raw, projects) = fetch::<Project>(&target.client, "/1.0/projects?recursion=1").await?;
+    let current = match target.client.project() {
+        "" => "default",
+        project => project,
+    };
+    let row = |p: &Project| {
+        let has = |feature: &str| match p.config.get(feature).is_some_and(|v| v == "true") {
+            true => "YES".to_string(),
+            false => "NO".to_string(),
+        };
+        let name = if p.name == current { format!("{} (current)", p.name) } else { p.name.clone() };
+        let mut row = vec![name];
+        row.extend(["images", "profiles", "storage.volumes", "networks"].map(|f| has(&format!("features.{f}"))));
+        row.extend([p.description.clone(), p.used_by.len().to_string()]);
+        row
+    };
+    let mut cells: Vec<Vec<String>> = projects.iter().map(row).collect();
+    sort_rows(&mut cells);
+    let head = ["NAME", "IMAGES", "PROFILES", "STORAGE VOLUMES", "NETWORKS", "DESCRIPTION", "USED BY"];
+    let head = head.map(String::from).to_vec();
+    render(&args.format, &Rows { head, cells, raw: &|| objects(&args.format, &raw, &projects) })?;
+    Ok(0)
+}
+
+/// `lxc project show`.
+pub async fn show(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "project name")?;
+    let project: Project = target.client.get(&path(&["projects", &target.name])).await?;
+    emit(yaml(&json!(project)).as_bytes());
+    Ok(0)
+}
+
+/// `lxc project get`.
+pub async fn get(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "project name")?;
+    let project: Project = target.client.get(&path(&["projects", &target.name])).await?;
+    say!("{}", project.config.get(&args.words[1]).map_or("", String::as_str));
+    Ok(0)
+}
+
+/// `lxc project info`.
+pub async fn info(cx: &Context, args: Format) -> Result<i32> {
+    let target = cx.named(&args.words[0], "project name")?;
+    let state: Value = target.client.get(&path(&["projects", &target.name, "state"])).await?;
+    let sized = |kind: &str| matches!(kind, "disk" | "memory");
+    let mut cells = Vec::new();
+    for (kind, usage) in state["resources"].as_object().into_iter().flatten() {
+        let shown = |value: &Value| match value.as_i64().unwrap_or(0) {
+            n if n < 0 => "UNLIMITED".to_string(),
+            n if sized(kind) => bytes_iec(n, 2),
+            n => n.to_string(),
+        };
+        cells.push(vec![kind.to_uppercase(), shown(&usage["Limit"]), shown(&usage["Usage"])]);
+    }
+    sort_rows(&mut cells);
+    let head = ["RESOURCE", "LIMIT", "USAGE"].map(String::from).to_vec();
+    render(&args.format, &Rows { head, cells, raw: &|| state.clone() })?;
+    Ok(0)
+}
+
+/// `lxc project switch`.
+pub async fn switch(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "project name")?;
+    let _: Value = target.client.get(&path(&["projects", &target.name])).await?;
+    let mut config = cx.config.borrow_mut();
+    if let Some(remote) = config.remotes.get_mut(&target.remote) {
+        remote.project = target.name;
+    }
+    config.save()?;
+    Ok(0)
+}

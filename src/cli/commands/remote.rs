@@ -1,0 +1,198 @@
+//! `lxc remote …`.
+
+use argh::{ArgsInfo, FromArgs};
+use serde_json::{Map, Value, json};
+
+use super::args::{Format, Words};
+use crate::cli::config::{Config, Remote};
+use crate::cli::context::Context;
+use crate::cli::output::{Rows, render, say, sort_rows};
+use crate::error::{Error, Kind, Result};
+
+/// `lxc remote add`.
+#[derive(FromArgs, ArgsInfo)]
+pub struct Add {
+    /// trust the certificate
+    #[argh(switch)]
+    accept_certificate: bool,
+    /// how to log in
+    #[argh(option)]
+    auth_type: Option<String>,
+    /// candid domain
+    #[argh(option)]
+    domain: Option<String>,
+    /// password
+    #[argh(option)]
+    password: Option<String>,
+    /// project
+    #[argh(option)]
+    project: Option<String>,
+    /// protocol
+    #[argh(option)]
+    protocol: Option<String>,
+    /// image server
+    #[argh(switch)]
+    public: bool,
+    /// the words
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+fn yes(flag: bool) -> String {
+    if flag { "YES" } else { "NO" }.to_string()
+}
+
+/// `lxc remote list`.
+pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+    let config = cx.config.borrow();
+    let row = |(name, remote): (&String, &Remote)| {
+        let protocol = if remote.protocol.is_empty() { "lxd" } else { &remote.protocol };
+        let shown = if *name == config.default_remote { format!("{name} (current)") } else { name.clone() };
+        let mut row = vec![shown, remote.addr.clone(), protocol.to_string(), auth(remote).to_string()];
+        row.extend([remote.public, remote.fixed, remote.global].map(yes));
+        row
+    };
+    let mut cells: Vec<Vec<String>> = config.remotes.iter().map(row).collect();
+    sort_rows(&mut cells);
+    let head = ["NAME", "URL", "PROTOCOL", "AUTH TYPE", "PUBLIC", "STATIC", "GLOBAL"].map(String::from).to_vec();
+    let all = || match args.format.as_str() {
+        "json" => capitalised(&config),
+        _ => json!(config.remotes),
+    };
+    render(&args.format, &Rows { head, cells, raw: &all })?;
+    Ok(0)
+}
+
+/// How one logs in to a server.
+fn auth(remote: &Remote) -> &str {
+    match remote.auth_type.as_str() {
+        _ if remote.addr.starts_with("unix:") => "file access",
+        "" if remote.protocol == "simplestreams" => "none",
+        "" => "tls",
+        kind => kind,
+    }
+}
+
+/// The servers as JSON has them: LXD's client writes these members with capital letters.
+fn capitalised(config: &Config) -> Value {
+    let remotes = config.remotes.iter().map(|(name, r)| {
+        let value = json!({
+            "Addr": r.addr, "AuthType": r.auth_type, "Domain": r.domain, "Project": r.project,
+            "Protocol": r.protocol, "Public": r.public, "Global": r.global, "Static": r.fixed,
+        });
+        (name.clone(), value)
+    });
+    Value::Object(remotes.collect::<Map<_, _>>())
+}
+
+/// `lxc remote get-default`.
+pub async fn get_default(cx: &Context, _args: Words) -> Result<i32> {
+    say!("{}", cx.config.borrow().default_remote);
+    Ok(0)
+}
+
+/// `lxc remote switch`.
+pub async fn switch(cx: &Context, args: Words) -> Result<i32> {
+    let mut config = cx.config.borrow_mut();
+    known(&config, &args.words[0])?;
+    config.default_remote = args.words[0].clone();
+    config.save()?;
+    Ok(0)
+}
+
+fn known<'a>(config: &'a Config, name: &str) -> Result<&'a Remote> {
+    config.remotes.get(name).ok_or_else(|| Error::not_found(format!("Remote {name} doesn't exist")))
+}
+
+/// A server of the user's own, which can be changed.
+fn own<'a>(config: &'a Config, name: &str, verb: &str) -> Result<&'a Remote> {
+    let remote = known(config, name)?;
+    match (remote.fixed, remote.global) {
+        (true, _) => Err(Error::new(Kind::Forbidden, format!("Remote {name} is static and cannot be modified"))),
+        (_, true) => Err(Error::new(Kind::Forbidden, format!("Remote {name} is global and cannot be {verb}"))),
+        _ => Ok(remote),
+    }
+}
+
+fn free(config: &Config, name: &str) -> Result<()> {
+    match config.remotes.contains_key(name) {
+        true => Err(Error::new(Kind::Exists, format!("Remote {name} already exists"))),
+        false => Ok(()),
+    }
+}
+
+/// `lxc remote remove`.
+pub async fn remove(cx: &Context, args: Words) -> Result<i32> {
+    let (mut config, name) = (cx.config.borrow_mut(), &args.words[0]);
+    own(&config, name, "removed")?;
+    if config.default_remote == *name {
+        return Err(Error::invalid("Can't remove the default remote"));
+    }
+    config.remotes.remove(name);
+    config.save()?;
+    Ok(0)
+}
+
+/// `lxc remote rename`.
+pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
+    let (mut config, old, new) = (cx.config.borrow_mut(), &args.words[0], &args.words[1]);
+    let remote = own(&config, old, "modified")?.clone();
+    free(&config, new)?;
+    config.remotes.remove(old);
+    config.remotes.insert(new.clone(), remote);
+    if config.default_remote == *old {
+        config.default_remote = new.clone();
+    }
+    config.save()?;
+    Ok(0)
+}
+
+/// `lxc remote set-url`.
+pub async fn set_url(cx: &Context, args: Words) -> Result<i32> {
+    let mut config = cx.config.borrow_mut();
+    let remote = Remote { addr: args.words[1].clone(), ..own(&config, &args.words[0], "modified")?.clone() };
+    config.remotes.insert(args.words[0].clone(), remote);
+    config.save()?;
+    Ok(0)
+}
+
+/// `lxc remote add`: servers behind a unix socket, and image servers open to everyone.
+pub async fn add(cx: &Context, args: Add) -> Result<i32> {
+    let (name, addr) = match &args.words[..] {
+        [name, addr] => (name, addr),
+        _ => return Err(Error::unsupported("Adding a remote by its address or token alone")),
+    };
+    if name.contains([':', ' ', '/']) {
+        return Err(Error::invalid("Remote names may not contain colons"));
+    }
+    free(&cx.config.borrow(), name)?;
+    let protocol = args.protocol.clone().unwrap_or_default();
+    let refused = args.accept_certificate || args.auth_type.is_some() || args.domain.is_some();
+    let remote = match addr.starts_with("unix:") {
+        // What LXD's client writes into the file for such a one.
+        true if !refused && args.password.is_none() => Remote {
+            addr: addr.clone(),
+            auth_type: "tls".into(),
+            project: "default".into(),
+            protocol: "lxd".into(),
+            ..Remote::default()
+        },
+        _ if protocol == "simplestreams" && addr.starts_with("https://") => {
+            Remote { addr: addr.clone(), public: true, protocol, ..Remote::default() }
+        }
+        _ => return Err(Error::unsupported(format!("Adding the remote at {addr:?}"))),
+    };
+    let local = remote.addr.starts_with("unix:");
+    let remote = Remote {
+        project: args.project.unwrap_or(remote.project.clone()),
+        public: remote.public || args.public,
+        ..remote
+    };
+    cx.config.borrow_mut().remotes.insert(name.clone(), remote);
+    if local {
+        let client = cx.client(name)?;
+        client.server().await?;
+    }
+    cx.config.borrow().save()?;
+    Ok(0)
+}

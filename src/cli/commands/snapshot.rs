@@ -1,0 +1,74 @@
+//! `lxc snapshot` and `lxc restore`.
+
+use argh::{ArgsInfo, FromArgs};
+use hyper::Method;
+use serde_json::json;
+
+use super::configure::changeable;
+use crate::api::client::path;
+use crate::api::types::{Instance, InstancePut};
+use crate::cli::context::Context;
+use crate::cli::waiting::run;
+use crate::error::{Error, Kind, Result};
+
+/// `lxc snapshot`.
+#[derive(FromArgs, ArgsInfo)]
+pub struct Snapshot {
+    /// keep it
+    #[argh(switch)]
+    no_expiry: bool,
+    /// replace one
+    #[argh(switch)]
+    reuse: bool,
+    /// with running state
+    #[argh(switch)]
+    stateful: bool,
+    /// the words
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+/// `lxc restore`.
+#[derive(FromArgs, ArgsInfo)]
+pub struct Restore {
+    /// with running state
+    #[argh(switch)]
+    stateful: bool,
+    /// the words
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+/// `lxc snapshot`.
+pub async fn snapshot(cx: &Context, args: Snapshot) -> Result<i32> {
+    let target = cx.named(&args.words[0], "instance name")?;
+    let name = args.words.get(1).map_or("", String::as_str);
+    if args.reuse && !name.is_empty() {
+        match target.client.delete(&path(&["instances", &target.name, "snapshots", name])).await {
+            Err(error) if error.kind() != Kind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    let mut post = json!({ "name": name, "stateful": args.stateful });
+    if args.no_expiry {
+        post["expires_at"] = "0001-01-01T00:00:00Z".into();
+    }
+    run(cx, &target.client, (Method::POST, &path(&["instances", &target.name, "snapshots"]), &post), "").await?;
+    Ok(0)
+}
+
+/// `lxc restore`.
+pub async fn restore(cx: &Context, args: Restore) -> Result<i32> {
+    let target = cx.named(&args.words[0], "instance name")?;
+    let name = args.words[1].rsplit('/').next().unwrap_or_default();
+    let instance = path(&["instances", &target.name]);
+    let found = target.client.get::<serde_json::Value>(&path(&["instances", &target.name, "snapshots", name])).await;
+    found.map_err(|error| match error.kind() {
+        Kind::NotFound => Error::not_found(format!("Snapshot {}/{name} does not exist", target.name)),
+        _ => error,
+    })?;
+    let before: Instance = target.client.get(&instance).await?;
+    let put = InstancePut { restore: format!("{}/{name}", target.name), stateful: args.stateful, ..changeable(before) };
+    target.client.put(&instance, &put, "").await?;
+    Ok(0)
+}

@@ -1,0 +1,227 @@
+//! `lxc storage …` but volumes.
+
+use argh::{ArgsInfo, FromArgs};
+use serde_json::{Map, Value, json};
+
+use super::args::{Format, OnMember, Words, fetch, objects};
+use crate::api::client::{path, with_query};
+use crate::api::types::{ResourcesStoragePool, StoragePool, StoragePoolPut, StoragePoolsPost};
+use crate::cli::context::{Context, Target};
+use crate::cli::edit::edit as in_editor;
+use crate::cli::input::{piped, settings};
+use crate::cli::output::{Rows, bytes_iec, emit, render, say, sort_rows, yaml};
+use crate::cli::yaml_in::from_yaml;
+use crate::error::{Error, Result};
+
+/// `lxc storage info`.
+#[derive(FromArgs, ArgsInfo)]
+pub struct Info {
+    /// in bytes
+    #[argh(switch)]
+    bytes: bool,
+    /// cluster member
+    #[argh(option)]
+    target: Option<String>,
+    /// the words
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+/// `lxc storage show`.
+#[derive(FromArgs, ArgsInfo)]
+pub struct Show {
+    /// how full it is
+    #[argh(switch)]
+    resources: bool,
+    /// cluster member
+    #[argh(option)]
+    target: Option<String>,
+    /// the words
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+fn address(target: &Target, rest: &[&str], member: &Option<String>) -> String {
+    let segments: Vec<&str> = ["storage-pools", &target.name].iter().chain(rest).copied().collect();
+    with_query(&path(&segments), &[("target", member.as_deref().unwrap_or(""))])
+}
+
+/// `lxc storage list`.
+pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+    let target = cx.server(&args.words)?;
+    let (raw, pools) = fetch::<StoragePool>(&target.client, "/1.0/storage-pools?recursion=1").await?;
+    // In a cluster each member has a source of its own.
+    let clustered = pools.iter().any(|pool| pool.locations.iter().any(|location| location != "none"));
+    let row = |pool: &StoragePool| {
+        let source = pool.config.get("source").cloned().unwrap_or_default();
+        let (users, state) = (pool.used_by.len().to_string(), pool.status.to_uppercase());
+        let mut row = vec![pool.name.clone(), pool.driver.clone()];
+        row.extend((!clustered).then_some(source));
+        row.extend([pool.description.clone(), users, state]);
+        row
+    };
+    let mut cells: Vec<Vec<String>> = pools.iter().map(row).collect();
+    sort_rows(&mut cells);
+    let mut head = ["NAME", "DRIVER", "SOURCE", "DESCRIPTION", "USED BY", "STATE"].map(String::from).to_vec();
+    head.retain(|name| !clustered || name != "SOURCE");
+    render(&args.format, &Rows { head, cells, raw: &|| objects(&args.format, &raw, &pools) })?;
+    Ok(0)
+}
+
+/// `lxc storage create`.
+pub async fn create(cx: &Context, args: OnMember) -> Result<i32> {
+    let target = cx.named(&args.words[0], "pool name")?;
+    let mut post = StoragePoolsPost { name: target.name.clone(), ..StoragePoolsPost::default() };
+    post.driver = args.words[1].clone();
+    for word in &args.words[2..] {
+        let (key, value) =
+            word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key=value pair: [{word}]")))?;
+        post.config.insert(key.into(), value.into());
+    }
+    let member = args.target.as_deref().unwrap_or("");
+    target.client.post(&with_query("/1.0/storage-pools", &[("target", member)]), &post).await?;
+    match member {
+        "" => say!("Storage pool {} created", target.name),
+        member => say!("Storage pool {} pending on member {member}", target.name),
+    }
+    Ok(0)
+}
+
+/// `lxc storage delete`.
+pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "pool name")?;
+    target.client.delete(&address(&target, &[], &None)).await?;
+    say!("Storage pool {} deleted", target.name);
+    Ok(0)
+}
+
+/// `lxc storage show`.
+pub async fn show(cx: &Context, args: Show) -> Result<i32> {
+    let target = cx.named(&args.words[0], "pool name")?;
+    let text = match args.resources {
+        true => {
+            let address = address(&target, &["resources"], &args.target);
+            yaml(&json!(target.client.get::<ResourcesStoragePool>(&address).await?))
+        }
+        false => {
+            let mut pool: StoragePool = target.client.get(&address(&target, &[], &args.target)).await?;
+            pool.used_by.sort();
+            yaml(&json!(pool))
+        }
+    };
+    emit(text.as_bytes());
+    Ok(0)
+}
+
+/// `lxc storage info`.
+pub async fn info(cx: &Context, args: Info) -> Result<i32> {
+    let target = cx.named(&args.words[0], "pool name")?;
+    let pool: StoragePool = target.client.get(&address(&target, &[], &args.target)).await?;
+    let usage: ResourcesStoragePool = target.client.get(&address(&target, &["resources"], &args.target)).await?;
+    let size = |bytes: u64| match args.bytes {
+        true => bytes.to_string(),
+        false => bytes_iec(i64::try_from(bytes).unwrap_or(i64::MAX), 2),
+    };
+    let (used, total) = (size(usage.space.used), size(usage.space.total));
+    let about = json!({
+        "info": { "description": pool.description, "driver": pool.driver, "name": pool.name,
+                  "space used": used, "total space": total }
+    });
+    emit(yaml(&about).as_bytes());
+    emit(yaml(&json!({ "used by": users(&pool.used_by) })).as_bytes());
+    Ok(0)
+}
+
+/// The users of a pool by kind, from their URLs.
+fn users(urls: &[String]) -> Value {
+    let mut kinds = std::collections::BTreeMap::<String, Vec<String>>::new();
+    for url in urls {
+        let (path, query) = url.split_once('?').unwrap_or((url, ""));
+        let parts: Vec<&str> = path.trim_start_matches("/1.0/").split('/').collect();
+        let (kind, name) = match parts[..] {
+            ["storage-pools", _, "volumes", _, name, ..] => ("volumes", name),
+            ["storage-pools", _, kind, name, ..] => (kind, name),
+            [kind, name, ..] => (kind, name),
+            _ => ("unrecognized", path),
+        };
+        let value = |key: &str| query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
+        let notes: Vec<String> = ["project", "target"]
+            .iter()
+            .filter_map(|key| Some(format!("{} {:?}", key.replace("target", "location"), value(key)?)))
+            .collect();
+        let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
+        kinds.entry(kind.to_string()).or_default().push(format!("{name}{notes}"));
+    }
+    let sorted = kinds.into_iter().map(|(kind, mut names)| {
+        names.sort();
+        (kind, json!(names))
+    });
+    Value::Object(sorted.collect::<Map<_, _>>())
+}
+
+/// `lxc storage edit`.
+pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "pool name")?;
+    let address = address(&target, &[], &None);
+    let put =
+        async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<StoragePoolPut>(text)?, etag).await;
+    match piped()? {
+        Some(text) => put(&text, "").await?,
+        None => {
+            let (pool, etag): (StoragePool, String) = target.client.get_with_etag(&address).await?;
+            let help =
+                "### A storage pool. Lines that begin with # are left out; config and description can be changed.\n\n";
+            let text = format!("{help}{}", yaml(&json!(pool)));
+            in_editor(&text, async |text| put(text, &etag).await).await?;
+        }
+    }
+    Ok(0)
+}
+
+/// `lxc storage get`.
+pub async fn get(cx: &Context, args: OnMember) -> Result<i32> {
+    let target = cx.named(&args.words[0], "pool name")?;
+    let pool: StoragePool = target.client.get(&address(&target, &[], &args.target)).await?;
+    if let Some(value) = pool.config.get(&args.words[1]) {
+        say!("{value}");
+    }
+    Ok(0)
+}
+
+/// `lxc storage set`.
+pub async fn set(cx: &Context, args: OnMember) -> Result<i32> {
+    let keys = settings(&args.words[1..])?;
+    change(cx, &args, |put| put.config.extend(keys)).await
+}
+
+/// `lxc storage unset`.
+pub async fn unset(cx: &Context, args: OnMember) -> Result<i32> {
+    change(cx, &args, |put| _ = put.config.insert(args.words[1].clone(), String::new())).await
+}
+
+async fn change(cx: &Context, args: &OnMember, change: impl FnOnce(&mut StoragePoolPut)) -> Result<i32> {
+    let target = cx.named(&args.words[0], "pool name")?;
+    let address = address(&target, &[], &args.target);
+    let (pool, etag): (StoragePool, String) = target.client.get_with_etag(&address).await?;
+    let mut put = StoragePoolPut { config: pool.config, description: pool.description };
+    change(&mut put);
+    target.client.put(&address, &put, &etag).await?;
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_of_a_pool_are_gathered_by_kind() {
+        let urls = [
+            "/1.0/instances/c1",
+            "/1.0/instances/c1/snapshots/s0",
+            "/1.0/instances/c2?project=p",
+            "/1.0/storage-pools/default/volumes/custom/v",
+        ];
+        let found = users(&urls.map(String::from));
+        assert_eq!(found, json!({"instances": ["c1", "c1", "c2 (project \"p\")"], "volumes": ["v"]}));
+    }
+}

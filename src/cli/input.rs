@@ -1,0 +1,60 @@
+//! What people type: `key=value` words, standard input, answers.
+
+use std::io::{BufRead, Read};
+
+use rustix::termios::isatty;
+
+use super::output::emit;
+use crate::api::types::ConfigMap;
+use crate::error::{Ctx, Error, Kind, Result};
+
+/// The most that is read from standard input as a document, in bytes.
+const MAX_INPUT: u64 = 16 << 20;
+
+/// Standard input as text when it is no terminal; `None` when it is one.
+pub fn piped() -> Result<Option<String>> {
+    let input = std::io::stdin();
+    if isatty(&input) {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    input.lock().take(MAX_INPUT).read_to_string(&mut text).ctx(Kind::Invalid, || "Failed reading standard input")?;
+    Ok(Some(text))
+}
+
+/// Reads `key=value` words; the only word after a key may be its value in the old form `key value`.
+pub fn settings(words: &[String]) -> Result<ConfigMap> {
+    if let [key, value] = words
+        && !key.contains('=')
+    {
+        return Ok([(key.clone(), value_of(value)?)].into());
+    }
+    pairs(words)
+}
+
+/// Reads `key=value` words.
+pub fn pairs(words: &[String]) -> Result<ConfigMap> {
+    words.iter().map(|word| pair(word)).collect()
+}
+
+fn pair(word: &str) -> Result<(String, String)> {
+    let (key, value) =
+        word.split_once('=').ok_or_else(|| Error::invalid(format!("Invalid key=value configuration: {word}")))?;
+    Ok((key.to_string(), value_of(value)?))
+}
+
+/// A value; `-` is what comes on standard input, if that is no terminal.
+fn value_of(text: &str) -> Result<String> {
+    match text {
+        "-" => Ok(piped()?.unwrap_or_else(|| text.to_string())),
+        _ => Ok(text.to_string()),
+    }
+}
+
+/// Asks a yes-or-no question on the terminal; no answer is no.
+pub fn confirmed(question: &str) -> Result<bool> {
+    emit(question.as_bytes());
+    let mut answer = String::new();
+    std::io::stdin().lock().take(64).read_line(&mut answer).ctx(Kind::Invalid, || "Failed reading the answer")?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "yes" | "y"))
+}
