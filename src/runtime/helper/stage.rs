@@ -71,6 +71,7 @@ fn assemble(stage: &Stage<'_>) -> Result<(), Fail> {
     process::die_with_parent().what(|| "binding the stage's life to the shim's")?;
     signal::reset_all();
     cgroup::join(stage.groups, 0, false).what(|| "joining the container's control groups")?;
+    fault("stage.joined");
     lay_floor()?;
     let root = match &stage.spec.root {
         RootSource::Dir { path } => shifted(path, false, stage.shift)?,
