@@ -1,1 +1,178 @@
-//! (being written)
+//! THE route table: path and method -> handler. Everything served stands here; tests walk it.
+//!
+//! `{…}` matches one segment, which is decoded. The old spellings `/1.0/containers` and `/1.0/virtual-machines`
+//! are the same rows as `/1.0/instances`.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use hyper::Method;
+
+use crate::api::handlers::{
+    aliases, cluster, console, events, exec, image_files, images, instances, internal, logs, metadata, networks,
+    operations, pools, profiles, projects, server, state, warnings,
+};
+use crate::api::response::Reply;
+use crate::api::server::{Request, decode};
+use crate::{Error, Kind, Result};
+
+/// A running handler.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
+
+/// One row: what answers a method on a path.
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path, with `{…}` for variable segments.
+    pub path: &'static str,
+    /// What answers.
+    pub handler: fn(Request) -> Answer,
+}
+
+macro_rules! routes {
+    ($($method:ident $path:literal => $handler:path,)*) => {
+        /// All rows, in the order in which they are tried.
+        pub static ROUTES: &[Route] = &[
+            $(Route { method: Method::$method, path: $path, handler: |request| Box::pin($handler(request)) },)*
+        ];
+    };
+}
+
+routes! {
+    GET "/" => server::root,
+    GET "/1.0" => server::get,
+    PUT "/1.0" => server::put,
+    PATCH "/1.0" => server::patch,
+    GET "/1.0/resources" => server::resources,
+    GET "/1.0/metadata/configuration" => metadata::configuration,
+    GET "/1.0/events" => events::get,
+
+    GET "/1.0/operations" => operations::list,
+    GET "/1.0/operations/{id}" => operations::get,
+    DELETE "/1.0/operations/{id}" => operations::delete,
+    GET "/1.0/operations/{id}/wait" => operations::wait,
+    GET "/1.0/operations/{id}/websocket" => operations::websocket,
+
+    GET "/1.0/instances" => instances::list,
+    POST "/1.0/instances" => instances::create,
+    PUT "/1.0/instances" => state::bulk,
+    GET "/1.0/instances/{name}" => instances::get,
+    PUT "/1.0/instances/{name}" => instances::put,
+    PATCH "/1.0/instances/{name}" => instances::patch,
+    POST "/1.0/instances/{name}" => instances::rename,
+    DELETE "/1.0/instances/{name}" => instances::delete,
+    GET "/1.0/instances/{name}/state" => state::get,
+    PUT "/1.0/instances/{name}/state" => state::put,
+    POST "/1.0/instances/{name}/exec" => exec::post,
+    POST "/1.0/instances/{name}/console" => console::post,
+    GET "/1.0/instances/{name}/console" => console::log,
+    DELETE "/1.0/instances/{name}/console" => console::clear,
+    GET "/1.0/instances/{name}/logs" => logs::list,
+    GET "/1.0/instances/{name}/logs/{file}" => logs::get,
+    DELETE "/1.0/instances/{name}/logs/{file}" => logs::delete,
+
+    GET "/1.0/profiles" => profiles::list,
+    POST "/1.0/profiles" => profiles::create,
+    GET "/1.0/profiles/{name}" => profiles::get,
+    PUT "/1.0/profiles/{name}" => profiles::put,
+    PATCH "/1.0/profiles/{name}" => profiles::patch,
+    POST "/1.0/profiles/{name}" => profiles::rename,
+    DELETE "/1.0/profiles/{name}" => profiles::delete,
+
+    GET "/1.0/images" => images::list,
+    POST "/1.0/images" => image_files::upload,
+    GET "/1.0/images/aliases" => aliases::list,
+    POST "/1.0/images/aliases" => aliases::create,
+    GET "/1.0/images/aliases/{name}" => aliases::get,
+    PUT "/1.0/images/aliases/{name}" => aliases::put,
+    PATCH "/1.0/images/aliases/{name}" => aliases::patch,
+    POST "/1.0/images/aliases/{name}" => aliases::rename,
+    DELETE "/1.0/images/aliases/{name}" => aliases::delete,
+    GET "/1.0/images/{fingerprint}" => images::get,
+    PUT "/1.0/images/{fingerprint}" => images::put,
+    PATCH "/1.0/images/{fingerprint}" => images::patch,
+    DELETE "/1.0/images/{fingerprint}" => images::delete,
+    GET "/1.0/images/{fingerprint}/export" => image_files::export,
+    POST "/1.0/images/{fingerprint}/refresh" => images::refresh,
+    POST "/1.0/images/{fingerprint}/secret" => images::secret,
+
+    GET "/1.0/storage-pools" => pools::list,
+    POST "/1.0/storage-pools" => pools::create,
+    GET "/1.0/storage-pools/{pool}" => pools::get,
+    PUT "/1.0/storage-pools/{pool}" => pools::put,
+    PATCH "/1.0/storage-pools/{pool}" => pools::patch,
+    DELETE "/1.0/storage-pools/{pool}" => pools::delete,
+    GET "/1.0/storage-pools/{pool}/resources" => pools::resources,
+
+    GET "/1.0/networks" => networks::list,
+    GET "/1.0/networks/{name}" => networks::get,
+    GET "/1.0/networks/{name}/state" => networks::state,
+
+    GET "/1.0/warnings" => warnings::list,
+    GET "/1.0/warnings/{uuid}" => warnings::get,
+    PUT "/1.0/warnings/{uuid}" => warnings::put,
+    PATCH "/1.0/warnings/{uuid}" => warnings::put,
+    DELETE "/1.0/warnings/{uuid}" => warnings::delete,
+
+    GET "/1.0/projects" => projects::list,
+    GET "/1.0/projects/{name}" => projects::get,
+    GET "/1.0/cluster" => cluster::get,
+
+    GET "/internal/ready" => internal::ready,
+    PUT "/internal/shutdown" => internal::shutdown,
+}
+
+/// The row for a request, and the values of its variable segments.
+///
+/// # Errors
+/// [`Kind::NotFound`] for a path without a row; [`Kind::Unsupported`] for a path whose rows have other methods.
+pub fn find(method: &Method, path: &str) -> Result<(&'static Route, Vec<String>)> {
+    let mut known = false;
+    for route in ROUTES {
+        let Some(params) = captures(route.path, path) else { continue };
+        known = true;
+        if route.method == *method {
+            return Ok((route, params));
+        }
+    }
+    match known {
+        true => Err(Error::new(Kind::Unsupported, "not implemented")),
+        false => Err(Error::not_found("not found")),
+    }
+}
+
+/// The variable segments when `path` fits `pattern`.
+fn captures(pattern: &str, path: &str) -> Option<Vec<String>> {
+    let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
+    let mut params = Vec::new();
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return Some(params),
+            (Some(w), Some(g)) if w.starts_with('{') && !g.is_empty() => params.push(decode(g, false)),
+            (Some("instances"), Some("containers" | "virtual-machines")) => {}
+            (Some(w), Some(g)) if w == g => {}
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_find_their_rows() {
+        let found = |m: Method, p: &str| find(&m, p).map(|(r, v)| (r.path, v)).map_err(|e| e.kind());
+        assert_eq!(found(Method::GET, "/1.0/containers/c%201"), Ok(("/1.0/instances/{name}", vec!["c 1".into()])));
+        assert_eq!(found(Method::GET, "/1.0/images/aliases"), Ok(("/1.0/images/aliases", vec![])));
+        assert_eq!(found(Method::POST, "/1.0"), Err(Kind::Unsupported));
+        assert_eq!(found(Method::GET, "/1.0/"), Err(Kind::NotFound));
+        assert_eq!(found(Method::GET, "/1.0/nope"), Err(Kind::NotFound));
+    }
+
+    #[test]
+    fn no_row_stands_twice() {
+        let mut seen = std::collections::HashSet::new();
+        assert!(ROUTES.iter().all(|r| seen.insert((r.method.clone(), r.path))));
+    }
+}

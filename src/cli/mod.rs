@@ -12,6 +12,7 @@ mod context;
 mod edit;
 mod help;
 mod input;
+pub mod lxd;
 mod output;
 mod table;
 mod terminal;

@@ -1,1 +1,60 @@
-//! (being written)
+//! One file per resource. A handler reads the request into types, calls one service and renders the answer.
+
+pub mod aliases;
+pub mod cluster;
+pub mod console;
+pub mod events;
+pub mod exec;
+pub mod image_files;
+pub mod images;
+pub mod instances;
+pub mod internal;
+pub mod logs;
+pub mod metadata;
+pub mod networks;
+pub mod operations;
+pub mod pools;
+pub mod profiles;
+pub mod projects;
+pub mod server;
+pub mod state;
+pub mod warnings;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::api::response::Reply;
+use crate::api::server::Request;
+use crate::api::server::filter::Filter;
+use crate::{Ctx, Kind, Result};
+
+/// Answers a list: URLs, or the objects themselves with `recursion=1`; `filter=` is applied to the objects.
+fn list<T: Serialize>(request: &Request, objects: &[T], url: impl Fn(&T) -> String) -> Result<Reply> {
+    let filter = Filter::parse(request.query.get("filter").unwrap_or(""))?;
+    let passing = objects.iter().filter(|object| {
+        filter.is_empty() || filter.matches(&serde_json::to_value(object).unwrap_or(Value::Null))
+    });
+    if request.recursion() > 0 {
+        return Reply::sync(&passing.collect::<Vec<_>>());
+    }
+    Reply::sync(&passing.map(url).collect::<Vec<_>>())
+}
+
+/// Lays the members that a PATCH body names over the object's present ones.
+///
+/// Objects below the top (`config`, `devices`) are merged one level deep, as LXD does.
+fn overlay<T: Serialize + serde::de::DeserializeOwned>(present: &T, patch: Value) -> Result<T> {
+    let mut merged = serde_json::to_value(present).ctx(Kind::Internal, || "Failed rendering JSON")?;
+    if let (Value::Object(merged), Value::Object(patch)) = (&mut merged, patch) {
+        for (name, value) in patch {
+            match (merged.get_mut(&name), value) {
+                (Some(Value::Object(old)), Value::Object(new)) => old.extend(new),
+                (_, value) => drop(merged.insert(name, value)),
+            }
+        }
+    }
+    serde_json::from_value(merged).ctx(Kind::Invalid, || "Failed reading the changed object")
+}
+
+/// `/1.0/KIND/NAME`, with the project when it isn't the default one.
+pub(crate) use crate::runtime::url;

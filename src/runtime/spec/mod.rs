@@ -1,1 +1,20 @@
-//! (being written)
+//! The plain plans that pass between the daemon and its helper processes, and the pure rules that make them.
+//!
+//! A plan travels as JSON in a sealed memfd; the few messages of a running helper travel over a sequenced-packet
+//! socket ([`shim`]). Everything here is data: no system calls, testable without root. Structs only ever grow:
+//! a newer daemon talks to helpers that an older one started, so every new field has a default.
+
+pub mod attach;
+pub mod capability;
+pub mod cgroup;
+pub mod container;
+pub mod idmap;
+pub mod limits;
+pub mod shim;
+
+pub use container::{ContainerSpec, FileWrite, Mount, RootSource, Shift};
+pub use idmap::{Idmap, IdmapEntry};
+pub use limits::Limits;
+
+/// The version of all plans and messages. A helper refuses a plan of a newer major version than its own.
+pub const VERSION: u32 = 1;

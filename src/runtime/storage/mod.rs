@@ -1,1 +1,183 @@
-//! (being written)
+//! Storage pools and volumes on the host.
+//!
+//! The records are the caller's: functions here take names, paths and what is to be in a volume. A caller opens a
+//! pool's driver once ([`open_driver`]) and keeps it as long as the pool exists, because concurrent launches of one
+//! image wait for each other inside of it. Everything blocks and belongs on blocking threads.
+//!
+//! ```text
+//! Driver            pool: create, check, delete    volume: create, copy, rename, delete, root, lock
+//!   dir               one directory a volume, LXD's layout
+//!   overlay           one more for what an instance wrote (upper), above immutable layers made from images
+//! layout, marks     directories, modes and changes of volumes, the same for all drivers; crash marks
+//! trash             what was deleted, removed by a thread of low priority
+//! tree              removing and copying trees nobody trusts
+//! reconcile         disk and records at start
+//! ```
+//!
+//! **Order of a creation**, for a crash at any point: record with phase `Creating` -> [`Driver::create_volume`] ->
+//! record `Created` -> [`Driver::settle`]. Of a renaming: [`Driver::rename_volume`] -> record -> [`Driver::settle`] of
+//! the new name. Of a deletion: record `Deleting` -> [`Driver::delete_volume`] -> no record.
+//! [`Driver::reconcile`] at start gets the volumes in phase `Created`; those `Deleting` are deleted again by the caller.
+//!
+//! Ids on disk are the guest's own; the mounter maps them. Where the kernel or file system has no idmapped mounts the
+//! `dir` driver's trees are shifted on disk by who starts the instance (section 7 of the design); `overlay` needs them.
+
+mod dir;
+mod layout;
+pub mod links;
+mod marks;
+mod overlay;
+mod paths;
+mod reconcile;
+mod trash;
+pub mod tree;
+mod volume;
+
+use std::collections::BTreeSet;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+
+pub use paths::{PoolPaths, check_update};
+pub use reconcile::Found;
+pub use trash::{Emptier, empty as empty_trash};
+pub use volume::{Volume, VolumeKind};
+
+/// Layers an overlay mount of ours may have; a cold look-up costs more with each.
+pub const MAX_LAYERS: usize = 16;
+
+/// A storage driver as the API lists it (`environment.storage_supported_drivers`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DriverInfo {
+    /// Its name in a pool's `driver`.
+    pub name: &'static str,
+    /// The version of what does the work.
+    pub version: &'static str,
+    /// Whether its data is on other machines.
+    pub remote: bool,
+}
+
+/// The drivers this host can use. `overlay` is left out where the kernel is too old for it.
+pub fn supported() -> Vec<DriverInfo> {
+    let mut drivers = vec![DriverInfo { name: dir::NAME, version: "1", remote: false }];
+    if overlay::kernel_is_new_enough() {
+        drivers.push(DriverInfo { name: overlay::NAME, version: "1", remote: false });
+    }
+    drivers
+}
+
+/// The driver of a pool; touches nothing. Kind `Invalid` with LXD's text for a name that is none.
+pub fn open_driver(name: &str, paths: &PoolPaths) -> Result<Box<dyn Driver>> {
+    match name {
+        dir::NAME => Ok(Box::new(dir::Dir::new(paths.clone()))),
+        overlay::NAME => Ok(Box::new(overlay::Overlay::new(paths.clone()))),
+        "btrfs" | "ceph" | "cephfs" | "cephobject" | "lvm" | "zfs" => {
+            Err(Error::unsupported(format!("Storage driver \"{name}\"")))
+        }
+        _ => Err(Error::invalid("Unknown driver")),
+    }
+}
+
+/// What mounts an instance's root file system; paths as the daemon sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// A directory.
+    Dir {
+        /// The root itself.
+        path: PathBuf,
+    },
+    /// An overlay mount.
+    Overlay {
+        /// Read-only layers, the top first, 1 to [`MAX_LAYERS`].
+        lowers: Vec<PathBuf>,
+        /// Where writes go.
+        upper: PathBuf,
+        /// The kernel's, empty, on the same file system.
+        work: PathBuf,
+    },
+}
+
+/// An image to make a volume from.
+pub struct Image<'a> {
+    /// Names what unpacking gives: the fingerprint, with a suffix where an image is unpacked in different ways (with
+    /// device nodes for privileged instances). Letters, digits, `.`, `_`, `-`; at most 200; no dot first.
+    pub layer: &'a str,
+    /// Fills the open, empty directory with `metadata.yaml`, `templates/` and `rootfs/`. May be called or not.
+    pub unpack: Box<dyn FnOnce(BorrowedFd<'_>) -> Result<()> + Send + 'a>,
+}
+
+/// What a new volume holds.
+pub enum Content<'a> {
+    /// Nothing.
+    Empty,
+    /// An image.
+    Image(Image<'a>),
+}
+
+/// A pool.
+///
+/// Operations on different volumes may run at the same time; those on one volume are the caller's to order. A volume
+/// that is mounted (its lock is held) is refused with kind `Busy` by copy, rename and delete. A full disk is kind
+/// `Unavailable`, and what fails leaves nothing behind.
+pub trait Driver: Send + Sync {
+    /// The driver's name.
+    fn name(&self) -> &'static str;
+
+    /// The pool's places, usage, and owners of volumes.
+    fn paths(&self) -> &PoolPaths;
+
+    /// Makes the pool. Kind `Invalid` for a bad `source`, `Unsupported` where the host can't.
+    fn create(&self) -> Result<()>;
+
+    /// Takes the pool away with everything in it, as the caller knows that nobody uses it. Can be repeated.
+    fn delete(&self) -> Result<()>;
+
+    /// Whether the pool is there; kind `Unavailable` says what is missing (a `source` not mounted).
+    fn check(&self) -> Result<()>;
+
+    /// Makes a volume and, for an instance, its link in `LXD_DIR`. Kind `Exists` when there is one.
+    fn create_volume(&self, volume: &Volume, content: Content<'_>) -> Result<()>;
+
+    /// Makes a volume like another, which is not mounted.
+    fn copy_volume(&self, from: &Volume, to: &Volume) -> Result<()>;
+
+    /// Gives a volume another name.
+    fn rename_volume(&self, from: &Volume, to: &Volume) -> Result<()>;
+
+    /// Moves a volume into the trash; one that doesn't exist is fine. Wake the [`Emptier`] afterwards.
+    fn delete_volume(&self, volume: &Volume) -> Result<()>;
+
+    /// Says that the record of a created or renamed volume is written (see the order above).
+    fn settle(&self, volume: &Volume) -> Result<()>;
+
+    /// What to mount for the volume.
+    fn root(&self, volume: &Volume) -> Result<Root>;
+
+    /// The directory whose `flock` the mounter holds exclusively as long as it has the volume mounted.
+    fn lock_path(&self, volume: &Volume) -> PathBuf;
+
+    /// Whether somebody holds the lock of [`Driver::lock_path`] now.
+    fn is_locked(&self, volume: &Volume) -> Result<bool>;
+
+    /// Brings disk and records together, at start, before anything else; `known` are the volumes with a record.
+    fn reconcile(&self, known: &[Volume]) -> Result<Found>;
+
+    /// The pool's layers, for drivers that have some.
+    fn layered(&self) -> Option<&dyn Layered>;
+}
+
+/// Drivers that unpack an image once, and share the result.
+pub trait Layered {
+    /// Makes the layer of an image, unless it is there.
+    fn prepare(&self, image: Image<'_>) -> Result<()>;
+
+    /// Whether the layer is there.
+    fn has(&self, layer: &str) -> Result<bool>;
+
+    /// The layers a volume stands on, the top first.
+    fn layers(&self, volume: &Volume) -> Result<Vec<String>>;
+
+    /// Moves every layer into the trash that is neither in `keep` nor below a volume, and returns their names.
+    fn sweep(&self, keep: &BTreeSet<String>) -> Result<Vec<String>>;
+}

@@ -1,1 +1,43 @@
-//! (being written)
+//! Containers as the daemon sees them: started through a shim, adopted from one, executed in, measured, brought down.
+//!
+//! Inputs are plain: a [`ContainerSpec`] and the directories of one instance. Nothing here knows of the store.
+//!
+//! ```text
+//! start ─▶ Running ──wait_exit──▶ Ended::Reboot ──reboot(next plan)──▶ (Running goes on)
+//!   ▲         │                        └─decline_reboot──▶ wait_exit ──▶ Ended::Stopped
+//! adopt ──────┘──wait_exit──▶ Ended::Stopped(record) ──forget──▶ nothing left
+//! ```
+
+pub mod cpus;
+mod adopt;
+mod exec;
+pub mod idmap;
+mod link;
+mod network;
+pub mod plan;
+mod running;
+mod start;
+
+use std::path::PathBuf;
+
+pub use adopt::{Adopted, adopt, forget};
+pub use exec::{ExecProcess, ExecSpec, ExecStreams, Stdio, return_code};
+pub use running::{Ended, Running};
+pub use start::{Starting, begin, start};
+
+pub use crate::runtime::spec::ContainerSpec;
+pub use crate::runtime::spec::shim::{ExitReason, ExitRecord};
+pub use crate::runtime::sys::cgroup::Usage;
+
+/// The directories of one container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDirs {
+    /// Its own, made when missing (mode 0700), removed by [`forget`]: the shim's socket and records. Name it by the instance's number
+    /// and put it where a reboot of the host clears it, or not: records of an earlier boot are recognised.
+    pub run: PathBuf,
+}
+
+/// Runs blocking work beside the async threads.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> crate::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| crate::Error::internal(format!("A task ended early: {e}")))
+}

@@ -1,0 +1,313 @@
+//! Configuration of devices: which types there are, what their keys take, and what holds between devices.
+//!
+//! Whether a source, pool or network exists is for those to say who own them; here nothing is looked up.
+
+use crate::api::types::{DeviceMap, Devices};
+use crate::error::{Error, Kind as ErrorKind, Result};
+
+use super::instance::Target;
+use super::key::{Key, Support, find};
+use super::kind::is_true;
+use super::{bounded, names, supported, table};
+
+/// The type of a device, with the type within the type where keys depend on that.
+#[derive(Clone, Copy, Debug)]
+pub struct Type {
+    /// `nic`, `disk`...
+    pub name: &'static str,
+    /// `bridged`, `mdev`...; empty for types without.
+    pub sub: &'static str,
+    /// The device's own keys.
+    pub keys: &'static [Key],
+    /// On which kind of instance it can be.
+    pub on: super::On,
+    /// Whether this server acts on it.
+    pub support: Support,
+}
+
+/// Types without types of their own.
+const PLAIN: &[Type] = &[
+    plain("disk", table::device::DISK, super::On::Any).applied(),
+    plain("none", &[], super::On::Any).applied(),
+    plain("pci", table::device::PCI, super::On::Vm),
+    plain("proxy", table::device::PROXY, super::On::Any),
+    plain("tpm", table::device::TPM, super::On::Any),
+    plain("unix-block", table::device::UNIX, super::On::Container),
+    plain("unix-char", table::device::UNIX, super::On::Container),
+    plain("unix-hotplug", table::device::HOTPLUG, super::On::Container),
+    plain("usb", table::device::USB, super::On::Any),
+];
+
+const fn plain(name: &'static str, keys: &'static [Key], on: super::On) -> Type {
+    Type { name, sub: "", keys, on, support: Support::Later("its issue") }
+}
+
+impl Type {
+    const fn applied(mut self) -> Type {
+        self.support = Support::Applied;
+        self
+    }
+}
+
+/// All types, one for each type within a type.
+pub fn types() -> Vec<Type> {
+    let under = |name: &'static str, rows: &'static [(&'static str, &'static [Key])]| {
+        rows.iter().map(move |(sub, keys)| Type { sub, ..plain(name, keys, super::On::Any) })
+    };
+    let infiniband = ["physical", "sriov"]
+        .map(|sub| Type { sub, ..plain("infiniband", table::device::INFINIBAND, super::On::Container) });
+    PLAIN
+        .iter()
+        .copied()
+        .chain(under("gpu", table::device::GPUTYPES))
+        .chain(infiniband)
+        .chain(under("nic", table::nic::NICTYPES))
+        .collect()
+}
+
+/// The type a device says it has; errors have LXD's texts.
+///
+/// A `nic` that names a `network` is read as `bridged`, until networks say what they are.
+pub fn kind_of(device: &DeviceMap) -> Result<Type> {
+    let value = |key: &str| device.get(key).map_or("", String::as_str);
+    let name = value("type");
+    if name.is_empty() {
+        return Err(Error::invalid("Missing device type in config"));
+    }
+    let sub = match name {
+        "nic" if !value("network").is_empty() && value("nictype").is_empty() => "bridged",
+        "nic" | "infiniband" => value("nictype"),
+        "gpu" if table::device::GPUTYPES.iter().any(|row| row.0 == value("gputype")) => value("gputype"),
+        "gpu" => "physical",
+        _ => "",
+    };
+    types()
+        .into_iter()
+        .find(|row| row.name == name && row.sub == sub)
+        .ok_or_else(|| Error::invalid("Unsupported device type"))
+}
+
+/// Keys that say the type and so stand in no table.
+fn says_type(name: &str, kind: &Type) -> bool {
+    match name {
+        "type" => true,
+        "nictype" => matches!(kind.name, "nic" | "infiniband"),
+        "gputype" => kind.name == "gpu",
+        _ => false,
+    }
+}
+
+/// The most devices taken in one object.
+const MAX_DEVICES: usize = 1024;
+
+/// Checks the devices of a profile or of an instance itself; refuses by name what isn't acted on yet.
+pub fn validate(devices: &Devices, target: Target) -> Result<()> {
+    check(devices, target)?;
+    for (name, device) in devices {
+        support(device).map_err(|e| within(name, e))?;
+    }
+    Ok(())
+}
+
+/// Checks devices as LXD does, and nothing more. Pure; errors have LXD's texts.
+pub fn check(devices: &Devices, target: Target) -> Result<()> {
+    if devices.len() > MAX_DEVICES {
+        return Err(Error::invalid(format!("More than {MAX_DEVICES} devices")));
+    }
+    if devices.keys().any(|name| name.chars().count() > 64) {
+        return Err(Error::invalid("The maximum device name length is 64 characters"));
+    }
+    for (name, device) in devices {
+        names::device(name).map_err(Error::invalid).map_err(|e| within(name, e))?;
+        check_one(name, device, target).map_err(|e| within(name, e))?;
+        same_path(devices, name, device).map_err(|e| within(name, e))?;
+    }
+    Ok(())
+}
+
+/// Checks the devices an instance has with its profiles': exactly one of them is the root disk.
+pub fn check_root(expanded: &Devices) -> Result<&str> {
+    let mut roots = expanded.iter().filter(|(_, device)| is_root(device));
+    let detecting = |why: &str| Error::invalid(format!("Failed detecting root disk device: {why}"));
+    let root = roots.next().ok_or_else(|| detecting("No root device could be found"))?;
+    match roots.next() {
+        Some(_) => Err(detecting("More than one root device found")),
+        None => Ok(root.0),
+    }
+}
+
+/// Whether a device is the root disk of an instance.
+pub fn is_root(device: &DeviceMap) -> bool {
+    let value = |key: &str| device.get(key).map_or("", String::as_str);
+    value("type") == "disk" && value("path") == "/" && value("source").is_empty()
+}
+
+fn within(name: &str, error: Error) -> Error {
+    Error::new(error.kind(), format!("Device validation failed for {name:?}: {}", error.message()))
+}
+
+/// A device by itself.
+fn check_one(device_name: &str, device: &DeviceMap, target: Target) -> Result<()> {
+    bounded(device)?;
+    let loading = |e: Error| Error::invalid(format!("Failed loading device {device_name:?}: {}", e.message()));
+    let kind = kind_of(device).map_err(loading)?;
+    if matches!((target, kind.on), (Target::Vm, super::On::Container) | (Target::Container, super::On::Vm)) {
+        return Err(Error::invalid("Unsupported instance type"));
+    }
+    // LXD has these words more for this type.
+    let more = if kind.name == "pci" { "Failed to validate config: " } else { "" };
+    check_keys(device, &kind).map_err(|e| Error::invalid(format!("{more}{}", e.message())))?;
+    check_between(device, &kind)
+}
+
+/// Each key by itself.
+fn check_keys(device: &DeviceMap, kind: &Type) -> Result<()> {
+    for (name, value) in device.iter().filter(|(name, _)| !says_type(name, kind)) {
+        let row = find(&[kind.keys, table::device::COMMON], name);
+        let row = row.ok_or_else(|| Error::invalid(format!("Invalid device option {name:?}")))?;
+        row.kind.check(value).map_err(|why| wrong(name, &why))?;
+    }
+    let missing = |row: &&Key| row.required && !has(device, row.name);
+    let Some(row) = kind.keys.iter().find(missing) else { return Ok(()) };
+    // What LXD's checks say of an empty text.
+    let why = match row.kind {
+        super::Kind::ProxyAddress => "Unknown protocol type \"\"",
+        super::Kind::Pci => "Invalid PCI address",
+        _ => "Required value",
+    };
+    Err(wrong(row.name, why))
+}
+
+/// What holds between keys.
+fn check_between(device: &DeviceMap, kind: &Type) -> Result<()> {
+    match kind.name {
+        "disk" => check_disk(device),
+        "nic" => check_nic(device, kind),
+        "unix-char" | "unix-block" if !has(device, "source") && !has(device, "path") => {
+            Err(Error::invalid("Unix device entry is missing the required \"source\" or \"path\" property"))
+        }
+        "unix-hotplug" if !has(device, "vendorid") && !has(device, "productid") => {
+            Err(Error::invalid("Unix hotplug devices require a vendorid or a productid"))
+        }
+        "gpu" => check_gpu(device, kind),
+        _ => Ok(()),
+    }
+}
+
+fn has(device: &DeviceMap, name: &str) -> bool {
+    device.get(name).is_some_and(|value| !value.is_empty())
+}
+
+fn wrong(name: &str, why: &str) -> Error {
+    Error::invalid(format!("Invalid value for device option {name:?}: {why}"))
+}
+
+/// What holds between the keys of a disk.
+fn check_disk(device: &DeviceMap) -> Result<()> {
+    let value = |key: &str| device.get(key).map_or("", String::as_str);
+    let (source, path, pool) = (value("source"), value("path"), value("pool"));
+    let refuse = |text: String| Err(Error::invalid(text));
+    if has(device, "required") && has(device, "optional") {
+        return refuse("Cannot use both \"required\" and deprecated \"optional\" properties at the same time".into());
+    }
+    if source.is_empty() && path != "/" {
+        return refuse("Disk entry is missing the required \"source\" or \"path\" property".into());
+    }
+    if path == "/" && !source.is_empty() {
+        return refuse("Root disk entry may not have a \"source\" property set".into());
+    }
+    if path == "/" && pool.is_empty() {
+        return refuse("Root disk entry must have a \"pool\" property set".into());
+    }
+    if has(device, "size") && path != "/" {
+        return refuse("Only the root disk may have a size quota".into());
+    }
+    if has(device, "size.state") && path != "/" {
+        return refuse("Only the root disk may have a migration size quota".into());
+    }
+    if is_true(value("recursive")) && is_true(value("readonly")) {
+        return refuse("Recursive read-only bind-mounts aren't currently supported by the kernel".into());
+    }
+    check_source(device, source, pool)
+}
+
+fn check_source(device: &DeviceMap, source: &str, pool: &str) -> Result<()> {
+    let remote = source.starts_with("ceph:") || source.starts_with("cephfs:");
+    if !remote && (has(device, "ceph.cluster_name") || has(device, "ceph.user_name")) {
+        let text = format!("Invalid options ceph.cluster_name/ceph.user_name for source {source:?}");
+        return Err(Error::invalid(text));
+    }
+    if !pool.is_empty() && source.starts_with('/') {
+        return Err(Error::invalid("Storage volumes cannot be specified as absolute paths"));
+    }
+    let local = pool.is_empty() && !source.is_empty() && !remote && source != "cloud-init:config";
+    if local && !source.starts_with('/') {
+        return Err(Error::invalid("Source path must be absolute for local sources"));
+    }
+    Ok(())
+}
+
+/// A second disk at the same place.
+fn same_path(devices: &Devices, name: &str, device: &DeviceMap) -> Result<()> {
+    let disk = |d: &DeviceMap| d.get("type").is_some_and(|t| t == "disk");
+    let Some(path) = device.get("path").filter(|path| disk(device) && !path.is_empty()) else { return Ok(()) };
+    let twice = devices.iter().any(|(other, d)| other != name && disk(d) && d.get("path") == Some(path));
+    if twice {
+        return Err(Error::invalid(format!("More than one disk device uses the same path {path:?}")));
+    }
+    Ok(())
+}
+
+/// What holds between the keys of a network device.
+fn check_nic(device: &DeviceMap, kind: &Type) -> Result<()> {
+    let needs_parent = matches!(kind.sub, "bridged" | "ipvlan" | "macvlan" | "physical" | "sriov");
+    if needs_parent && !has(device, "parent") && !has(device, "network") {
+        return Err(wrong("parent", "Required value"));
+    }
+    if kind.sub == "routed" && has(device, "vlan") && !has(device, "parent") {
+        return Err(Error::invalid("The vlan setting can only be used when combined with a parent interface"));
+    }
+    Ok(())
+}
+
+/// What holds between the keys of a GPU.
+fn check_gpu(device: &DeviceMap, kind: &Type) -> Result<()> {
+    if kind.sub == "mig" && !has(device, "mig.uuid") && !(has(device, "mig.gi") && has(device, "mig.ci")) {
+        return Err(Error::invalid("Either \"mig.uuid\" or both \"mig.gi\" and \"mig.ci\" must be set"));
+    }
+    for other in ["id", "productid", "vendorid"] {
+        if has(device, "pci") && has(device, other) {
+            return Err(Error::invalid(format!("Cannot use {other:?} when when \"pci\" is set")));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses by name a type, key or source that isn't acted on yet.
+fn support(device: &DeviceMap) -> Result<()> {
+    let kind = kind_of(device)?;
+    if kind.support != Support::Applied {
+        return Err(Error::unsupported(format_args!("Device type {:?}", kind.name)));
+    }
+    let rows = device.iter().filter_map(|(name, value)| {
+        Some((name.as_str(), value.as_str(), find(&[kind.keys, table::device::COMMON], name)?))
+    });
+    supported(rows).map_err(|e| rename(e, "Device option"))?;
+    if kind.name == "disk" {
+        let source = device.get("source").map_or("", String::as_str);
+        if source.contains(':') && !source.starts_with('/') {
+            return Err(Error::unsupported(format_args!("Disk source {source:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// The same refusal with the words for devices.
+fn rename(error: Error, what: &str) -> Error {
+    match error.kind() {
+        ErrorKind::Unsupported => {
+            Error::new(ErrorKind::Unsupported, error.message().replacen("Configuration key", what, 1))
+        }
+        _ => error,
+    }
+}

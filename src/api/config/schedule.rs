@@ -1,0 +1,112 @@
+//! Spans of time (`snapshots.expiry`) and points in time (`snapshots.schedule`).
+
+use super::kind::require;
+
+/// The letters of a span, one of each at most: minutes, hours, days, weeks, months, years.
+const SPANS: &str = "MHdwmy";
+
+/// `1M 2H 3d 4w 5m 6y`, each part at most once, one blank between them.
+pub(super) fn expiry(text: &str) -> Result<(), String> {
+    let mut seen = String::new();
+    for part in text.split(' ') {
+        let unit = part.chars().last().filter(|c| SPANS.contains(*c) && !seen.contains(*c));
+        let digits = part.strip_suffix(|c| SPANS.contains(c)).unwrap_or("");
+        let counted = !digits.is_empty() && digits.len() <= 9 && digits.bytes().all(|b| b.is_ascii_digit());
+        match unit {
+            Some(unit) if counted => seen.push(unit),
+            _ => return Err("Invalid expiry expression".into()),
+        }
+    }
+    Ok(())
+}
+
+/// The names LXD knows for whole lines.
+pub(super) const ALIASES: &[&str] =
+    &["@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@annually", "@yearly", "@startup", "@never"];
+
+/// Lowest and highest number of each of the five fields, and names for them.
+const FIELDS: &[(u32, u32, &[&str])] = &[
+    (0, 59, &[]),
+    (0, 23, &[]),
+    (1, 31, &[]),
+    (1, 12, &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]),
+    (0, 6, &["sun", "mon", "tue", "wed", "thu", "fri", "sat"]),
+];
+
+/// Cron lines or names, separated by comma and blank.
+pub(super) fn check(text: &str) -> Result<(), String> {
+    text.to_lowercase().split(", ").try_for_each(|line| {
+        if ALIASES.contains(&line) {
+            return Ok(());
+        }
+        let fields: Vec<&str> = line.split(' ').collect();
+        require(fields.len() == FIELDS.len(), || {
+            "Schedule must be of the form: <minute> <hour> <day-of-month> <month> <day-of-week>".into()
+        })?;
+        fields
+            .iter()
+            .zip(FIELDS)
+            .try_for_each(|(text, bounds)| field(text, bounds))
+            .map_err(|e| format!("Error parsing schedule: {e}"))
+    })
+}
+
+/// One field: a list of numbers, names, ranges and `*`, each with a step.
+fn field(text: &str, &(low, high, names): &(u32, u32, &[&str])) -> Result<(), String> {
+    let number = |t: &str| match names.iter().position(|n| *n == t) {
+        Some(at) => Ok(low + u32::try_from(at).unwrap_or(0)),
+        None => t
+            .parse::<u32>()
+            .map_err(|e| format!("failed to parse int from {t}: {}", super::units::strconv("Atoi", t, &e))),
+    };
+    for part in text.split(',') {
+        let (span, step) = part.split_once('/').unwrap_or((part, "1"));
+        require(number(step)? > 0, || format!("step of range should be a positive number: {part}"))?;
+        if matches!(span, "*" | "?") {
+            continue;
+        }
+        let (first, last) = span.split_once('-').unwrap_or((span, span));
+        let (first, last) = (number(first)?, number(last)?);
+        require(first >= low, || format!("beginning of range ({first}) below minimum ({low}): {part}"))?;
+        require(last <= high, || format!("end of range ({last}) above maximum ({high}): {part}"))?;
+        require(first <= last, || format!("beginning of range ({first}) beyond end of range ({last}): {part}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_of_time() {
+        assert!(expiry("1M 2H 3d 4w 5m 6y").is_ok() && expiry("30d").is_ok());
+        for wrong in ["x", "1d 1d", "1d  2H", "1D", "1d,2H", "d", " ", "-1d"] {
+            assert_eq!(expiry(wrong), Err("Invalid expiry expression".into()), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn points_in_time() {
+        for good in ["@daily, @hourly", "@Daily", "*/5 1-3,5 * jan mon", "0 0 * * *", "@never"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        let form = "Schedule must be of the form: <minute> <hour> <day-of-month> <month> <day-of-week>";
+        for wrong in ["x", "* * * *", "@daily,@hourly", "@foo", "@reboot"] {
+            assert_eq!(check(wrong), Err(form.into()), "{wrong}");
+        }
+        let parsing = |text: &str| check(text).err();
+        assert_eq!(
+            parsing("61 * * * *").as_deref(),
+            Some("Error parsing schedule: end of range (61) above maximum (59): 61")
+        );
+        assert_eq!(
+            parsing("a b c d e").as_deref(),
+            Some(r#"Error parsing schedule: failed to parse int from a: strconv.Atoi: parsing "a": invalid syntax"#)
+        );
+        assert_eq!(
+            parsing("0 0 31 2 7").as_deref(),
+            Some("Error parsing schedule: end of range (7) above maximum (6): 7")
+        );
+    }
+}

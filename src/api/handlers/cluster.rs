@@ -1,0 +1,11 @@
+//! `/1.0/cluster`: not enabled, until clusters come.
+
+use crate::api::response::Reply;
+use crate::api::server::Request;
+use crate::Result;
+
+/// `GET`.
+pub async fn get(request: Request) -> Result<Reply> {
+    let cluster = request.services.server.cluster()?;
+    Reply::with_etag(&cluster, &cluster)
+}

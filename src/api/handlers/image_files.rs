@@ -1,0 +1,73 @@
+//! The files of images: `POST /1.0/images` and `/1.0/images/{fingerprint}/export`.
+
+use http_body_util::{BodyExt, StreamBody};
+use hyper::HeaderMap;
+use hyper::body::Frame;
+use hyper::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+
+use crate::api::response::{Reply, header_value};
+use crate::api::server::{Query, Request};
+use crate::api::types::{ImagesPost, Timestamp};
+use crate::runtime::images::service::{Export, NewImage, Upload};
+use crate::{Error, Result};
+
+/// `POST`: a new image of an uploaded file, in the background once the upload is complete.
+pub async fn upload(mut request: Request) -> Result<Reply> {
+    let project = request.project()?;
+    let content_type = request.header("content-type").unwrap_or_default();
+    let is_file = content_type.starts_with("multipart/form-data") || content_type == "application/octet-stream";
+    if !is_file {
+        return from_json(&mut request).await;
+    }
+    let wanted = wanted(&request)?;
+    let mut upload: Upload = request.services.images.upload(&content_type)?;
+    while let Some(frame) = request.body.frame().await {
+        let frame = frame.map_err(|e| Error::invalid(format!("Failed reading the request body: {e}")))?;
+        if let Ok(bytes) = frame.into_data() {
+            upload = upload.write(bytes).await?;
+        }
+    }
+    Ok(Reply::operation(request.services.images.import(&project, upload, wanted, request.caller.requestor())))
+}
+
+/// What the `X-LXD-*` headers say about the image.
+fn wanted(request: &Request) -> Result<NewImage> {
+    let properties = Query::parse(&request.header("x-lxd-properties").unwrap_or_default());
+    let profiles = Query::parse(&request.header("x-lxd-profiles").unwrap_or_default());
+    let profiles = profiles.pairs().iter().filter(|(name, _)| name == "profile").map(|(_, value)| value.clone());
+    Ok(NewImage {
+        filename: request.header("x-lxd-filename").unwrap_or_default(),
+        public: matches!(request.header("x-lxd-public").as_deref(), Some("1" | "true" | "yes" | "on")),
+        fingerprint: request.header("x-lxd-fingerprint").unwrap_or_default(),
+        properties: properties.pairs().iter().cloned().collect(),
+        profiles: profiles.collect(),
+        expires_at: Timestamp::EPOCH,
+    })
+}
+
+async fn from_json(request: &mut Request) -> Result<Reply> {
+    let post: ImagesPost = request.json().await?;
+    let source = post.source.unwrap_or_default();
+    match source.kind.as_str() {
+        "instance" | "container" | "virtual-machine" | "snapshot" => {
+            Err(Error::unsupported("Publishing an instance as an image"))
+        }
+        "image" => Err(Error::unsupported("Copying an image from a server")),
+        "url" => Err(Error::unsupported("Importing an image from a URL")),
+        other => Err(Error::invalid(format!("Unknown source type {other:?} of an image"))),
+    }
+}
+
+/// `GET`: the image's file, or both as multipart.
+pub async fn export(request: Request) -> Result<Reply> {
+    let (project, fingerprint) = (request.project_name(), request.param(0).to_owned());
+    let export: Export = request.services.images.export(&project, &fingerprint, request.caller.requestor()).await?;
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, header_value(&export.content_type));
+    headers.insert(CONTENT_LENGTH, header_value(&export.length.to_string()));
+    if let Some(name) = &export.filename {
+        headers.insert(CONTENT_DISPOSITION, header_value(&format!("inline;filename={name}")));
+    }
+    let stream = futures_util::StreamExt::map(export.into_stream(), |chunk| chunk.map(Frame::data));
+    Ok(Reply::Raw { headers, body: BodyExt::boxed(StreamBody::new(stream)) })
+}

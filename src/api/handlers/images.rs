@@ -1,0 +1,80 @@
+//! `/1.0/images` but for their files and aliases.
+
+use serde_json::Value;
+
+use super::{list as render_list, overlay, url};
+use crate::api::response::{Reply, check_etag};
+use crate::api::server::{Request, owned};
+use crate::api::types::{Image, ImagePut};
+use crate::{Error, Result};
+
+fn protected(image: &Image) -> impl serde::Serialize {
+    (image.public, image.auto_update, image.properties.clone())
+}
+
+/// `GET`.
+pub async fn list(request: Request) -> Result<Reply> {
+    let project = request.project_name();
+    render_list(&request, &request.services.images.list(&project)?, |i| url::of("images", &i.fingerprint, &project))
+}
+
+/// `GET {fingerprint}`, which may be cut short as long as it names one image.
+pub async fn get(request: Request) -> Result<Reply> {
+    let image = request.services.images.get(&request.project_name(), request.param(0))?;
+    Reply::with_etag(&image, &protected(&image))
+}
+
+/// `PUT {fingerprint}`: replaces what can be edited.
+pub async fn put(mut request: Request) -> Result<Reply> {
+    let put: ImagePut = request.json().await?;
+    change(request, move |_| Ok(put.clone())).await
+}
+
+/// `PATCH {fingerprint}`: changes what is named.
+pub async fn patch(mut request: Request) -> Result<Reply> {
+    let patch: Value = request.json().await?;
+    change(request, move |image| {
+        let present = ImagePut {
+            auto_update: image.auto_update,
+            properties: image.properties.clone(),
+            public: image.public,
+            expires_at: image.expires_at,
+            profiles: image.profiles.clone(),
+        };
+        overlay(&present, patch.clone())
+    })
+    .await
+}
+
+async fn change(
+    request: Request,
+    new: impl Fn(&Image) -> Result<ImagePut> + Send + Sync + 'static,
+) -> Result<Reply> {
+    let (project, fingerprint) = (request.project()?, request.param(0).to_owned());
+    let (images, by, headers) = (request.services.images.clone(), request.caller.requestor(), request.headers.clone());
+    let decide = move |present: &Image| {
+        check_etag(&headers, &protected(present))?;
+        new(present)
+    };
+    owned(async move { images.update(&project, &fingerprint, decide, by).await }).await?;
+    Ok(Reply::empty())
+}
+
+/// `DELETE {fingerprint}`, in the background.
+pub async fn delete(request: Request) -> Result<Reply> {
+    let project = request.project()?;
+    let images = &request.services.images;
+    Ok(Reply::operation(images.delete(&project, request.param(0), request.caller.requestor())?))
+}
+
+/// `POST {fingerprint}/refresh`: refused until image servers come.
+pub async fn refresh(request: Request) -> Result<Reply> {
+    request.services.images.get(&request.project()?, request.param(0))?;
+    Err(Error::unsupported("Refreshing an image from its server"))
+}
+
+/// `POST {fingerprint}/secret`: refused until copies between hosts come.
+pub async fn secret(request: Request) -> Result<Reply> {
+    request.services.images.get(&request.project()?, request.param(0))?;
+    Err(Error::unsupported("Making a secret for a private image"))
+}

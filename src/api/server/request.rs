@@ -1,0 +1,155 @@
+//! A request as a handler sees it: who asks, path parameters, query, and the body read within limits.
+
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::HeaderMap;
+use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
+
+use super::json;
+use crate::runtime::auth::Caller;
+use crate::runtime::daemon::Services;
+use crate::{Error, Kind, Result};
+
+/// The largest JSON document that is read, in bytes.
+pub const JSON_LIMIT: usize = 16 << 20;
+
+/// A request on its way to its handler.
+pub struct Request {
+    /// What the handler may call.
+    pub services: Arc<Services>,
+    /// Who asks.
+    pub caller: Caller,
+    /// The path as it was asked for, without the query.
+    pub path: String,
+    /// Values of the `{…}` segments of the route, decoded.
+    pub params: Vec<String>,
+    /// The query.
+    pub query: Query,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, to be read once.
+    pub body: Incoming,
+    /// The connection, for an upgrade to a websocket.
+    pub upgrade: Option<hyper::upgrade::OnUpgrade>,
+}
+
+impl Request {
+    /// The `n`-th `{…}` segment of the route.
+    pub fn param(&self, n: usize) -> &str {
+        self.params.get(n).map_or("", String::as_str)
+    }
+
+    /// The project the request names, `default` when it names none. It may not exist: LXD's lists are empty then.
+    pub fn project_name(&self) -> String {
+        self.query.get("project").filter(|p| !p.is_empty()).unwrap_or("default").to_owned()
+    }
+
+    /// The project the request is about, which exists.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] when there is no such project.
+    pub fn project(&self) -> Result<String> {
+        let name = self.project_name();
+        self.services.projects.get(&name)?;
+        Ok(name)
+    }
+
+    /// Reads the body as a JSON object, at most [`JSON_LIMIT`] bytes.
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
+        json::parse(&self.bytes().await?)
+    }
+
+    /// Reads the body, at most [`JSON_LIMIT`] bytes.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] when it is longer or the client goes away.
+    pub async fn bytes(&mut self) -> Result<bytes::Bytes> {
+        let limited = Limited::new(&mut self.body, JSON_LIMIT);
+        match limited.collect().await {
+            Ok(all) => Ok(all.to_bytes()),
+            Err(e) if e.is::<http_body_util::LengthLimitError>() => {
+                Err(Error::invalid(format!("Request body is larger than {} MiB", JSON_LIMIT >> 20)))
+            }
+            Err(e) => Err(Error::new(Kind::Invalid, format!("Failed reading the request body: {e}"))),
+        }
+    }
+
+    /// How deep the answer goes: `recursion=0|1|2`.
+    pub fn recursion(&self) -> u8 {
+        match self.query.get("recursion") {
+            Some("1") => 1,
+            Some("2") => 2,
+            _ => 0,
+        }
+    }
+
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.headers.get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
+    }
+}
+
+/// The decoded query of a URL; of a name given twice the first counts.
+#[derive(Clone, Debug, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads `a=b&c=d`, with `+` and `%XX` decoded.
+    pub fn parse(text: &str) -> Query {
+        let pairs = text.split('&').filter(|p| !p.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name, true), decode(value, true))
+        });
+        Query(pairs.collect())
+    }
+
+    /// The value of a name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|pair| pair.0 == name).map(|pair| pair.1.as_str())
+    }
+
+    /// Whether a name says yes (`1`, `true`, `yes`, `on`).
+    pub fn flag(&self, name: &str) -> bool {
+        matches!(self.get(name), Some("1" | "true" | "yes" | "on"))
+    }
+
+    /// All pairs, in order.
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+}
+
+/// Decodes `%XX`, and `+` as a space in queries; broken escapes stay as they are.
+pub fn decode(text: &str, plus_is_space: bool) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        let hex = (bytes[i] == b'%').then(|| text.get(i + 1..i + 3)).flatten();
+        match hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                i += 3;
+            }
+            None => {
+                out.push(if plus_is_space && bytes[i] == b'+' { b' ' } else { bytes[i] });
+                i += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_decoded() {
+        let q = Query::parse("a=b+c&d=%2Fx%zz&e");
+        assert_eq!((q.get("a"), q.get("d"), q.get("e")), (Some("b c"), Some("/x%zz"), Some("")));
+        assert_eq!(decode("a+b%20c", false), "a+b c");
+    }
+}

@@ -1,0 +1,174 @@
+//! What `lxd init` is to set up, and its YAML.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::api::types::{ConfigMap, Devices};
+use crate::error::{Ctx, Kind, Result};
+
+/// What `lxd init` is to set up. Field order is that of LXD's YAML; fields it does not know are refused.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Preseed {
+    /// Server configuration.
+    #[serde(deserialize_with = "nullable")]
+    pub config: ConfigMap,
+    /// Networks: refused by name for now.
+    #[serde(deserialize_with = "nullable")]
+    pub networks: Vec<PreseedNetwork>,
+    /// Storage pools to create or change.
+    #[serde(deserialize_with = "nullable")]
+    pub storage_pools: Vec<PreseedPool>,
+    /// Profiles to create or change.
+    #[serde(deserialize_with = "nullable")]
+    pub profiles: Vec<PreseedProfile>,
+    /// Projects: any but `default` as it is are refused by name for now.
+    #[serde(deserialize_with = "nullable")]
+    pub projects: Vec<PreseedProject>,
+    /// Clustering: refused by name for now.
+    pub cluster: Option<Value>,
+}
+
+/// A network of a preseed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct PreseedNetwork {
+    #[serde(deserialize_with = "nullable")]
+    pub config: ConfigMap,
+    #[serde(deserialize_with = "nullable")]
+    pub description: String,
+    pub name: String,
+    #[serde(rename = "type", deserialize_with = "nullable")]
+    pub kind: String,
+    #[serde(deserialize_with = "nullable")]
+    pub project: String,
+}
+
+/// A storage pool of a preseed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct PreseedPool {
+    #[serde(deserialize_with = "nullable")]
+    pub config: ConfigMap,
+    #[serde(deserialize_with = "nullable")]
+    pub description: String,
+    pub name: String,
+    #[serde(deserialize_with = "nullable")]
+    pub driver: String,
+}
+
+/// A profile of a preseed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct PreseedProfile {
+    #[serde(deserialize_with = "nullable")]
+    pub config: ConfigMap,
+    #[serde(deserialize_with = "nullable")]
+    pub description: String,
+    #[serde(deserialize_with = "nullable")]
+    pub devices: Devices,
+    pub name: String,
+}
+
+/// A project of a preseed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct PreseedProject {
+    #[serde(deserialize_with = "nullable")]
+    pub config: ConfigMap,
+    #[serde(deserialize_with = "nullable")]
+    pub description: String,
+    pub name: String,
+}
+
+impl Preseed {
+    /// Reads a preseed in YAML (or JSON).
+    ///
+    /// # Errors
+    /// `Invalid`, with the place.
+    pub fn parse(text: &str) -> Result<Preseed> {
+        if text.trim().is_empty() {
+            return Ok(Preseed::default());
+        }
+        let options = serde_saphyr::options! { with_snippet: false };
+        serde_saphyr::from_str_with_options::<Option<Preseed>>(text, options)
+            .ctx(Kind::Invalid, || "Failed to parse the preseed")
+            .map(Option::unwrap_or_default)
+    }
+
+    /// The pool of that name with nothing said of it.
+    pub(super) fn root_device(pool: &str) -> BTreeMap<String, String> {
+        [("type", "disk"), ("path", "/"), ("pool", pool)].map(|(k, v)| (k.to_string(), v.to_string())).into()
+    }
+
+    /// A preseed that changes the default profile's devices.
+    pub(super) fn set_default_device(&mut self, name: &str, device: BTreeMap<String, String>) {
+        if self.profiles.is_empty() {
+            self.profiles.push(PreseedProfile { name: "default".to_string(), ..PreseedProfile::default() });
+        }
+        self.profiles[0].devices.insert(name.to_string(), device);
+    }
+}
+
+/// An object as YAML, in the form LXD prints.
+pub(super) fn yaml(object: &impl Serialize) -> Result<String> {
+    let options = serde_saphyr::ser_options! { compact_list_indent: true, folded_wrap_chars: usize::MAX };
+    serde_saphyr::to_string_with_options(object, options).ctx(Kind::Internal, || "Failed to write YAML")
+}
+
+/// `null` as the default.
+fn nullable<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(d: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(d).map(Option::unwrap_or_default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_people_write() {
+        let text = "config: {images.auto_update_interval: 5, user.on: true, user.x: 'a b', user.m: 007}\nnetworks: null\n\
+            storage_pools:\n- name: p1\n  driver: dir\nprofiles:\n- name: default\n  devices:\n    root: {type: disk, path: /, pool: p1}\n";
+        let preseed = Preseed::parse(text).unwrap();
+        let config: Vec<_> = preseed.config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let want = [("images.auto_update_interval", "5"), ("user.m", "007"), ("user.on", "true"), ("user.x", "a b")];
+        assert_eq!(config, want);
+        assert_eq!(preseed.profiles[0].devices["root"], Preseed::root_device("p1"));
+        assert_eq!(Preseed::parse("").unwrap(), Preseed::default());
+        assert_eq!(Preseed::parse("# nothing\n").unwrap(), Preseed::default());
+        assert_eq!(Preseed::parse("{\"cluster\": null}").unwrap(), Preseed::default());
+    }
+
+    #[test]
+    fn what_is_unknown_or_wrong_is_refused() {
+        for text in
+            ["bogus: 3\n", "storage_pools: 3\n", "config: [\n", "profiles:\n- nam: x\n", "config: {a: {b: c}}\n"]
+        {
+            let error = Preseed::parse(text).unwrap_err();
+            assert!(error.message().starts_with("Failed to parse the preseed: "), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn prints_as_lxd_does() {
+        let mut preseed = Preseed::default();
+        preseed.config.insert("images.auto_update_interval".to_string(), "0".to_string());
+        preseed.storage_pools.push(PreseedPool {
+            name: "no".to_string(),
+            driver: "dir".to_string(),
+            ..PreseedPool::default()
+        });
+        preseed.set_default_device("root", Preseed::root_device("default"));
+        let want = "config:\n  images.auto_update_interval: \"0\"\nnetworks: []\nstorage_pools:\n- config: {}\n  \
+            description: \"\"\n  name: \"no\"\n  driver: dir\nprofiles:\n- config: {}\n  description: \"\"\n  devices:\n    \
+            root:\n      path: /\n      pool: default\n      type: disk\n  name: default\nprojects: []\ncluster: null\n";
+        assert_eq!(yaml(&preseed).unwrap(), want);
+        assert_eq!(Preseed::parse(want).unwrap(), preseed);
+    }
+}

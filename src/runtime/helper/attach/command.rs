@@ -1,0 +1,148 @@
+//! A command in a running container.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::runtime::helper::init::seccomp_and_capabilities;
+use crate::runtime::helper::{Fail, What, say};
+use crate::runtime::spec::attach::{AttachAnswer, AttachPlan, Command};
+use crate::runtime::spec::cgroup::Group;
+use crate::runtime::sys::pty::{self, Pty};
+use crate::runtime::sys::{capset, cgroup, fork, process, spawn};
+
+/// The descriptors of a command's start.
+pub(super) struct Streams<'a> {
+    /// To the daemon.
+    pub(super) socket: &'a OwnedFd,
+    /// Process 1 of the container.
+    pub(super) init: OwnedFd,
+    /// Standard input, output, error; none when there is a terminal.
+    pub(super) streams: Vec<OwnedFd>,
+}
+
+/// Joins the container, runs the command and reports its end.
+pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> Result<(), Fail> {
+    let Streams { socket, init, streams } = given;
+    join_groups(&plan.groups)?;
+    fork::join(init.as_fd(), !plan.policy.privileged).what(|| "entering the container's namespaces")?;
+    drop(init);
+    // Again: joining a user namespace counts as a change of ids.
+    process::hide_memory().what(|| "hiding memory")?;
+    // Closed by the execution; a byte in it means that there was none.
+    let (executed, failed) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).what(|| "making a pipe")?;
+    match fork::fork(&fork::Options::default()).what(|| "forking the command")? {
+        fork::Forked::Child => {
+            drop(executed);
+            let (errno, what, exec) = become_command(plan, command, socket, streams);
+            let _ = say(socket, &AttachAnswer::Failed { errno, what, exec }, &[]);
+            let _ = rustix::io::write(&failed, b"x");
+            fork::exit(127)
+        }
+        fork::Forked::Parent { pid, pidfd } => {
+            drop((failed, streams));
+            // A daemon that is gone changes nothing: the command must be waited for.
+            let _ = say(socket, &AttachAnswer::Spawned { pid }, &[pidfd.as_fd()]);
+            if matches!(rustix::io::retry_on_intr(|| rustix::io::read(&executed, &mut [0u8; 1])), Ok(0)) {
+                let _ = say(socket, &AttachAnswer::Done, &[]);
+            }
+            let (code, signal) = match process::reap(&pidfd, true).what(|| "waiting for the command")? {
+                Some(process::Ended::Code(code)) => (Some(code), None),
+                Some(process::Ended::Signal(number)) => (None, Some(number)),
+                None => (None, None),
+            };
+            let _ = say(socket, &AttachAnswer::Ended { code, signal }, &[]);
+            Ok(())
+        }
+    }
+}
+
+/// Joins the groups before anything of the guest can see this process.
+///
+/// A cgroup v2 directory whose children have controllers takes no processes (the guest's systemd does that); then `.lxc` below it
+/// does, which is LXC's name for that.
+fn join_groups(groups: &[Group]) -> Result<(), Fail> {
+    for group in groups {
+        let joined = cgroup::join(std::slice::from_ref(group), 0, false);
+        let joined = match joined {
+            Err(e) if group.unified && matches!(e.raw_os_error(), Some(libc::EBUSY | libc::EOPNOTSUPP)) => {
+                let below = group.path.join(".lxc");
+                let _ = rustix::fs::mkdir(&below, Mode::from_raw_mode(0o755));
+                cgroup::write(&below, "cgroup.procs", "0")
+            }
+            other => other,
+        };
+        joined.what(|| format!("joining the control group {:?}", group.path))?;
+    }
+    Ok(())
+}
+
+/// Runs in the container. Comes back only with the failure, and whether the execution itself was what failed.
+fn become_command(plan: &AttachPlan, command: &Command, socket: &OwnedFd, streams: Vec<OwnedFd>) -> (i32, String, bool) {
+    if let Err(e) = prepare(plan, command, socket, streams) {
+        return (e.errno, e.what, false);
+    }
+    let mut environment = command.environment.clone();
+    let path = match environment.iter_mut().find(|(k, _)| k == "PATH") {
+        Some((_, path)) => {
+            if command.path_extras {
+                extend(path);
+            }
+            path.clone()
+        }
+        None => "/bin:/usr/bin".to_owned(),
+    };
+    let error = spawn::execute(&command.command, &environment, &path);
+    let name = command.command.first().map_or("", String::as_str);
+    (error.raw_os_error().unwrap_or(0), format!("executing {name:?}"), true)
+}
+
+/// Adds the directories of programs that some guests keep elsewhere.
+fn extend(path: &mut String) {
+    for (sign, directory) in [("/snap", ":/snap/bin"), ("/etc/NIXOS", ":/run/current-system/sw/bin")] {
+        if rustix::fs::access(sign, rustix::fs::Access::EXISTS).is_ok() {
+            path.push_str(directory);
+        }
+    }
+}
+
+fn prepare(plan: &AttachPlan, command: &Command, socket: &OwnedFd, streams: Vec<OwnedFd>) -> Result<(), Fail> {
+    process::hide_memory().what(|| "hiding memory")?;
+    let _ = rustix::process::setsid();
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    if let Some((columns, rows)) = command.terminal {
+        open_terminal(command, (columns, rows), socket)?;
+    } else {
+        let [input, output, error] = <[OwnedFd; 3]>::try_from(streams).map_err(|_| Fail::new("taking the streams"))?;
+        rustix::stdio::dup2_stdin(&input).what(|| "opening standard input")?;
+        rustix::stdio::dup2_stdout(&output).what(|| "opening standard output")?;
+        rustix::stdio::dup2_stderr(&error).what(|| "opening standard error")?;
+    }
+    if rustix::process::chdir(&*command.cwd).is_err() {
+        rustix::process::chdir("/").what(|| "entering \"/\"")?;
+    }
+    seccomp_and_capabilities(plan.policy.no_new_privs, &plan.policy.seccomp, plan.policy.drop_capabilities)?;
+    capset::become_user(command.uid, command.gid)
+        .what(|| format!("becoming user {} and group {}", command.uid, command.gid))?;
+    // So a request that is given up takes its command along, by killing attach.
+    process::die_with_parent().what(|| "binding the command's life to its helper's")
+}
+
+/// A terminal of the guest's own devpts, so that `tty` works there; our end goes to the daemon.
+fn open_terminal(command: &Command, (columns, rows): (u16, u16), socket: &OwnedFd) -> Result<(), Fail> {
+    // As the guest's root: joining leaves us with the host's ids, which mean nobody here.
+    capset::become_user(0, 0).what(|| "becoming the guest's root")?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(Path::new("/"), flags, Mode::empty()).what(|| "opening the root")?;
+    let Pty { master, slave } = pty::open_guest(root.as_fd()).what(|| "opening a terminal in the container")?;
+    if columns > 0 && rows > 0 {
+        pty::resize(&master, columns, rows).what(|| "setting the terminal's size")?;
+    }
+    if command.uid != 0 {
+        let _ = rustix::fs::fchown(&slave, Some(rustix::fs::Uid::from_raw(command.uid)), None);
+    }
+    rustix::process::ioctl_tiocsctty(&slave).what(|| "taking the terminal")?;
+    pty::become_stdio(&slave).what(|| "opening the terminal")?;
+    say(socket, &AttachAnswer::Terminal, &[master.as_fd()]).what(|| "answering")
+}

@@ -1,0 +1,123 @@
+//! Process 1 until it executes the guest's own: forked by the stage into the container's namespaces.
+//!
+//! Everything below the root is the guest's and hostile: it is reached only by lookups that can't leave it.
+
+mod dev;
+mod mounts;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{MountPropagationFlags, UnmountFlags};
+
+use super::stage::{self, Progress};
+use super::{Fail, What, say};
+use crate::runtime::spec::ContainerSpec;
+use crate::runtime::spec::shim::Step;
+use crate::runtime::sys::{capset, channel, fault, fork, mount, netlink, process, pty, root, seccomp, signal, spawn};
+
+/// Runs as process 1. Never comes back: executes the guest's init or ends.
+pub(crate) fn run(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> ! {
+    let failure = match set_up(spec, shim) {
+        Ok(()) => secure_and_execute(spec, shim),
+        Err(e) => e.at(Step::Mounts),
+    };
+    let _ = say(shim, &Progress::Failed(failure), &[]);
+    fork::exit(1)
+}
+
+fn set_up(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> Result<(), Fail> {
+    let netlink = netlink::route_socket().what(|| "opening a netlink socket")?;
+    if !spec.privileged() {
+        capset::become_user(0, 0).what(|| "becoming the guest's root")?;
+    }
+    // After the ids: changing them clears it. A shim that died before is noticed by the socket's end.
+    process::die_with_parent().what(|| "binding process 1's life to the shim's")?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    rustix::system::sethostname(spec.hostname.as_bytes()).what(|| format!("setting the host name {:?}", spec.hostname))?;
+    let floor = stage::floor()?;
+    let guest = enter_root(&floor)?;
+    let terminals = mounts::mount_all(spec, guest.as_fd(), floor.as_fd())?;
+    write_files(spec, guest.as_fd())?;
+    let console = dev::console(guest.as_fd(), terminals.as_fd())?;
+    pivot(&guest)?;
+    loopback_up();
+    pty::become_stdio(&console.slave).what(|| "opening the console")?;
+    fault("init.ready");
+    let fds = [console.master.as_fd(), console.slave.as_fd(), netlink.as_fd()];
+    say(shim, &Progress::Ready, &fds).what(|| "telling the shim")
+}
+
+/// Puts the guest's root over `/` and goes there. Host paths still work: a lookup begins below what is mounted on `/`.
+fn enter_root(floor: &OwnedFd) -> Result<OwnedFd, Fail> {
+    // A copy, since what was inherited from the stage is locked in place and no root can be pivoted to it.
+    let guest = mount::clone_at(floor, Path::new("r"), false).what(|| "opening the root")?;
+    mount::attach_at(guest.as_fd(), Path::new("/")).what(|| "placing the root")?;
+    Ok(guest)
+}
+
+/// Makes the guest's root the root and takes the host's tree away.
+fn pivot(guest: &OwnedFd) -> Result<(), Fail> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let host = rustix::fs::open("/", flags, Mode::empty()).what(|| "opening the host's root")?;
+    rustix::process::fchdir(guest).what(|| "entering the root")?;
+    rustix::process::pivot_root(".", ".").what(|| "pivoting to the root")?;
+    // The host's tree is now mounted over ours; it goes away as a whole. (Nothing else may be mounted on its root: an
+    // unmount goes for the topmost. That is why the stage isn't there.)
+    rustix::process::fchdir(&host).what(|| "entering the host's mounts")?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).what(|| "leaving the host's mounts")?;
+    rustix::process::chdir("/").what(|| "entering the root")?;
+    let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", shared).what(|| "sharing the mounts")
+}
+
+fn write_files(spec: &ContainerSpec, guest: BorrowedFd<'_>) -> Result<(), Fail> {
+    for file in &spec.files {
+        root::write(guest, Path::new(&file.path), file.content.as_bytes(), (file.mode, file.create_only))
+            .what(|| format!("writing {:?} in the container", file.path))?;
+    }
+    Ok(())
+}
+
+/// LXC brings the loopback interface up before process 1; a guest without one is fine.
+fn loopback_up() {
+    let _ = netlink::loopback_up();
+}
+
+/// Waits for the word, confines itself and executes. Comes back only with the failure.
+fn secure_and_execute(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> crate::runtime::spec::shim::Failure {
+    match channel::receive(shim, 64) {
+        Ok(Some(_)) => {}
+        // The shim is gone, or gives up.
+        _ => fork::exit(1),
+    }
+    if let Err(e) = secure(spec) {
+        return e.at(Step::Security);
+    }
+    let _ = say(shim, &Progress::Secured, &[]);
+    fault("init.exec");
+    let mut env = spec.environment.clone();
+    env.push(("container".into(), "lxc".into()));
+    let error = spawn::execute(&spec.init, &env, "/sbin:/bin:/usr/sbin:/usr/bin");
+    let program = spec.init.first().map_or("", String::as_str);
+    let failed: Result<(), Fail> = Err(error).what(|| format!("executing {program:?}"));
+    failed.err().unwrap_or_else(|| Fail::new("executing")).at(Step::Exec)
+}
+
+fn secure(spec: &ContainerSpec) -> Result<(), Fail> {
+    signal::reset_all();
+    // A new session without a controlling terminal, as LXC starts it; fails only for a leader of one, which is the same.
+    let _ = rustix::process::setsid();
+    seccomp_and_capabilities(spec.no_new_privs, &spec.seccomp, spec.drop_capabilities)
+}
+
+/// The confinement that process 1 and every command of `exec` share.
+pub(crate) fn seccomp_and_capabilities(no_new_privs: bool, filter: &str, drop: u64) -> Result<(), Fail> {
+    if no_new_privs {
+        rustix::thread::set_no_new_privs(true).what(|| "setting no_new_privs")?;
+    }
+    // The filter first: loading it may need CAP_SYS_ADMIN, which may be among those dropped.
+    seccomp::load(filter).what(|| "loading the seccomp filter")?;
+    capset::drop_bounding(drop).what(|| "dropping capabilities")
+}

@@ -1,0 +1,192 @@
+//! One start: control groups, user namespace, stage, process 1; reported step by step.
+
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::{Guest, Shim, console, identify, record};
+use crate::runtime::helper::stage::{self, Progress, Stage};
+use crate::runtime::helper::{Fail, What, hear};
+use crate::runtime::spec::cgroup::group_name;
+use crate::runtime::spec::idmap::Ids;
+use crate::runtime::spec::shim::{Failure, FromShim, Phase, Step, ToShim};
+use crate::runtime::spec::{Idmap, Shift};
+use crate::runtime::sys::{cgroup, channel, fault, fork, process};
+
+impl Shim {
+    /// Starts the guest. On failure the caller undoes what was done.
+    pub(super) fn start(&mut self) -> Result<Guest, Failure> {
+        fault("shim.prepared");
+        self.make_groups().map_err(|e| e.at(Step::Limits))?;
+        self.tell(&FromShim::Step { step: Step::Limits });
+        let (stage, socket) = self.fork_stage().map_err(|e| e.at(Step::Mapped))?;
+        let guest = self.follow(&socket)?;
+        let _ = process::reap(&stage, true);
+        self.await_go().map_err(|e| e.at(Step::Mapped))?;
+        self.execute(&socket, &guest)?;
+        self.record.phase = Phase::Running;
+        self.record.started_ms = record::now_ms();
+        self.record.policy = record::policy(&self.spec);
+        record::write(self.dir.as_fd(), &self.record).what(|| "writing the record").map_err(|e| e.at(Step::Exec))?;
+        fault("shim.started");
+        let started = FromShim::Started(self.record.clone());
+        self.tell_with(&started, &[guest.netlink.as_fd()]);
+        Ok(guest)
+    }
+
+    fn make_groups(&mut self) -> Result<(), Fail> {
+        let name = group_name("payload", &self.spec.project, &self.spec.name);
+        let owner = self.spec.idmap.to_host(Ids::Gid, 0);
+        let (record, dir) = (&mut self.record, self.dir.as_fd());
+        record.phase = Phase::Starting;
+        let groups = cgroup::make(&self.spec.cgroups, &name, owner, |groups| {
+            record.groups = groups.to_vec();
+            record.claimed = true;
+            record::write(dir, record)
+        });
+        self.record.groups = groups.what(|| format!("making the control groups {name:?}"))?;
+        fault("shim.groups");
+        self.record.claimed = false;
+        cgroup::set_limits(&self.record.groups, &self.spec.limits, false).what(|| "setting limits")?;
+        cgroup::set_devices(&self.record.groups, &self.spec.device_rules).what(|| "setting device rules")?;
+        record::write(self.dir.as_fd(), &self.record).what(|| "writing the record")?;
+        fault("shim.limits");
+        Ok(())
+    }
+
+    /// Makes the user namespace and forks the stage; gives its pidfd and our end of its socket.
+    fn fork_stage(&mut self) -> Result<(OwnedFd, OwnedFd), Fail> {
+        let user = if self.spec.privileged() { None } else { Some(user_namespace(&self.spec.idmap)?) };
+        let shift = user.as_ref().filter(|_| self.spec.shift == Shift::Mount);
+        let (ours, theirs) = channel::pair().what(|| "making a socket pair")?;
+        // A working directory is translated into the new mount namespace, a descriptor isn't.
+        rustix::process::fchdir(&self.dir).what(|| "entering the run directory")?;
+        let options = fork::Options { namespaces: fork::Namespaces::MOUNT, ..Default::default() };
+        match fork::fork(&options).what(|| "forking the stage")? {
+            fork::Forked::Child => {
+                drop(ours);
+                // The daemon notices the end of the shim by this socket: nobody else may hold it.
+                self.daemon = None;
+                stage::run(Stage {
+                    spec: &self.spec,
+                    groups: &self.record.groups,
+                    user: user.as_ref().map(AsFd::as_fd),
+                    shift: shift.map(AsFd::as_fd),
+                    shim: theirs.as_fd(),
+                })
+            }
+            fork::Forked::Parent { pidfd, .. } => {
+                let _ = rustix::process::chdir("/");
+                fault("shim.forked");
+                Ok((pidfd, ours))
+            }
+        }
+    }
+
+    /// Follows stage and process 1 until that is ready. They speak on one socket, each when it is done, in no fixed order.
+    fn follow(&mut self, socket: &OwnedFd) -> Result<Guest, Failure> {
+        let (mut pidfd, mut ready) = (None, None);
+        loop {
+            let waits_for = if pidfd.is_none() { Step::Rootfs } else { Step::Mounts };
+            match next(socket, waits_for)? {
+                (Progress::Staged, _) => self.tell(&FromShim::Step { step: Step::Rootfs }),
+                (Progress::Forked { pid }, mut fds) => {
+                    self.forked(pid).map_err(|e| e.at(Step::Mapped))?;
+                    pidfd = fds.pop();
+                }
+                (Progress::Ready, fds) => ready = Some(fds),
+                _ => return Err(Fail::new("hearing from the helpers of the start").at(waits_for)),
+            }
+            if let (Some(_), Some(_)) = (&pidfd, &ready) {
+                break;
+            }
+        }
+        let (Some(pidfd), Some(Ok([master, slave, netlink]))) = (pidfd, ready.map(<[OwnedFd; 3]>::try_from)) else {
+            return Err(Fail::new("taking over the console").at(Step::Mounts));
+        };
+        let console = console::Console::new(master, slave, &self.spec.console_log).map_err(|e| e.at(Step::Mounts))?;
+        fault("shim.mounts");
+        self.tell(&FromShim::Step { step: Step::Mounts });
+        Ok(Guest { pidfd, console, netlink })
+    }
+
+    /// Process 1 exists.
+    fn forked(&mut self, pid: i32) -> Result<(), Fail> {
+        self.record.init = Some(identify(pid)?);
+        record::write(self.dir.as_fd(), &self.record).what(|| "writing the record")?;
+        fault("shim.mapped");
+        self.tell(&FromShim::Step { step: Step::Mapped });
+        if self.spec.hold && self.daemon.is_some() {
+            self.tell(&FromShim::Held { pid });
+        }
+        Ok(())
+    }
+
+    /// Waits for the daemon's `go` when the plan says so and a daemon is there.
+    fn await_go(&mut self) -> Result<(), Fail> {
+        if !self.spec.hold {
+            return Ok(());
+        }
+        let Some(daemon) = &self.daemon else { return Ok(()) };
+        match hear::<ToShim>(daemon) {
+            Ok(Some((ToShim::Go, _))) => Ok(()),
+            _ => Err(Fail::new("waiting for the devices of the container")),
+        }
+    }
+
+    fn execute(&mut self, socket: &OwnedFd, guest: &Guest) -> Result<(), Failure> {
+        channel::send(socket, b"execute", &[]).what(|| "telling process 1").map_err(|e| e.at(Step::Security))?;
+        let (Progress::Secured, _) = next(socket, Step::Security)? else {
+            return Err(Fail::new("hearing from process 1").at(Step::Security));
+        };
+        fault("shim.security");
+        self.tell(&FromShim::Step { step: Step::Security });
+        match hear::<Progress>(socket).what(|| "hearing from process 1").map_err(|e| e.at(Step::Exec))? {
+            Some((Progress::Failed(failure), _)) => Err(failure),
+            Some(_) => Err(Fail::new("hearing from process 1").at(Step::Exec)),
+            // The socket closes by the execution itself.
+            None => {
+                let _ = &guest.pidfd;
+                self.tell(&FromShim::Step { step: Step::Exec });
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The next thing stage or process 1 says; its failure or silent end is ours.
+fn next(socket: &OwnedFd, step: Step) -> Result<(Progress, Vec<OwnedFd>), Failure> {
+    match hear::<Progress>(socket).what(|| "hearing from a helper").map_err(|e| e.at(step))? {
+        Some((Progress::Failed(failure), _)) => Err(failure),
+        Some(other) => Ok(other),
+        None => Err(Fail::new("a helper of the start died").at(step)),
+    }
+}
+
+/// A user namespace with this map. The process it is made with ends at once; the descriptor keeps it.
+fn user_namespace(map: &Idmap) -> Result<OwnedFd, Fail> {
+    let (ours, theirs) = channel::pair().what(|| "making a socket pair")?;
+    let options = fork::Options { namespaces: fork::Namespaces::USER, ..Default::default() };
+    let (pid, pidfd) = match fork::fork(&options).what(|| "creating the user namespace")? {
+        fork::Forked::Child => {
+            drop(ours);
+            // Waits for the shim to close its end, which also happens when it dies.
+            let _ = channel::receive(&theirs, 1);
+            fork::exit(0)
+        }
+        fork::Forked::Parent { pid, pidfd } => (pid, pidfd),
+    };
+    drop(theirs);
+    let made = (|| {
+        for (ids, file) in [(Ids::Uid, "uid_map"), (Ids::Gid, "gid_map")] {
+            let path = format!("/proc/{pid}/{file}");
+            // In one write, as the kernel demands.
+            let opened = fs::File::options().write(true).open(&path).what(|| format!("opening {path:?}"))?;
+            rustix::io::write(&opened, map.proc_text(ids).as_bytes()).what(|| format!("writing {path:?}"))?;
+        }
+        let path = format!("/proc/{pid}/ns/user");
+        Ok(OwnedFd::from(fs::File::open(&path).what(|| format!("opening {path:?}"))?))
+    })();
+    drop(ours);
+    let _ = process::reap(&pidfd, true);
+    made
+}

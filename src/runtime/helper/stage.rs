@@ -1,0 +1,194 @@
+//! The stage: assembles a container's root in a mount namespace that still belongs to the host, then forks process 1.
+//!
+//! Why not all in the guest's own namespace: what is mounted here by the host's root and then inherited by a less privileged
+//! namespace is locked there (mount_namespaces(7)), so a guest can't make a read-only device writable; and an overlay
+//! must be mounted in the initial user namespace, where `rm -rf` and renames of lower directories work.
+//!
+//! The working directory is a small tmpfs over the run directory: `r` is the root, `m0`, `m1`, … the devices, `l0`, …, `u` the layers.
+//! Process 1 finds itself in the same directory, since a new mount namespace translates the working directory.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{MountAttrFlags, MountPropagationFlags};
+use serde::{Deserialize, Serialize};
+
+use super::{Fail, What, init, say};
+use crate::runtime::spec::capability;
+use crate::runtime::spec::cgroup::Group;
+use crate::runtime::spec::shim::{Failure, Step};
+use crate::runtime::spec::{ContainerSpec, Mount, RootSource};
+use crate::runtime::sys::mount::{self, Attributes, Setting};
+use crate::runtime::sys::{capset, cgroup, fault, fork, process, signal};
+
+/// What stage and process 1 tell the shim.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub(crate) enum Progress {
+    /// The root and the devices are mounted.
+    Staged,
+    /// Process 1 exists; its pidfd comes along.
+    Forked {
+        /// Its id on the host.
+        pid: i32,
+    },
+    /// Ready to execute: the console's two ends and a route-netlink socket come along. Waits for the word.
+    Ready,
+    /// Capabilities and seccomp are in force; the execution comes next.
+    Secured,
+    /// It failed.
+    Failed(Failure),
+}
+
+/// What stage is given by the shim.
+#[derive(Clone, Copy)]
+pub(crate) struct Stage<'a> {
+    /// The plan.
+    pub(crate) spec: &'a ContainerSpec,
+    /// The container's control groups.
+    pub(crate) groups: &'a [Group],
+    /// Its user namespace; `None` when privileged.
+    pub(crate) user: Option<BorrowedFd<'a>>,
+    /// The same when layers are mounted with its ids; `None` when they carry the right ids on disk.
+    pub(crate) shift: Option<BorrowedFd<'a>>,
+    /// The socket to the shim.
+    pub(crate) shim: BorrowedFd<'a>,
+}
+
+/// Runs as the stage, in a forked process with a mount namespace of its own. Never comes back.
+pub(crate) fn run(stage: Stage<'_>) -> ! {
+    let done = assemble(&stage).map_err(|e| e.at(Step::Rootfs)).and_then(|()| become_parent(stage).map_err(|e| e.at(Step::Mapped)));
+    if let Err(failure) = done {
+        let _ = say(stage.shim, &Progress::Failed(failure), &[]);
+        fork::exit(1)
+    }
+    fork::exit(0)
+}
+
+fn assemble(stage: &Stage<'_>) -> Result<(), Fail> {
+    process::die_with_parent().what(|| "binding the stage's life to the shim's")?;
+    signal::reset_all();
+    cgroup::join(stage.groups, 0, false).what(|| "joining the container's control groups")?;
+    lay_floor()?;
+    let root = match &stage.spec.root {
+        RootSource::Dir { path } => shifted(path, false, stage.shift)?,
+        RootSource::Overlay { lowers, upper, work } => overlay(stage, lowers, (upper, work))?,
+    };
+    place(root.as_fd(), "r", true)?;
+    for (i, device) in stage.spec.mounts.iter().enumerate() {
+        stage_device(device, &format!("m{i}"), stage.user)?;
+    }
+    fault("stage.staged");
+    say(stage.shim, &Progress::Staged, &[]).what(|| "telling the shim")
+}
+
+/// Forks process 1 into the container's namespaces; it becomes a child of the shim.
+fn become_parent(stage: Stage<'_>) -> Result<(), Fail> {
+    if let Some(user) = stage.user {
+        fork::join_user(user).what(|| "entering the user namespace")?;
+    }
+    let namespaces = fork::Namespaces::container();
+    match fork::fork(&fork::Options { namespaces, sibling: true, ..Default::default() }).what(|| "creating the namespaces")? {
+        fork::Forked::Child => init::run(stage.spec, stage.shim),
+        fork::Forked::Parent { pid, pidfd } => {
+            say(stage.shim, &Progress::Forked { pid }, &[pidfd.as_fd()]).what(|| "telling the shim")
+        }
+    }
+}
+
+/// Cuts this mount namespace off from the host's, puts a small tmpfs over the working directory and goes there.
+pub(crate) fn lay_floor() -> Result<(), Fail> {
+    let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", flags).what(|| "leaving the host's mount propagation")?;
+    let settings = [Setting::Value("mode", "0755"), Setting::Value("size", "1m")];
+    let floor = mount::create("tmpfs", &settings, MountAttrFlags::empty()).what(|| "mounting the stage")?;
+    mount::attach_at(floor.as_fd(), Path::new(".")).what(|| "placing the stage")?;
+    rustix::process::fchdir(&floor).what(|| "entering the stage")
+}
+
+/// A detached copy of the mount at `path`, its ids shifted by the user namespace.
+fn shifted(path: &Path, recursive: bool, user: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Fail> {
+    let tree = mount::clone(path, recursive).what(|| format!("opening {path:?}"))?;
+    let attributes = Attributes { private: true, recursive, idmap: user, ..Default::default() };
+    mount::set_attributes(tree.as_fd(), &attributes).what(|| format!("shifting ids of {path:?}"))?;
+    Ok(tree)
+}
+
+/// Attaches a mount to a new directory or file of the stage.
+fn place(tree: BorrowedFd<'_>, name: &str, directory: bool) -> Result<(), Fail> {
+    let made = if directory { fs::create_dir(name) } else { fs::write(name, "") };
+    made.what(|| format!("making room for {name:?} on the stage"))?;
+    mount::attach_at(tree, Path::new(name)).what(|| format!("placing {name:?} on the stage"))
+}
+
+/// Mounts a device of the plan on the stage; one that is optional and missing isn't there.
+pub(crate) fn stage_device(device: &Mount, name: &str, user: Option<BorrowedFd<'_>>) -> Result<(), Fail> {
+    let source = &device.source;
+    let tree = match mount::clone(source, device.recursive) {
+        Err(e) if device.optional && e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other.what(|| format!("opening {source:?}"))?,
+    };
+    let attributes = Attributes {
+        readonly: device.readonly,
+        private: true,
+        recursive: device.recursive,
+        idmap: user.filter(|_| device.shift),
+        ..Default::default()
+    };
+    mount::set_attributes(tree.as_fd(), &attributes).what(|| format!("preparing {source:?}"))?;
+    let kind = rustix::fs::fstat(&tree).what(|| format!("reading {source:?}"))?.st_mode;
+    place(tree.as_fd(), name, rustix::fs::FileType::from_raw_mode(kind).is_dir())
+}
+
+/// Mounts an overlay over shifted layers, as the guest's root for the file system and with few capabilities.
+///
+/// overlayfs keeps the credentials of its mounter and writes the upper with them. Done with more, a guest could fill the file
+/// system's reserve and pass quotas; done inside the user namespace, removing and renaming lower directories fails.
+fn overlay(stage: &Stage<'_>, lowers: &[std::path::PathBuf], (upper, work): (&Path, &Path)) -> Result<OwnedFd, Fail> {
+    let wrong = || Fail::new("an overlay needs layers, and its upper and work directories in one place");
+    let parent = upper.parent().filter(|p| work.parent() == Some(p)).ok_or_else(wrong)?;
+    let name = |path: &Path| path.file_name().and_then(|n| n.to_str()).map(str::to_owned).ok_or_else(wrong);
+    let (upper, work) = (format!("u/{}", name(upper)?), format!("u/{}", name(work)?));
+    if lowers.is_empty() {
+        return Err(wrong());
+    }
+    let mut layers = Vec::new();
+    for (i, lower) in lowers.iter().enumerate() {
+        let layer = format!("l{i}");
+        place(shifted(lower, false, stage.shift)?.as_fd(), &layer, true)?;
+        layers.push(layer);
+    }
+    place(shifted(parent, false, stage.shift)?.as_fd(), "u", true)?;
+    // Short relative names: a value has 255 bytes at most.
+    let lower = layers.join(":");
+    let settings = [
+        Setting::Value("source", "lxbox"),
+        Setting::Value("lowerdir", &lower),
+        Setting::Value("upperdir", &upper),
+        Setting::Value("workdir", &work),
+        Setting::Value("redirect_dir", "on"),
+        Setting::Value("metacopy", "off"),
+        Setting::Value("index", "off"),
+    ];
+    as_mounter(stage.spec.idmap.root(), || mount::create("overlay", &settings, MountAttrFlags::empty()))
+}
+
+/// Runs `make` with the file-system ids given and the mounter's few capabilities in force, then takes ours back.
+fn as_mounter((uid, gid): (u32, u32), make: impl FnOnce() -> std::io::Result<OwnedFd>) -> Result<OwnedFd, Fail> {
+    let mask = capability::mask(capability::OVERLAY_MOUNTER).map_err(|name| Fail::new(format!("no capability {name:?}")))?;
+    let full = capset::effective().what(|| "reading capabilities")?;
+    capset::become_fs_user(uid, gid).what(|| "becoming the guest's root for files")?;
+    let made = capset::set_effective(full & mask).and_then(|()| make());
+    capset::set_effective(full).what(|| "taking capabilities back")?;
+    capset::become_fs_user(0, 0).what(|| "becoming root for files again")?;
+    capset::set_effective(full).what(|| "taking capabilities back")?;
+    made.what(|| "mounting the overlay")
+}
+
+/// The stage as process 1 finds it: its working directory.
+pub(crate) fn floor() -> Result<OwnedFd, Fail> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, ".", flags, Mode::empty()).what(|| "opening the stage")
+}

@@ -1,0 +1,124 @@
+//! What the daemon and the unpacking process say to each other.
+
+use serde::{Deserialize, Serialize};
+
+use super::limits::Limits;
+use crate::error::{Error, Kind};
+
+/// One run of the process. The descriptors come along with it, in the order that [`Job`] says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// What to do.
+    pub job: Job,
+    /// What it may cost.
+    pub limits: Limits,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Job {
+    /// Unpack an image. Descriptors: the (empty) target directory, the file, and the rootfs file of a split image.
+    ///
+    /// The target gets `rootfs/`, `metadata.yaml` and `templates/`.
+    Unpack {
+        /// Whether the root file system has a file of its own.
+        split: bool,
+        /// Make device nodes; without it they are left out.
+        devices: bool,
+        /// Write everything to the disk before the answer (one `syncfs`).
+        sync: bool,
+    },
+    /// Read an image's `metadata.yaml` and tell what it is. Descriptors: the file, and the rootfs file of a split one.
+    Inspect {
+        /// Whether the root file system has a file of its own.
+        split: bool,
+    },
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// The image is unpacked.
+    Unpacked(Outcome),
+    /// What the image is.
+    Inspected(Inspection),
+    /// It failed; what is in the target is for the caller to remove.
+    Failed {
+        /// The name of an error kind.
+        kind: FailureKind,
+        /// The text for the user.
+        message: String,
+    },
+}
+
+/// The kinds of [`crate::error::Kind`] that this process answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailureKind {
+    /// The image is wrong.
+    Invalid,
+    /// The image is of a sort that isn't supported.
+    Unsupported,
+    /// The disk or the quota is full.
+    Unavailable,
+    /// The host.
+    Internal,
+}
+
+impl Reply {
+    /// The answer that says why it failed.
+    pub fn failed(error: &Error) -> Reply {
+        let kind = match error.kind() {
+            Kind::Invalid => FailureKind::Invalid,
+            Kind::Unsupported => FailureKind::Unsupported,
+            Kind::Unavailable => FailureKind::Unavailable,
+            _ => FailureKind::Internal,
+        };
+        Reply::Failed { kind, message: error.message().to_owned() }
+    }
+}
+
+impl From<FailureKind> for Kind {
+    fn from(kind: FailureKind) -> Kind {
+        match kind {
+            FailureKind::Invalid => Kind::Invalid,
+            FailureKind::Unsupported => Kind::Unsupported,
+            FailureKind::Unavailable => Kind::Unavailable,
+            FailureKind::Internal => Kind::Internal,
+        }
+    }
+}
+
+/// What was unpacked, and what was left out of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Members of the root file system.
+    pub entries: u64,
+    /// Bytes written into files, without holes.
+    pub bytes: u64,
+    /// Device nodes that weren't made.
+    pub devices_skipped: u64,
+    /// Extended attributes that aren't allowed or couldn't be set.
+    pub attributes_dropped: u64,
+    /// Members that are no files, or lie neither in `rootfs/` nor in `templates/`.
+    pub ignored: u64,
+}
+
+/// What an image is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inspection {
+    /// `metadata.yaml`, as it is.
+    pub metadata: String,
+    /// What the root is.
+    pub root: RootKind,
+}
+
+/// In which form an image has its root file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RootKind {
+    /// A directory tree in a tar archive: a container.
+    Tree,
+    /// A squashfs file: a container.
+    Squashfs,
+    /// A disk: a virtual machine.
+    Disk,
+}

@@ -1,0 +1,195 @@
+//! The daemon's start and end as instances see it: adoption of what runs, removal of what was left half done,
+//! autostart, and stopping all when the host goes down.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use super::actor::Actor;
+use super::create::{root_pool, volume_of};
+use super::expand::{Expanded, expand};
+use super::{Instances, container};
+use crate::Result;
+use crate::api::config::instance::Config;
+use crate::runtime::blocking;
+use crate::store::records::{InstanceRecord, Phase, PoolRecord};
+use crate::store::repo;
+
+/// Instances adopted, started or stopped at the same time.
+const AT_ONCE: usize = 8;
+/// How long a guest may take to stop when the host goes down, unless its configuration says otherwise.
+const STOP_TIME: u64 = 30;
+
+impl Instances {
+    /// Adopts running guests, notices those that ended meanwhile, removes what was left half done.
+    ///
+    /// Called once, before the API is served. One instance that can't be adopted doesn't keep the others from it.
+    pub async fn converge(&self) -> Result<()> {
+        let records = self.db.view(|v| repo::instances::list(v, None))?;
+        let all = records.into_iter().map(|record| async move {
+            let name = record.name.clone();
+            let outcome = match record.phase {
+                Phase::Created => self.adopt(record).await,
+                Phase::Creating | Phase::Deleting => self.remove_half_done(record).await,
+            };
+            if let Err(e) = outcome {
+                tracing::warn!(instance = %name, "Failed bringing an instance back: {}", e.chain());
+            }
+        });
+        futures_util::stream::iter(all).for_each_concurrent(AT_ONCE, |one| one).await;
+        Ok(())
+    }
+
+    async fn adopt(&self, record: InstanceRecord) -> Result<()> {
+        match container::adopt(&self.run_directory(record.id)).await? {
+            // One that reboots says so to the actor at once.
+            container::Adopted::Running(running) | container::Adopted::Rebooting(running) => {
+                let actor = Actor::spawn(self.clone(), record.id, Some(running));
+                self.actors().insert(record.id, actor);
+                let config = self.db.view(|v| Ok(expand(v, &record)?.config))?;
+                // Its processors are counted again; what it has stays.
+                self.limits(record.id, &config)?;
+            }
+            container::Adopted::Exited(ended) => {
+                tracing::info!(instance = %record.name, reason = ?ended.reason, "Instance went down meanwhile");
+                // After a reboot of the host it is to be started again, so the record keeps saying that it ran.
+                if ended.reason != container::ExitReason::HostReboot {
+                    self.record_power(record.id, false).await?;
+                    container::forget(&self.run_directory(record.id)).await?;
+                    if record.ephemeral {
+                        self.delete_ephemeral(record.id);
+                    }
+                }
+            }
+            container::Adopted::Gone => {}
+        }
+        Ok(())
+    }
+
+    async fn remove_half_done(&self, record: InstanceRecord) -> Result<()> {
+        let adopted = container::adopt(&self.run_directory(record.id)).await?;
+        if let container::Adopted::Running(running) | container::Adopted::Rebooting(running) = adopted {
+            running.kill().await?;
+            while running.wait_exit().await? == container::Ended::Reboot {
+                running.decline_reboot().await?;
+            }
+        }
+        let pool = self.db.view(|v| root_pool(v, &expand(v, &record)?))?;
+        self.remove_leftovers(&record, &pool).await;
+        Ok(())
+    }
+
+    /// Brings each pool's disk and records together and sweeps layers that nobody needs.
+    pub async fn reconcile_pools(&self) -> Result<()> {
+        let (pools, records) = self.db.view(|v| Ok((repo::pools::list(v)?, repo::instances::list(v, None)?)))?;
+        for pool in pools {
+            let name = pool.name.clone();
+            let outcome = match pool.phase {
+                Phase::Created => self.reconcile_pool(pool, &records).await,
+                Phase::Creating | Phase::Deleting => self.pools.finish_delete(&pool).await,
+            };
+            if let Err(e) = outcome {
+                tracing::warn!(pool = %name, "Failed bringing a pool back: {}", e.chain());
+            }
+        }
+        Ok(())
+    }
+
+    async fn reconcile_pool(&self, pool: PoolRecord, records: &[InstanceRecord]) -> Result<()> {
+        let mut known = Vec::new();
+        for record in records {
+            if self.db.view(|v| root_pool(v, &expand(v, record)?)).is_ok_and(|p| p.id == pool.id) {
+                known.push(volume_of(record)?);
+            }
+        }
+        let driver = self.pools.driver(&pool)?;
+        let found = blocking(move || {
+            driver.check()?;
+            driver.reconcile(&known)
+        })
+        .await?;
+        for volume in found.missing {
+            tracing::error!(pool = %pool.name, %volume, "A volume is missing");
+        }
+        for volume in found.discarded.iter().chain(&found.renamed) {
+            tracing::info!(pool = %pool.name, %volume, "Finished an interrupted change of a volume");
+        }
+        for volume in found.unknown {
+            tracing::warn!(pool = %pool.name, %volume, "Leaving a volume alone that no record knows of");
+        }
+        self.pools.wake_emptier(&pool);
+        Ok(())
+    }
+
+    /// Starts what is meant to run: by `boot.autostart`, or because it ran before the host went down.
+    pub async fn autostart(&self) -> Result<()> {
+        let mut wanted: Vec<(i64, u64, InstanceRecord)> = Vec::new();
+        for (record, expanded) in self.all_expanded()? {
+            let config = Config(&expanded.config);
+            let ran = record.config.get("volatile.last_state.power").is_some_and(|p| p == "RUNNING");
+            let wants = config.bool_set("boot.autostart").unwrap_or(ran);
+            if wants && !self.actor(record.id).live().state.is_up() {
+                let delay = config.integer("boot.autostart.delay").and_then(|d| u64::try_from(d).ok()).unwrap_or(0);
+                wanted.push((config.integer("boot.autostart.priority").unwrap_or(0), delay, record));
+            }
+        }
+        // Highest priority first; names decide between equals.
+        wanted.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.2.name.cmp(&b.2.name)));
+        for (_, delay, record) in wanted {
+            match self.start(&record).await {
+                Ok(()) => self.announce(&record.project, &record.name, "instance-started", None),
+                Err(e) => tracing::warn!(instance = %record.name, "Failed starting an instance: {}", e.chain()),
+            }
+            tokio::time::sleep(Duration::from_secs(delay)).await;
+        }
+        Ok(())
+    }
+
+    /// Stops all instances, highest `boot.stop.priority` first; what doesn't stop in time is killed.
+    ///
+    /// Their records keep saying that they ran, so that the next start of the host brings them up again.
+    pub async fn stop_all(&self) -> Result<()> {
+        let mut groups: BTreeMap<i64, Vec<(InstanceRecord, u64)>> = BTreeMap::new();
+        for (record, expanded) in self.all_expanded()? {
+            if self.actor(record.id).live().state.is_up() {
+                let config = Config(&expanded.config);
+                let seconds = config.integer("boot.host_shutdown_timeout").and_then(|s| u64::try_from(s).ok());
+                let priority = config.integer("boot.stop.priority").unwrap_or(0);
+                groups.entry(priority).or_default().push((record, seconds.unwrap_or(STOP_TIME)));
+            }
+        }
+        for (_, group) in groups.into_iter().rev() {
+            let all = group.into_iter().map(|(record, seconds)| self.stop_for_host(record, seconds));
+            futures_util::stream::iter(all).for_each_concurrent(AT_ONCE, |one| one).await;
+        }
+        Ok(())
+    }
+
+    async fn stop_for_host(&self, record: InstanceRecord, seconds: u64) {
+        let clean = self.stop(&record, false, Some(Duration::from_secs(seconds))).await;
+        let stopped = match clean {
+            Ok(()) => Ok(()),
+            Err(_) => self.stop(&record, true, None).await,
+        };
+        if let Err(e) = stopped {
+            tracing::warn!(instance = %record.name, "Failed stopping an instance: {}", e.chain());
+        }
+        let ran = self.db.transact(|tx| {
+            // An ephemeral one is gone by now.
+            let Ok(mut record) = repo::instances::by_id(tx, record.id) else { return Ok(()) };
+            record.config.insert("volatile.last_state.power".into(), "RUNNING".into());
+            repo::instances::update(tx, &record)
+        });
+        if let Err(e) = ran.await {
+            tracing::warn!(instance = %record.name, "Failed recording that an instance ran: {}", e.chain());
+        }
+    }
+
+    fn all_expanded(&self) -> Result<Vec<(InstanceRecord, Expanded)>> {
+        self.db.view(|v| {
+            let records = repo::instances::list(v, None)?.into_iter().filter(|r| r.phase == Phase::Created);
+            records.map(|record| Ok((record.clone(), expand(v, &record)?))).collect()
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! Taking over containers that an earlier daemon started, and clearing up what nobody looks after any more.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use super::link::{Link, Watched};
+use super::running::Running;
+use super::{RunDirs, blocking};
+use crate::error::{Ctx, Error, Kind, Result};
+use crate::runtime::spec::VERSION;
+use crate::runtime::spec::shim::{
+    EXIT, ExitReason, ExitRecord, FromShim, Process, RECORD, RunRecord, SOCKET, ToShim,
+};
+use crate::runtime::sys::{cgroup, channel, process};
+
+/// What was found of a container in its run directory.
+#[derive(Debug)]
+pub enum Adopted {
+    /// It runs; its shim talks to us from now on.
+    Running(Running),
+    /// Its shim has told it to reboot and waits for a plan: call [`Running::wait_exit`], which says so at once.
+    Rebooting(Running),
+    /// It ran and is down.
+    Exited(ExitRecord),
+    /// Nothing of it is there.
+    Gone,
+}
+
+/// Looks at a run directory. A container whose shim is dead is brought down completely first.
+pub async fn adopt(dirs: &RunDirs) -> Result<Adopted> {
+    if let Some(exit) = read::<ExitRecord>(dirs, EXIT)? {
+        clean_up(dirs).await?;
+        return Ok(Adopted::Exited(exit));
+    }
+    let Some(record) = read::<RunRecord>(dirs, RECORD)? else { return Ok(Adopted::Gone) };
+    let boot_id = process::boot_id().ctx(Kind::Internal, || "Failed reading the boot id")?;
+    if record.boot_id != boot_id {
+        return Ok(Adopted::Exited(lost(ExitReason::HostReboot)));
+    }
+    match open(record.shim) {
+        Some(shim) => connect(dirs, shim).await,
+        None => {
+            clean_up(dirs).await?;
+            let exit = read::<ExitRecord>(dirs, EXIT)?;
+            Ok(Adopted::Exited(exit.unwrap_or_else(|| lost(ExitReason::ShimLost))))
+        }
+    }
+}
+
+async fn connect(dirs: &RunDirs, shim: std::os::fd::OwnedFd) -> Result<Adopted> {
+    let shim = Watched::new(shim)?;
+    let run = dirs.run.clone();
+    let socket = blocking(move || {
+        let directory = fs::File::open(&run)?;
+        channel::connect(directory.as_fd(), SOCKET)
+    })
+    .await?;
+    let Ok(socket) = socket else { return after_shim(dirs, &shim).await };
+    let link = Link::new(socket)?;
+    if link.send(&ToShim::Hello { version: VERSION }, &[]).await.is_err() {
+        return after_shim(dirs, &shim).await;
+    }
+    loop {
+        match link.receive::<FromShim>().await? {
+            Some((FromShim::Started(record), fds)) => {
+                return Ok(Adopted::Running(Running::new(record, fds, link, shim, dirs.clone())?));
+            }
+            Some((FromShim::Rebooting, _)) => {
+                let record = read::<RunRecord>(dirs, RECORD)?.ok_or_else(|| Error::internal("A shim has lost its record"))?;
+                return Ok(Adopted::Rebooting(Running::rebooting(record, link, shim, dirs.clone())?));
+            }
+            Some((FromShim::Step { .. } | FromShim::Unknown, _)) => {}
+            Some(_) | None => return after_shim(dirs, &shim).await,
+        }
+    }
+}
+
+/// The shim ended (or is about to) while we came.
+async fn after_shim(dirs: &RunDirs, shim: &Watched) -> Result<Adopted> {
+    let patience = tokio::time::timeout(Duration::from_secs(30), shim.ended());
+    patience.await.map_err(|_| Error::new(Kind::Unavailable, "A shim doesn't answer"))??;
+    clean_up(dirs).await?;
+    let exit = read::<ExitRecord>(dirs, EXIT)?;
+    Ok(Adopted::Exited(exit.unwrap_or_else(|| lost(ExitReason::ShimLost))))
+}
+
+/// Brings down what a dead shim has left: kills and removes its groups. Fine when there is nothing.
+pub(super) async fn clean_up(dirs: &RunDirs) -> Result<()> {
+    let Some(record) = read::<RunRecord>(dirs, RECORD)? else { return Ok(()) };
+    let boot_id = process::boot_id().ctx(Kind::Internal, || "Failed reading the boot id")?;
+    if record.boot_id != boot_id {
+        return Ok(());
+    }
+    loop {
+        let record = record.clone();
+        match blocking(move || bring_down(&record)).await? {
+            Err(e) if e.kind() == io::ErrorKind::TimedOut => {
+                tracing::warn!(run = %dirs.run.display(), "a container's processes don't die; still waiting");
+            }
+            other => return other.ctx(Kind::Internal, || format!("Failed bringing down what {:?} names", dirs.run)),
+        }
+    }
+}
+
+fn bring_down(record: &RunRecord) -> io::Result<()> {
+    if record.claimed {
+        // Perhaps never ours: only what is empty goes.
+        let _ = cgroup::remove(&record.groups);
+    } else {
+        cgroup::bring_down(&record.groups, Duration::from_secs(10))?;
+    }
+    // The shim was alone in there; it is dead, so these are empty, or somebody else's by now.
+    let _ = cgroup::remove(&record.monitor);
+    Ok(())
+}
+
+/// Removes the run directory of a container that is down. Fine when there is none.
+pub async fn forget(dirs: &RunDirs) -> Result<()> {
+    let run = dirs.run.clone();
+    blocking(move || match fs::remove_dir_all(&run) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).ctx(Kind::Internal, || format!("Failed removing {run:?}")),
+        _ => Ok(()),
+    })
+    .await?
+}
+
+/// A handle on exactly this process; `None` when it is gone.
+pub(super) fn open(wanted: Process) -> Option<std::os::fd::OwnedFd> {
+    let pidfd = process::open(wanted.pid).ok()?;
+    // After the handle is open its number can't be reused, so the comparison holds.
+    (process::start_time(wanted.pid) == Some(wanted.start) && !process::has_ended(&pidfd)).then_some(pidfd)
+}
+
+/// The exit of a container about which no shim left a word.
+pub(super) fn lost(reason: ExitReason) -> ExitRecord {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+    ExitRecord { reason, code: None, signal: None, ended_ms: now, failure: None }
+}
+
+/// Reads a small file of the run directory; `None` when it doesn't exist.
+pub(super) fn read<T: serde::de::DeserializeOwned>(dirs: &RunDirs, name: &str) -> Result<Option<T>> {
+    let path = dirs.run.join(name);
+    let text = match fs::read(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text.ctx(Kind::Internal, || format!("Failed reading {path:?}"))?,
+    };
+    serde_json::from_slice(&text).map(Some).ctx(Kind::Internal, || format!("Failed reading {path:?}"))
+}

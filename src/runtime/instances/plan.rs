@@ -1,0 +1,165 @@
+//! What a start needs: the plan of the container, and the records and places around it.
+
+use std::path::Path;
+
+use super::create::{root_pool, volume_of};
+use super::expand::{Expanded, expand};
+use super::{Instances, container, logs, templates};
+use crate::api::config::device;
+use crate::api::config::instance::Config;
+use crate::api::types::{ConfigMap, Timestamp};
+use crate::runtime::spec::{ContainerSpec, Idmap, Limits, Mount, RootSource, Shift};
+use crate::runtime::storage::Root;
+use crate::runtime::{blocking, devices};
+use crate::store::records::{InstanceRecord, PoolRecord};
+use crate::store::repo;
+use crate::{Error, Result};
+
+/// Whether a configuration asks for a container without a user namespace.
+pub fn is_privileged(config: &ConfigMap) -> bool {
+    Config(config).bool("security.privileged")
+}
+
+impl Instances {
+    /// Starts the guest of an instance.
+    pub(super) async fn launch(&self, id: u64) -> Result<container::Running> {
+        let (record, _, pool) = self.facts(id)?;
+        let driver = self.pools.driver(&pool)?;
+        let checking = driver.clone();
+        blocking(move || checking.check()).await?;
+        let spec = self.plan_of(id).await?;
+        self.make_places(&record)?;
+        container::start(&spec, &self.run_directory(record.id)).await
+    }
+
+    /// The plan by the configuration of now.
+    pub(super) async fn plan_of(&self, id: u64) -> Result<ContainerSpec> {
+        let (record, expanded, pool) = self.facts(id)?;
+        if std::env::var_os("LXD_UNPRIVILEGED_ONLY").is_some() && is_privileged(&expanded.config) {
+            return Err(Error::invalid("LXD was configured to only allow unprivileged containers"));
+        }
+        let driver = self.pools.driver(&pool)?;
+        let volume = volume_of(&record)?;
+        let place = driver.paths().volume(&volume);
+        let (for_files, with_profiles) = (record.clone(), expanded.clone());
+        let (root, lock, files) = blocking(move || {
+            let files = templates::files(&place, &for_files, &with_profiles)?;
+            Ok((driver.root(&volume)?, driver.lock_path(&volume), files))
+        })
+        .await?;
+        let mut spec = self.confined(&record, &expanded, root_source(root))?;
+        spec.lock = Some(lock);
+        spec.limits = self.limits(id, &expanded.config)?;
+        spec.mounts = mounts(&expanded, &self.places.root)?;
+        spec.files = files;
+        Ok(spec)
+    }
+
+    /// The plan as far as the configuration alone says it.
+    fn confined(&self, record: &InstanceRecord, expanded: &Expanded, root: RootSource) -> Result<ContainerSpec> {
+        let config = Config(&expanded.config);
+        let privileged = is_privileged(&expanded.config);
+        let deny = config.bool("security.syscalls.deny_default");
+        Ok(ContainerSpec {
+            version: ContainerSpec::current_version(),
+            id: record.id,
+            name: record.name.clone(),
+            project: record.project.clone(),
+            root,
+            lock: None,
+            idmap: if privileged { Idmap::default() } else { self.host.idmap.clone() },
+            shift: Shift::Mount,
+            nesting: config.bool("security.nesting"),
+            hostname: record.name.clone(),
+            environment: environment(&expanded.config),
+            init: vec![container::plan::INIT.into()],
+            limits: Limits::default(),
+            mounts: Vec::new(),
+            files: Vec::new(),
+            drop_capabilities: container::plan::dropped_capabilities(privileged)?,
+            seccomp: if deny { container::plan::default_seccomp()? } else { String::new() },
+            no_new_privs: false,
+            device_rules: container::plan::device_rules(privileged),
+            cgroups: self.host.cgroups.clone(),
+            console_log: self.places.logs(&record.project, &record.name).join("console.log"),
+            hold: false,
+        })
+    }
+
+    fn facts(&self, id: u64) -> Result<(InstanceRecord, Expanded, PoolRecord)> {
+        self.db.view(|v| {
+            let record = repo::instances::by_id(v, id)?;
+            let expanded = expand(v, &record)?;
+            let pool = root_pool(v, &expanded)?;
+            Ok((record, expanded, pool))
+        })
+    }
+
+    /// Where the shim of an instance keeps its socket and records.
+    pub(super) fn run_directory(&self, id: u64) -> container::RunDirs {
+        container::RunDirs { run: self.places.run(id) }
+    }
+
+    /// Records that an instance is up or down; the one durable commit of a start or stop.
+    pub(super) async fn record_power(&self, id: u64, up: bool) -> Result<()> {
+        let idmap = serde_json::to_string(&self.host.idmap).unwrap_or_default();
+        let power = if up { "RUNNING" } else { "STOPPED" };
+        self.db
+            .transact(|tx| {
+                let mut record = repo::instances::by_id(tx, id)?;
+                record.config.insert("volatile.last_state.power".into(), power.into());
+                if up {
+                    record.last_used_at = Timestamp::now();
+                    record.config.remove("volatile.apply_template");
+                    let privileged = is_privileged(&expand(tx, &record)?.config);
+                    let current = if privileged { "[]" } else { &idmap }.to_owned();
+                    record.config.insert("volatile.idmap.current".into(), current.clone());
+                    record.config.insert("volatile.idmap.next".into(), current);
+                }
+                repo::instances::update(tx, &record)
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Gives back what a guest that is down had.
+    pub(super) async fn stopped(&self, id: u64) {
+        self.balance.forget(id);
+        if let Err(e) = container::forget(&self.run_directory(id)).await {
+            tracing::warn!(id, "Failed removing a run directory: {}", e.chain());
+        }
+        self.rebalance().await;
+    }
+
+    /// Announces what a guest did by itself.
+    pub(super) fn announce_by_itself(&self, id: u64, action: &str) -> Result<()> {
+        let record = self.db.view(|v| repo::instances::by_id(v, id))?;
+        self.announce(&record.project, &record.name, action, None);
+        Ok(())
+    }
+
+    /// Makes the places that a start writes to.
+    pub(super) fn make_places(&self, record: &InstanceRecord) -> Result<()> {
+        logs::make_directory(&self.places.logs(&record.project, &record.name))
+    }
+}
+
+fn root_source(root: Root) -> RootSource {
+    match root {
+        Root::Dir { path } => RootSource::Dir { path },
+        Root::Overlay { lowers, upper, work } => RootSource::Overlay { lowers, upper, work },
+    }
+}
+
+fn environment(config: &ConfigMap) -> Vec<(String, String)> {
+    Config(config).below("environment.").map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn mounts(expanded: &Expanded, lxd_dir: &Path) -> Result<Vec<Mount>> {
+    let disks = expanded.devices.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "disk") && !device::is_root(d));
+    let mut mounts = disks.map(|(name, disk)| devices::disk::mount(name, disk, lxd_dir)).collect::<Result<Vec<_>>>()?;
+    // A mount below another one has to come after it.
+    mounts.sort_by_key(|m| m.target.components().count());
+    Ok(mounts)
+}
+

@@ -1,0 +1,158 @@
+//! Changing an instance: one commit, then what a running guest takes at once.
+
+use super::create::target_of;
+use super::expand::{Expanded, expand};
+use super::{Instances, live, profile_ids};
+use crate::api::config::{Live, Site, device, instance};
+use crate::api::types::{ConfigMap, EventRequestor, Instance, InstancePut, Operation};
+use crate::runtime::devices;
+use crate::runtime::leases::{Class, Want};
+use crate::store::records::InstanceRecord;
+use crate::store::{Read, repo};
+use crate::{Error, Kind, Result};
+
+/// An instance before and after a change.
+struct Change {
+    before: InstanceRecord,
+    was: Expanded,
+    becomes: Expanded,
+}
+
+impl Instances {
+    /// [`Instances::update`], in the background.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`].
+    pub fn update_operation(
+        &self,
+        project: &str,
+        name: &str,
+        decide: impl Fn(&Instance) -> Result<InstancePut> + Send + Sync + 'static,
+        by: EventRequestor,
+    ) -> Result<Operation> {
+        let (this, project, name) = (self.clone(), project.to_owned(), name.to_owned());
+        let new = self.operation_on("Updating instance", &project, &name, by.clone());
+        Ok(self.operations.start(new, move |_| async move { this.update(&project, &name, decide, by).await }))
+    }
+
+    /// Changes an instance; `decide` gets the present one and may run several times.
+    ///
+    /// # Errors
+    /// Those of `decide`; [`Kind::Internal`] with LXD's texts for wrong values; what a running guest refuses, after
+    /// which everything is as before.
+    pub async fn update(
+        &self,
+        project: &str,
+        name: &str,
+        decide: impl Fn(&Instance) -> Result<InstancePut>,
+        by: EventRequestor,
+    ) -> Result<()> {
+        let mut wants = self.exclusive(project, name);
+        wants.extend(self.record(project, name)?.profiles.iter().map(|id| Want::shared(Class::Profile, id.to_string())));
+        let _lease = self.leases.take(wants).await;
+        let (change, _) = self
+            .db
+            .transact(|tx| {
+                let before = repo::instances::by_name(tx, project, name)?;
+                let put = decide(&self.show(tx, &before)?)?;
+                let after = changed(tx, &before, put)?;
+                let (was, becomes) = (expand(tx, &before)?, expand(tx, &after)?);
+                self.check(tx, &after, (&before, &was), &becomes)?;
+                repo::instances::update(tx, &after)?;
+                Ok(Change { before, was, becomes })
+            })
+            .await?;
+        if let Err(e) = self.apply(change.before.id, &change.was, &change.becomes).await {
+            self.take_back(&change.before).await;
+            return Err(e);
+        }
+        self.announce(project, name, "instance-updated", Some(&by));
+        Ok(())
+    }
+
+    fn check(
+        &self,
+        r: &impl Read,
+        after: &InstanceRecord,
+        (before, was): (&InstanceRecord, &Expanded),
+        becomes: &Expanded,
+    ) -> Result<()> {
+        let site = Site::InstanceUpdate;
+        let target = target_of(after.kind);
+        instance::validate(&after.config, target).map_err(|e| site.config(e))?;
+        device::validate(&after.devices, target).map_err(|e| site.devices(e))?;
+        let root = device::check_root(&becomes.devices).map_err(|e| site.expanded_devices(e))?;
+        devices::check(&becomes.devices).map_err(|e| site.expanded_devices(e))?;
+        let pool = |e: &Expanded, name: &str| e.devices.get(name).and_then(|d| d.get("pool")).cloned();
+        let old_root = device::check_root(&was.devices).ok().and_then(|name| pool(was, name));
+        if old_root.is_some_and(|old| pool(becomes, root) != Some(old)) {
+            return Err(Error::internal("The storage pool of the root disk can only be changed through move"));
+        }
+        for disk in becomes.devices.values() {
+            if let Some(pool) = disk.get("pool") {
+                repo::pools::by_name(r, pool)?;
+            }
+        }
+        if !self.host.architectures.contains(&after.architecture) {
+            return Err(Error::internal(format!("Architecture isn't supported: {}", after.architecture)));
+        }
+        keeps_idmap(&before.config, &after.config)?;
+        fixed(&before.config, &after.config)
+    }
+
+    /// Brings a running guest to its new configuration, as far as that can be done while it runs.
+    pub(super) async fn apply(&self, id: u64, was: &Expanded, becomes: &Expanded) -> Result<()> {
+        let Some(running) = self.actor(id).live().running else { return Ok(()) };
+        let difference = live::difference(was, becomes, &self.places.root)?;
+        if difference.limits {
+            let limits = self.limits(id, &becomes.config)?;
+            running.set_limits(&limits).await?;
+            self.rebalance().await;
+        }
+        for target in &difference.detach {
+            running.detach_mount(target).await?;
+        }
+        for mount in &difference.attach {
+            running.attach_mount(mount).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_back(&self, before: &InstanceRecord) {
+        if let Err(e) = self.db.transact(|tx| repo::instances::update(tx, before)).await {
+            tracing::warn!(instance = %before.name, "Failed undoing an update: {}", e.chain());
+        }
+    }
+}
+
+fn changed(r: &impl Read, before: &InstanceRecord, put: InstancePut) -> Result<InstanceRecord> {
+    let mut after = before.clone();
+    after.profiles = profile_ids(r, &before.project, &put.profiles)?;
+    after.config = put.config;
+    after.config.retain(|_, value| !value.is_empty());
+    after.devices = put.devices;
+    after.ephemeral = put.ephemeral;
+    after.description = put.description;
+    if !put.architecture.is_empty() {
+        after.architecture = put.architecture;
+    }
+    Ok(after)
+}
+
+/// What the map of the files on disk is, only the server may say.
+fn keeps_idmap(before: &ConfigMap, after: &ConfigMap) -> Result<()> {
+    let keys = ["volatile.idmap.base", "volatile.idmap.current", "volatile.idmap.next", "volatile.last_state.idmap"];
+    match keys.iter().any(|key| before.contains_key(*key) && !after.contains_key(*key)) {
+        true => Err(Error::internal("Volatile idmap keys can't be deleted by the user")),
+        false => Ok(()),
+    }
+}
+
+/// Refuses changes of values that are fixed when the instance is made.
+fn fixed(before: &ConfigMap, after: &ConfigMap) -> Result<()> {
+    let changed = instance::changed(before, after);
+    match changed.into_iter().find(|key| instance::live(key) == Some(Live::Fixed)) {
+        Some(key) => Err(Error::new(Kind::Internal, format!("Configuration key {key:?} can't be changed"))),
+        None => Ok(()),
+    }
+}

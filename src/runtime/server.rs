@@ -1,0 +1,188 @@
+//! The server itself: its configuration, the facts it tells about its host, readiness and shutdown.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::api::config;
+use crate::api::types::{
+    Cluster, ClusterMemberConfigKey, ConfigMap, EventRequestor, ServerEnvironment, ServerStorageDriverInfo,
+};
+use crate::runtime::events::Events;
+use crate::runtime::host::environment::Facts;
+use crate::runtime::{host, storage};
+use crate::store::records::ServerConfigRecord;
+use crate::store::{Db, Read, repo};
+use crate::{Error, Result};
+
+/// The LXD version that clients see.
+pub const LXD_VERSION: &str = "5.0.2";
+
+/// How the daemon is to end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shutdown {
+    /// Whether to end even while operations run.
+    pub force: bool,
+    /// Seconds to wait for running operations.
+    pub timeout: Option<i64>,
+}
+
+/// A wish to end, and whom to tell once the instances are down.
+pub type ShutdownRequest = (Shutdown, oneshot::Sender<()>);
+
+/// The service. Cheap to clone.
+#[derive(Clone)]
+pub struct Server {
+    db: Db,
+    events: Events,
+    facts: Arc<OnceLock<Facts>>,
+    root: PathBuf,
+    ready: Arc<AtomicBool>,
+    shutdown: mpsc::Sender<ShutdownRequest>,
+}
+
+impl Server {
+    /// Over this store; who wants the daemon to end is passed on to `shutdown`.
+    pub fn new(db: Db, events: Events, places: &Places, shutdown: mpsc::Sender<ShutdownRequest>) -> Server {
+        Server { db, events, facts: Arc::default(), root: places.root.clone(), ready: Arc::default(), shutdown }
+    }
+
+    /// The server's configuration; passwords are not in it.
+    pub fn config(&self) -> Result<ConfigMap> {
+        self.db.view(read)
+    }
+
+    /// Changes the configuration; `decide` gets the present one and may run several times.
+    ///
+    /// # Errors
+    /// Those of `decide`; [`crate::Kind::Invalid`] with LXD's text for unknown keys and wrong values.
+    pub async fn set_config(&self, decide: impl Fn(&ConfigMap) -> Result<ConfigMap>, by: EventRequestor) -> Result<()> {
+        self.db
+            .transact(|tx| {
+                let before = read(tx)?;
+                let after = decide(&before)?;
+                config::server::validate(&after)?;
+                for key in before.keys().filter(|key| !after.contains_key(*key)) {
+                    tx.delete::<ServerConfigRecord>(key)?;
+                }
+                for (key, value) in after.iter().filter(|(key, value)| before.get(*key) != Some(value)) {
+                    tx.put(&ServerConfigRecord { key: key.clone(), value: value.clone() })?;
+                }
+                Ok(())
+            })
+            .await?;
+        self.events.announce("", "config-updated", "/1.0".into(), &by);
+        Ok(())
+    }
+
+    /// Facts about the server and its host; `drivers` are the storage drivers that pools use.
+    ///
+    /// The first call probes the kernel, which takes some milliseconds; it blocks for so long.
+    pub fn environment(&self, drivers: &[&'static str]) -> ServerEnvironment {
+        let mut facts = ServerEnvironment {
+            driver: "lxc".into(),
+            driver_version: LXD_VERSION.into(),
+            server: "lxd".into(),
+            server_event_mode: "full-mesh".into(),
+            server_pid: i64::from(std::process::id()),
+            server_version: LXD_VERSION.into(),
+            ..ServerEnvironment::default()
+        };
+        self.facts.get_or_init(|| self.probe()).apply(&mut facts);
+        let supported = storage::supported();
+        let versions = drivers.iter().filter_map(|d| supported.iter().find(|s| s.name == *d)).map(|s| s.version);
+        facts.storage = drivers.join(" | ");
+        facts.storage_version = versions.collect::<Vec<_>>().join(" | ");
+        facts.storage_supported_drivers = supported
+            .iter()
+            .map(|d| ServerStorageDriverInfo { name: d.name.into(), version: d.version.into(), remote: d.remote })
+            .collect();
+        facts
+    }
+
+    fn probe(&self) -> Facts {
+        let tree = host::Tree::host();
+        let features = host::features::kernel_features(&host::features::Probe::new(tree.clone(), &self.root));
+        host::environment::facts(&tree, features)
+    }
+
+    /// What a joining member would have to give for each pool.
+    pub fn cluster(&self) -> Result<Cluster> {
+        let pools = self.db.view(repo::pools::list)?;
+        let key = |name: String| ClusterMemberConfigKey {
+            entity: "storage-pool".into(),
+            key: "source".into(),
+            value: String::new(),
+            description: format!("\"source\" property for storage pool {name:?}"),
+            name,
+        };
+        let member_config = pools.into_iter().map(|p| key(p.name)).collect();
+        Ok(Cluster { server_name: String::new(), enabled: false, member_config })
+    }
+
+    /// Whether start-up is complete.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Says that start-up is complete.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Ends the daemon; returns once the instances are down.
+    pub async fn shut_down(&self, how: Shutdown) {
+        let (done, stopped) = oneshot::channel();
+        if self.shutdown.send((how, done)).await.is_ok() {
+            // The daemon ends either way; a lost answer means it has.
+            let _ = stopped.await;
+        }
+    }
+}
+
+fn read(r: &impl Read) -> Result<ConfigMap> {
+    Ok(r.scan_all::<ServerConfigRecord>()?.into_iter().map(|c| (c.key, c.value)).collect())
+}
+
+/// Places in `LXD_DIR`.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// `LXD_DIR`.
+    pub root: PathBuf,
+}
+
+impl Places {
+    /// The console log, `lxc.log` and recorded output of an instance.
+    pub fn logs(&self, project: &str, name: &str) -> PathBuf {
+        self.root.join("logs").join(instance_directory(project, name))
+    }
+
+    /// What the shim of an instance keeps between daemons; by id, so that a rename doesn't move it.
+    pub fn run(&self, id: u64) -> PathBuf {
+        self.root.join("run").join(id.to_string())
+    }
+
+    /// Image files.
+    pub fn images(&self) -> PathBuf {
+        self.root.join("images")
+    }
+}
+
+/// `NAME`, or `PROJECT_NAME` outside the default project.
+pub fn instance_directory(project: &str, name: &str) -> String {
+    match project {
+        "" | "default" => name.into(),
+        project => format!("{project}_{name}"),
+    }
+}
+
+/// Waits at most this long for running operations when the daemon is told to end, unless told otherwise.
+pub const SHUTDOWN_WAIT: Duration = Duration::from_secs(5 * 60);
+
+/// The error for what a host in the middle of a shutdown is asked.
+pub fn shutting_down() -> Error {
+    Error::new(crate::Kind::Unavailable, "LXD is shutting down")
+}

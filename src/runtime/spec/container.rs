@@ -1,0 +1,148 @@
+//! The plan of one container's start: everything the shim needs, decided beforehand by the daemon.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::cgroup::Hierarchy;
+use super::{Idmap, Limits, VERSION};
+
+/// A whole container, ready to be started.
+///
+/// On-disk ids are always the guest's; the shim mounts the root shifted by `idmap` (see [`Shift`]).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ContainerSpec {
+    /// [`VERSION`] of the daemon that made it.
+    pub version: u32,
+    /// The instance's number.
+    pub id: u64,
+    /// The instance's name.
+    pub name: String,
+    /// Its project.
+    pub project: String,
+    /// Where its root file system is.
+    pub root: RootSource,
+    /// A file or directory that is locked (flock, exclusive) while the container runs: its volume.
+    pub lock: Option<PathBuf>,
+    /// The user namespace's map; empty exactly when privileged.
+    pub idmap: Idmap,
+    /// How ids on disk become the map's.
+    #[serde(default)]
+    pub shift: Shift,
+    /// `security.nesting`.
+    #[serde(default)]
+    pub nesting: bool,
+    /// The name in its UTS namespace.
+    pub hostname: String,
+    /// `environment.*`; `container=lxc` is added by the start itself.
+    #[serde(default)]
+    pub environment: Vec<(String, String)>,
+    /// Program and arguments of process 1.
+    pub init: Vec<String>,
+    /// Resource limits.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What is mounted in it beside the usual.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
+    /// Rendered templates.
+    #[serde(default)]
+    pub files: Vec<FileWrite>,
+    /// Bits of capabilities taken from its bounding set ([`super::capability`]).
+    #[serde(default)]
+    pub drop_capabilities: u64,
+    /// The compiled seccomp filter (classic BPF, `struct sock_filter` array), as hex; empty for none.
+    #[serde(default)]
+    pub seccomp: String,
+    /// Whether no_new_privs is set.
+    #[serde(default)]
+    pub no_new_privs: bool,
+    /// Rules of the v1 `devices` controller, e.g. `c 1:3 rwm`; everything else is denied. Empty: no rules at all.
+    #[serde(default)]
+    pub device_rules: Vec<String>,
+    /// The hierarchies of the host.
+    pub cgroups: Vec<Hierarchy>,
+    /// The file that keeps the last part of what the guest wrote to its console.
+    pub console_log: PathBuf,
+    /// Whether the shim waits for a `go` of the daemon once the namespaces exist (network devices are moved in then).
+    #[serde(default)]
+    pub hold: bool,
+}
+
+impl ContainerSpec {
+    /// Whether it runs without a user namespace.
+    pub fn privileged(&self) -> bool {
+        self.idmap.0.is_empty()
+    }
+
+    /// The version of plans this program makes.
+    pub fn current_version() -> u32 {
+        VERSION
+    }
+}
+
+/// A root file system, as a storage driver names it. Nothing of it is mounted yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RootSource {
+    /// A plain directory (or subvolume, or mounted file system).
+    Dir {
+        /// The directory that becomes `/`.
+        path: PathBuf,
+    },
+    /// Frozen layers with a directory for what the instance writes.
+    Overlay {
+        /// Frozen layers, top first; at least one.
+        lowers: Vec<PathBuf>,
+        /// What the instance wrote.
+        upper: PathBuf,
+        /// overlayfs' own working directory: beside `upper`, that is with the same parent directory.
+        work: PathBuf,
+    },
+}
+
+/// How the guest's ids on disk become the host's ids of its map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shift {
+    /// By idmapped mounts (Linux 5.12, file system by file system); what is on disk is never touched.
+    #[default]
+    Mount,
+    /// The files on disk carry the host's ids already (`LXD_IDMAPPED_MOUNTS_DISABLE` or no kernel support).
+    OnDisk,
+}
+
+/// Something of the host mounted in the guest (a `disk` device, a device node, `/dev/lxd`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// A file or directory of the host.
+    pub source: PathBuf,
+    /// Where in the guest; symbolic links are followed inside the guest's root only. Missing parts are made.
+    pub target: PathBuf,
+    /// Whether it can't be written.
+    #[serde(default)]
+    pub readonly: bool,
+    /// Whether mounts below the source come along (`recursive`).
+    #[serde(default)]
+    pub recursive: bool,
+    /// Whether its ids are shifted by the container's map (`shift`).
+    #[serde(default)]
+    pub shift: bool,
+    /// Whether a missing source is no error (`required=false`).
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// A file written inside the mounted root before the container's process 1 starts, as the guest's root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileWrite {
+    /// Where in the guest; never leaves its root. Missing directories are made with mode 0755.
+    pub path: String,
+    /// The whole content.
+    pub content: String,
+    /// Permission bits of a new file.
+    pub mode: u32,
+    /// Whether an existing file stays as it is.
+    #[serde(default)]
+    pub create_only: bool,
+}

@@ -1,0 +1,135 @@
+//! Maps between a guest's user and group ids and the host's.
+//!
+//! The field names are those of LXD's `volatile.idmap.*` values, so a map can be stored there as it is.
+
+use serde::{Deserialize, Serialize};
+
+/// The ranges a user namespace maps. Empty for privileged containers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Idmap(pub Vec<IdmapEntry>);
+
+/// One range of a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdmapEntry {
+    /// Whether it maps user ids.
+    #[serde(rename = "Isuid")]
+    pub is_uid: bool,
+    /// Whether it maps group ids.
+    #[serde(rename = "Isgid")]
+    pub is_gid: bool,
+    /// First id on the host.
+    #[serde(rename = "Hostid")]
+    pub host_id: u32,
+    /// First id in the guest.
+    #[serde(rename = "Nsid")]
+    pub ns_id: u32,
+    /// How many ids.
+    #[serde(rename = "Maprange")]
+    pub range: u32,
+}
+
+/// Which kind of id is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ids {
+    /// User ids.
+    Uid,
+    /// Group ids.
+    Gid,
+}
+
+/// What LXD takes when the host has no `/etc/subuid` and `/etc/subgid`: first id and count.
+pub const DEFAULT_RANGE: (u32, u32) = (1_000_000, 1_000_000_000);
+
+/// The smallest range in which a system container works.
+pub const MIN_RANGE: u32 = 65_536;
+
+impl IdmapEntry {
+    fn is(&self, ids: Ids) -> bool {
+        match ids {
+            Ids::Uid => self.is_uid,
+            Ids::Gid => self.is_gid,
+        }
+    }
+}
+
+impl Idmap {
+    /// A map of one range of user ids and one of group ids, each given as (first host id, count), from guest id 0 on.
+    pub fn ranges(uid: (u32, u32), gid: (u32, u32)) -> Idmap {
+        let entry = |is_uid, (host_id, range)| IdmapEntry { is_uid, is_gid: !is_uid, host_id, ns_id: 0, range };
+        Idmap(vec![entry(true, uid), entry(false, gid)])
+    }
+
+    /// The id on the host of a guest's id; `None` when the map has none.
+    pub fn to_host(&self, ids: Ids, guest: u32) -> Option<u32> {
+        self.0.iter().filter(|e| e.is(ids)).find_map(|e| {
+            let offset = guest.checked_sub(e.ns_id)?;
+            (offset < e.range).then(|| e.host_id.checked_add(offset)).flatten()
+        })
+    }
+
+    /// The guest's id of an id on the host; `None` when the map has none.
+    pub fn to_guest(&self, ids: Ids, host: u32) -> Option<u32> {
+        self.0.iter().filter(|e| e.is(ids)).find_map(|e| {
+            let offset = host.checked_sub(e.host_id)?;
+            (offset < e.range).then(|| e.ns_id.checked_add(offset)).flatten()
+        })
+    }
+
+    /// The host's user and group id of the guest's root; 0 and 0 for an empty map (privileged).
+    pub fn root(&self) -> (u32, u32) {
+        (self.to_host(Ids::Uid, 0).unwrap_or(0), self.to_host(Ids::Gid, 0).unwrap_or(0))
+    }
+
+    /// The text for `/proc/PID/uid_map` or `gid_map` (user_namespaces(7)).
+    pub fn proc_text(&self, ids: Ids) -> String {
+        let lines = self.0.iter().filter(|e| e.is(ids));
+        lines.map(|e| format!("{} {} {}\n", e.ns_id, e.host_id, e.range)).collect()
+    }
+}
+
+/// The first usable range that `/etc/subuid` or `/etc/subgid` text gives to root, as (first id, count).
+///
+/// `None` when root has none of at least [`MIN_RANGE`] ids. Lines are `name-or-id:first:count` (subuid(5)).
+pub fn root_range(text: &str) -> Option<(u32, u32)> {
+    text.lines().find_map(|line| {
+        let mut fields = line.trim().split(':');
+        let (owner, first, count) = (fields.next()?, fields.next()?, fields.next()?);
+        let first: u32 = first.parse().ok()?;
+        let count: u32 = count.parse().ok()?;
+        let usable = matches!(owner, "root" | "0") && first > 0 && count >= MIN_RANGE && first.checked_add(count).is_some();
+        usable.then_some((first, count))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_map_both_ways() {
+        let map = Idmap::ranges((100_000, 65_536), (200_000, 70_000));
+        assert_eq!(map.root(), (100_000, 200_000));
+        assert_eq!(map.to_host(Ids::Uid, 65_535), Some(165_535));
+        assert_eq!(map.to_host(Ids::Uid, 65_536), None);
+        assert_eq!(map.to_guest(Ids::Gid, 200_007), Some(7));
+        assert_eq!(map.to_guest(Ids::Gid, 199_999), None);
+        assert_eq!(map.proc_text(Ids::Gid), "0 200000 70000\n");
+        assert_eq!(Idmap::default().root(), (0, 0));
+    }
+
+    #[test]
+    fn a_map_is_stored_in_lxds_words() {
+        let text = serde_json::to_string(&Idmap::ranges((100_000, 10), (100_000, 10))).unwrap();
+        assert!(text.starts_with(r#"[{"Isuid":true,"Isgid":false,"Hostid":100000,"Nsid":0,"Maprange":10},"#), "{text}");
+    }
+
+    #[test]
+    fn root_range_takes_the_first_that_is_big_enough() {
+        let text = "_lxd:5:10000001\nroot:1:10\nroot:0:65536\nbad\nroot:100000:10000001\n0:7:65536\n";
+        assert_eq!(root_range(text), Some((100_000, 10_000_001)));
+        assert_eq!(root_range("0:7:65536"), Some((7, 65_536)));
+        assert_eq!(root_range("root:4294967295:65536"), None);
+        assert_eq!(root_range(""), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! The `dir` driver: a volume is a directory, an image is unpacked into each.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::fs::OFlags;
+
+use super::layout::{Layout, make_dir, undo};
+use super::paths::PoolPaths;
+use super::reconcile::Found;
+use super::volume::{Volume, VolumeKind};
+use super::{Content, Driver, Layered, Root, trash, tree};
+use crate::error::{Error, Kind, Result};
+
+/// The driver's name.
+pub(super) const NAME: &str = "dir";
+
+/// A pool of the `dir` driver.
+pub(super) struct Dir {
+    layout: Layout,
+}
+
+fn parts(kind: VolumeKind) -> &'static [&'static CStr] {
+    match kind {
+        VolumeKind::Container => &[c"containers"],
+        VolumeKind::VirtualMachine => &[c"virtual-machines"],
+        VolumeKind::Custom => &[c"custom"],
+    }
+}
+
+impl Dir {
+    pub(super) fn new(paths: PoolPaths) -> Dir {
+        Dir { layout: Layout { paths, parts, private: &[] } }
+    }
+}
+
+impl Driver for Dir {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn paths(&self) -> &PoolPaths {
+        &self.layout.paths
+    }
+
+    fn create(&self) -> Result<()> {
+        self.layout.create(|_| Ok(()))
+    }
+
+    fn delete(&self) -> Result<()> {
+        self.layout.delete()
+    }
+
+    fn check(&self) -> Result<()> {
+        self.layout.check()
+    }
+
+    fn create_volume(&self, volume: &Volume, content: Content<'_>) -> Result<()> {
+        refuse_vm(volume)?;
+        self.layout.create_volume(volume, |fd| match content {
+            Content::Empty => Ok(()),
+            Content::Image(image) => {
+                (image.unpack)(fd.as_fd())?;
+                check_rootfs(fd)
+            }
+        })
+    }
+
+    fn copy_volume(&self, from: &Volume, to: &Volume) -> Result<()> {
+        refuse_vm(from)?;
+        let _held = self.layout.hold(from)?;
+        self.layout.create_volume(to, |fd| copy_into(&self.layout, from, fd))
+    }
+
+    fn rename_volume(&self, from: &Volume, to: &Volume) -> Result<()> {
+        self.layout.rename_volume(from, to)
+    }
+
+    fn delete_volume(&self, volume: &Volume) -> Result<()> {
+        self.layout.delete_volume(volume)
+    }
+
+    fn settle(&self, volume: &Volume) -> Result<()> {
+        self.layout.settle(volume)
+    }
+
+    fn root(&self, volume: &Volume) -> Result<Root> {
+        refuse_vm(volume)?;
+        self.layout.open_volume(volume)?;
+        let path = self.layout.paths.root().join(volume.kind().directory()).join(volume.directory());
+        Ok(Root::Dir { path: if volume.kind() == VolumeKind::Custom { path } else { path.join("rootfs") } })
+    }
+
+    fn lock_path(&self, volume: &Volume) -> PathBuf {
+        self.layout.lock_path(volume)
+    }
+
+    fn is_locked(&self, volume: &Volume) -> Result<bool> {
+        self.layout.is_locked(volume)
+    }
+
+    fn reconcile(&self, known: &[Volume]) -> Result<Found> {
+        self.layout.reconcile(known)
+    }
+
+    fn layered(&self) -> Option<&dyn Layered> {
+        None
+    }
+}
+
+/// Copies a volume's directory into that of a new one.
+pub(super) fn copy_into(layout: &Layout, from: &Volume, to: &OwnedFd) -> Result<()> {
+    let source = layout.open_volume(from)?;
+    with_links(layout, |links| tree::copy(&source, to, links))
+}
+
+/// Calls `copy` with an empty directory in the trash for its hard links, and removes that again.
+pub(super) fn with_links(layout: &Layout, copy: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<()> {
+    let trash = layout.dir(trash::TRASH)?;
+    let name = super::layout::c_name(&format!("links.{}", trash::random_name()?))?;
+    let links = make_dir(&trash, &name, 0o700)?;
+    undo(copy(&links), || tree::remove(&trash, &name))?;
+    tree::remove(&trash, &name)
+}
+
+/// Virtual machines' disks come with them.
+pub(super) fn refuse_vm(volume: &Volume) -> Result<()> {
+    match volume.kind() {
+        VolumeKind::VirtualMachine => Err(Error::unsupported("A volume of a virtual machine")),
+        VolumeKind::Container | VolumeKind::Custom => Ok(()),
+    }
+}
+
+/// An image of a container must have brought a root file system.
+pub(super) fn check_rootfs(volume: &OwnedFd) -> Result<()> {
+    match tree::open(volume, c"rootfs", OFlags::PATH | OFlags::DIRECTORY) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::new(Kind::Invalid, "The image has no \"rootfs\" directory")),
+    }
+}

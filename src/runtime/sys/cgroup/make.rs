@@ -1,0 +1,144 @@
+//! Making a container's control groups under a name that nobody else has.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{CWD, Gid, Mode};
+
+use super::write;
+use crate::runtime::spec::cgroup::{Group, Hierarchy};
+use crate::runtime::spec::limits::{Limits, Setting};
+
+/// How many taken names are passed over before giving up.
+const MAX_SUFFIX: u32 = 1000;
+
+/// Files of a v1 and a v2 group that its owner may write, beside the directory itself (what LXC 5.0 hands over).
+const OWNED_V1: [&str; 2] = ["cgroup.procs", "tasks"];
+const OWNED_V2: [&str; 5] = ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"];
+
+/// Makes one directory in each hierarchy, all called `name`, or `name-1`, `name-2`, … where that is taken in any of them.
+///
+/// `claim` is called with the paths before a name is tried, so that a crash in between can be cleaned up after. A directory that
+/// exists already is never used. `owner` is the host's group id that may write them (the guest's root); `None` keeps them root's.
+pub fn make(
+    hierarchies: &[Hierarchy],
+    name: &str,
+    owner: Option<u32>,
+    mut claim: impl FnMut(&[Group]) -> io::Result<()>,
+) -> io::Result<Vec<Group>> {
+    for suffix in 0..MAX_SUFFIX {
+        let name = if suffix == 0 { name.to_owned() } else { format!("{name}-{suffix}") };
+        let groups: Vec<Group> = hierarchies
+            .iter()
+            .map(|h| Group { unified: h.unified, controllers: h.controllers.clone(), path: h.base.join(&name) })
+            .collect();
+        if groups.iter().any(|g| g.path.exists()) {
+            continue;
+        }
+        claim(&groups)?;
+        if make_all(&groups)? {
+            groups.iter().try_for_each(|g| prepare(g, owner))?;
+            return Ok(groups);
+        }
+    }
+    Err(io::Error::from(io::ErrorKind::AlreadyExists))
+}
+
+/// Makes the directories; false (and nothing left) when one of them turned out to be taken.
+fn make_all(groups: &[Group]) -> io::Result<bool> {
+    for (done, group) in groups.iter().enumerate() {
+        if group.unified {
+            hand_down(group);
+        }
+        match rustix::fs::mkdir(&group.path, Mode::from_raw_mode(0o755)) {
+            Ok(()) => {}
+            Err(e) => {
+                for made in &groups[..done] {
+                    let _ = fs::remove_dir(&made.path);
+                }
+                return if e == rustix::io::Errno::EXIST { Ok(false) } else { Err(e.into()) };
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Enables every controller of a v2 base for its children; one that the host uses otherwise stays off.
+fn hand_down(group: &Group) {
+    let Some(base) = group.path.parent() else { return };
+    let enabled = fs::read_to_string(base.join("cgroup.subtree_control")).unwrap_or_default();
+    for controller in group.controllers.iter().filter(|c| !enabled.split_whitespace().any(|e| e == *c)) {
+        let _ = write(base, "cgroup.subtree_control", &format!("+{controller}"));
+    }
+}
+
+fn prepare(group: &Group, owner: Option<u32>) -> io::Result<()> {
+    if group.has("cpuset") && !group.unified {
+        // A v1 cpuset begins empty and takes no process until both lists are set.
+        let base = group.path.parent().unwrap_or(Path::new("/"));
+        for file in ["cpuset.mems", "cpuset.cpus"] {
+            let value = fs::read_to_string(base.join(file))?;
+            write(&group.path, file, value.trim())?;
+        }
+    }
+    let Some(gid) = owner else { return Ok(()) };
+    let files: &[&str] = if group.unified { &OWNED_V2 } else { &OWNED_V1 };
+    hand_over(&group.path, gid, 0o775)?;
+    for file in files {
+        match hand_over(&group.path.join(file), gid, 0o664) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+fn hand_over(path: &Path, gid: u32, mode: u32) -> io::Result<()> {
+    rustix::fs::chown(path, None, Some(Gid::from_raw(gid)))?;
+    Ok(rustix::fs::chmodat(CWD, path, Mode::from_raw_mode(mode), rustix::fs::AtFlags::empty())?)
+}
+
+/// Writes limits into the groups. With `reset`, those that are `None` go back to the kernel's defaults.
+///
+/// A limit whose controller this host lacks is an error; an optional file that is missing is not.
+pub fn set_limits(groups: &[Group], limits: &Limits, reset: bool) -> io::Result<()> {
+    for setting in limits.v1(reset) {
+        if let Some(group) = groups.iter().find(|g| !g.unified && g.has(setting.controller)) {
+            apply(group, &setting)?;
+        }
+    }
+    for setting in limits.v2(reset) {
+        if groups.iter().any(|g| !g.unified && g.has(setting.controller)) {
+            continue;
+        }
+        match groups.iter().find(|g| g.unified && g.has(setting.controller)) {
+            Some(group) => apply(group, &setting)?,
+            None if setting.optional || reset => {}
+            None => return Err(io::Error::other(format!("this host has no {:?} cgroup controller", setting.controller))),
+        }
+    }
+    Ok(())
+}
+
+/// Denies all devices but those of the rules (v1 `devices` controller); without rules nothing is changed.
+///
+/// A host without that controller gives an error only when there are rules.
+pub fn set_devices(groups: &[Group], rules: &[String]) -> io::Result<()> {
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let Some(group) = groups.iter().find(|g| g.has("devices")) else {
+        return super::devices::restrict(groups, rules);
+    };
+    write(&group.path, "devices.deny", "a")?;
+    rules.iter().try_for_each(|rule| write(&group.path, "devices.allow", rule))
+}
+
+fn apply(group: &Group, setting: &Setting) -> io::Result<()> {
+    match write(&group.path, setting.file, &setting.value) {
+        Err(_) if setting.optional => Ok(()),
+        Err(e) => Err(io::Error::new(e.kind(), format!("{}/{}: {e}", group.path.display(), setting.file))),
+        Ok(()) => Ok(()),
+    }
+}

@@ -1,0 +1,91 @@
+//! Control groups on the host: made, limited, joined, frozen, emptied, removed, measured.
+//!
+//! Works on the directories recorded in [`Group`]s, v1, v2 and hybrid alike. `make` makes and owns them, `empty` brings
+//! everything in them down and removes them, `usage` reads counters. Nothing here waits but `empty` and [`freeze`].
+
+mod devices;
+mod empty;
+mod make;
+mod usage;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+
+pub use empty::{bring_down, is_empty, remove};
+pub use make::{make, set_devices, set_limits};
+pub use usage::{Usage, usage};
+
+use crate::runtime::spec::cgroup::{Group, Hierarchy, hierarchies};
+
+/// The hierarchies of this host, from the point of view of this process's namespaces.
+pub fn discover() -> io::Result<Vec<Hierarchy>> {
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo")?;
+    let init = fs::read_to_string("/proc/1/cgroup")?;
+    Ok(hierarchies(&mountinfo, &init, |base| fs::read_to_string(base.join("cgroup.controllers")).unwrap_or_default()))
+}
+
+/// Writes one file of a control group. The kernel takes or refuses the value in this one call.
+pub fn write(group: &Path, file: &str, value: &str) -> io::Result<()> {
+    let fd = rustix::fs::open(group.join(file), OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
+    rustix::io::retry_on_intr(|| rustix::io::write(&fd, value.as_bytes()))?;
+    Ok(())
+}
+
+/// Moves a process into all of the groups but those it begins in (`but_unified`).
+pub fn join(groups: &[Group], pid: i32, but_unified: bool) -> io::Result<()> {
+    let pid = pid.to_string();
+    groups.iter().filter(|g| !(but_unified && g.unified)).try_for_each(|g| write(&g.path, "cgroup.procs", &pid))
+}
+
+/// Stops or continues everything in the groups. Waits up to ten seconds for the kernel to have stopped all of it.
+pub fn freeze(groups: &[Group], frozen: bool) -> io::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    if let Some(group) = groups.iter().find(|g| g.unified && g.path.join("cgroup.freeze").exists()) {
+        write(&group.path, "cgroup.freeze", if frozen { "1" } else { "0" })?;
+        let wanted = if frozen { "frozen 1" } else { "frozen 0" };
+        return wait_until(deadline, || Ok(fs::read_to_string(group.path.join("cgroup.events"))?.lines().any(|l| l == wanted)));
+    }
+    let group = groups.iter().find(|g| g.has("freezer")).ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
+    let state = if frozen { "FROZEN" } else { "THAWED" };
+    wait_until(deadline, || {
+        // Written again each time: a v1 freezer can get stuck in FREEZING until asked once more.
+        write(&group.path, "freezer.state", state)?;
+        Ok(fs::read_to_string(group.path.join("freezer.state"))?.trim() == state)
+    })
+}
+
+/// Whether [`freeze`] is in force.
+pub fn is_frozen(groups: &[Group]) -> bool {
+    let read = |group: &Group, file: &str| fs::read_to_string(group.path.join(file)).unwrap_or_default();
+    groups.iter().any(|g| {
+        (g.unified && read(g, "cgroup.events").lines().any(|l| l == "frozen 1"))
+            || (g.has("freezer") && read(g, "freezer.state").trim() == "FROZEN")
+    })
+}
+
+fn wait_until(deadline: Instant, mut done: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
+    let mut pause = Duration::from_micros(200);
+    while !done()? {
+        if Instant::now() >= deadline {
+            return Err(io::Error::from(io::ErrorKind::TimedOut));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Lets everything in the groups go on, without waiting and whatever went wrong before.
+pub fn thaw(groups: &[Group]) {
+    for group in groups {
+        if group.unified {
+            let _ = write(&group.path, "cgroup.freeze", "0");
+        } else if group.has("freezer") {
+            let _ = write(&group.path, "freezer.state", "THAWED");
+        }
+    }
+}

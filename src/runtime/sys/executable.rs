@@ -1,0 +1,49 @@
+//! Our own program file, as helpers are started from it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::OpenTreeFlags;
+
+static PROGRAM: OnceLock<OwnedFd> = OnceLock::new();
+
+/// The program to start helpers from: `LXD_EXEC_PATH`, or this very program.
+///
+/// The first call makes a detached read-only bind mount of the file and keeps it for the life of the process: a container that
+/// gets hold of `/proc/PID/exe` of a helper can't write to the file through it, and replacing the file on disk (an upgrade)
+/// doesn't take it away. Where a mount can't be made (no CAP_SYS_ADMIN) the file itself is used.
+pub fn get() -> io::Result<BorrowedFd<'static>> {
+    if PROGRAM.get().is_none() {
+        let path = std::env::var_os("LXD_EXEC_PATH").unwrap_or_else(|| "/proc/self/exe".into());
+        let fd = open(Path::new(&path))?;
+        let _ = PROGRAM.set(fd);
+    }
+    PROGRAM.get().map(|fd| fd.as_fd()).ok_or_else(|| io::Error::other("no program"))
+}
+
+/// Chooses another file than `LXD_EXEC_PATH` says; only the first choice of a process counts. For test programs.
+pub fn choose(path: &Path) -> io::Result<()> {
+    let fd = open(path)?;
+    let _ = PROGRAM.set(fd);
+    Ok(())
+}
+
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    readonly_mount(path).or_else(|_| Ok(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?))
+}
+
+fn readonly_mount(path: &Path) -> io::Result<OwnedFd> {
+    // Through a file of our own first: /proc/self/exe is a magic link, which open_tree would follow too, but a deleted
+    // file (upgrade between start and this call) is only reachable through the descriptor.
+    let file = File::from(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?);
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    let tree = rustix::mount::open_tree(&file, "", flags).or_else(|_| {
+        rustix::mount::open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
+    })?;
+    super::mount::set_attributes(tree.as_fd(), &super::mount::Attributes { readonly: true, private: true, ..Default::default() })?;
+    Ok(tree)
+}

@@ -1,0 +1,138 @@
+//! clone3(2): a copy of a single-threaded helper in new namespaces and in a control group from its first moment.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// Which namespaces the copy gets, as `CLONE_NEW*` flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Namespaces(pub u64);
+
+impl Namespaces {
+    /// No new one: a plain fork.
+    pub const NONE: Namespaces = Namespaces(0);
+    /// A mount namespace only.
+    pub const MOUNT: Namespaces = Namespaces(libc::CLONE_NEWNS as u64);
+
+    /// A user namespace only.
+    pub const USER: Namespaces = Namespaces(libc::CLONE_NEWUSER as u64);
+
+    /// All that a container has, but the user namespace: the caller is in that already, so it owns these. The root of
+    /// the cgroup namespace are the groups the caller is in (cgroup_namespaces(7)).
+    pub fn container() -> Namespaces {
+        let all = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWNET;
+        Namespaces((all | libc::CLONE_NEWCGROUP) as u64)
+    }
+}
+
+/// Who one is after a fork.
+#[derive(Debug)]
+pub enum Forked {
+    /// The copy.
+    Child,
+    /// The original, with the copy's id and a handle on it.
+    Parent {
+        /// Its id here.
+        pid: i32,
+        /// Its handle.
+        pidfd: OwnedFd,
+    },
+}
+
+/// What of the new process is out of the ordinary.
+#[derive(Debug, Default)]
+pub struct Options<'a> {
+    /// New namespaces.
+    pub namespaces: Namespaces,
+    /// A cgroup v2 directory in which it begins (CLONE_INTO_CGROUP, Linux 5.7).
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// Whether it becomes our parent's child instead of ours (CLONE_PARENT).
+    pub sibling: bool,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// Forks. Refused in a process with more than one thread: locks held by other threads would stay held in the copy for ever.
+pub fn fork(options: &Options<'_>) -> io::Result<Forked> {
+    if !single_threaded() {
+        return Err(io::Error::other("only a single-threaded process may fork"));
+    }
+    let mut pidfd: i32 = -1;
+    let mut flags = options.namespaces.0 | libc::CLONE_PIDFD as u64;
+    let mut args = CloneArgs { pidfd: &raw mut pidfd as u64, ..CloneArgs::default() };
+    if let Some(cgroup) = options.cgroup {
+        flags |= 0x2_0000_0000; // CLONE_INTO_CGROUP
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    if options.sibling {
+        flags |= libc::CLONE_PARENT as u64;
+    } else {
+        args.exit_signal = libc::SIGCHLD as u64;
+    }
+    args.flags = flags;
+    // SAFETY: no CLONE_VM and no stack, so the child runs on its own copy of this very stack as after fork(2); the process has one thread,
+    // so no lock is held by anybody else; `args` and `pidfd` live through the call.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Forked::Child),
+        // SAFETY: clone3 has put a new descriptor of ours there (CLONE_PIDFD).
+        pid => Ok(Forked::Parent { pid: pid as i32, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
+    }
+}
+
+/// Whether this process has one thread. Asked of the kernel, since `/proc` may be a guest's by now: leaving the thread group is
+/// possible, and does nothing, exactly then (unshare(2)).
+fn single_threaded() -> bool {
+    // SAFETY: with one thread the call does nothing; with more it fails.
+    unsafe { libc::unshare(libc::CLONE_THREAD) == 0 }
+}
+
+/// Ends a forked copy at once: no destructors, no buffers flushed twice.
+pub fn exit(code: i32) -> ! {
+    // SAFETY: _exit has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+/// Joins the namespaces of a process (setns(2) with a pidfd, Linux 5.8): all that a container has.
+pub fn join(pidfd: BorrowedFd<'_>, user: bool) -> io::Result<()> {
+    setns(pidfd, Namespaces::container().0 as i32 | if user { libc::CLONE_NEWUSER } else { 0 })
+}
+
+/// Leaves the current mount namespace for a copy of it. When the user namespace is another than the one that owns the current
+/// one, all that is mounted in the copy is locked there (mount_namespaces(7)).
+pub fn unshare_mounts() -> io::Result<()> {
+    // SAFETY: a new mount namespace changes no memory or descriptor of this single-threaded process.
+    Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?)
+}
+
+/// Joins a user namespace.
+pub fn join_user(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    setns(namespace, libc::CLONE_NEWUSER)
+}
+
+/// Joins the mount namespace of a process.
+pub fn join_mounts(pidfd: BorrowedFd<'_>) -> io::Result<()> {
+    setns(pidfd, libc::CLONE_NEWNS)
+}
+
+fn setns(pidfd: BorrowedFd<'_>, flags: i32) -> io::Result<()> {
+    // SAFETY: no memory is passed; the descriptor is borrowed through the call.
+    match unsafe { libc::setns(pidfd.as_raw_fd(), flags) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

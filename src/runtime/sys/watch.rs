@@ -1,0 +1,45 @@
+//! Descriptors watched by the async runtime, where tokio has no type of its own (packet sockets, pidfds, terminals).
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// A watched descriptor. It can't be taken out or exchanged, which is what tokio's registration relies on.
+#[derive(Debug)]
+pub struct Watch(AsyncFd<OwnedFd>);
+
+impl Watch {
+    /// Watches a descriptor that can be polled, for reading and writing. An error outside the async runtime.
+    pub fn new(fd: OwnedFd) -> io::Result<Watch> {
+        Watch::with(fd, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// As [`Watch::new`] for one that is only read (a pidfd).
+    pub fn for_reading(fd: OwnedFd) -> io::Result<Watch> {
+        Watch::with(fd, Interest::READABLE)
+    }
+
+    fn with(fd: OwnedFd, interest: Interest) -> io::Result<Watch> {
+        tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
+        // SAFETY: an OwnedFd is open and stays the same until dropped, and nothing lends it out mutably or takes it from the AsyncFd before that is dropped.
+        let watched = unsafe { AsyncFd::register_with_interest(fd, interest) };
+        Ok(Watch(watched.map_err(|e| io::Error::from(e))?))
+    }
+
+    /// The descriptor.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.get_ref().as_fd()
+    }
+
+    /// Calls `work`, which must not wait, whenever the descriptor is readable, until it gives something else than `WouldBlock`.
+    pub async fn reading<T>(&self, mut work: impl FnMut(BorrowedFd<'_>) -> io::Result<T>) -> io::Result<T> {
+        self.0.async_io(Interest::READABLE, |fd| work(fd.as_fd())).await
+    }
+
+    /// As [`Watch::reading`], whenever it is writable.
+    pub async fn writing<T>(&self, mut work: impl FnMut(BorrowedFd<'_>) -> io::Result<T>) -> io::Result<T> {
+        self.0.async_io(Interest::WRITABLE, |fd| work(fd.as_fd())).await
+    }
+}

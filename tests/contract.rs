@@ -1,0 +1,45 @@
+//! Every script of `tests/contract` as a test of its own: each runs beside a fresh daemon in its own namespaces.
+//!
+//! `LXBOX_BIN` says what is tested: a file, `oracle` for the real LXD 5.0.2, by default the static build for tests.
+//! Without root there is nothing to run containers with: `packaging/test` says so, and these fail.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Runs one script and shows what it said when it fails.
+fn script(name: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(root.join("tests/tools/with-daemon"))
+        .arg(root.join("tests/contract").join(format!("{name}.sh")))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {}\n{said}\n{complained}", output.status);
+}
+
+/// One test a script, and the list of them.
+macro_rules! scripts {
+    ($($name:ident)*) => {
+        $(#[test] fn $name() { script(stringify!($name)) })*
+        const SCRIPTS: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+scripts! { server events operations profiles images storage host instances lifecycle exec console limits debian }
+
+#[test]
+fn every_script_is_run() {
+    let mut found: Vec<String> = paths().iter().map(|p| p.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    let mut known: Vec<String> = SCRIPTS.iter().map(|s| s.to_string()).collect();
+    found.sort();
+    known.sort();
+    assert_eq!(found, known);
+}
+
+fn paths() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract");
+    let all = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    all.filter(|p| p.extension().is_some_and(|e| e == "sh")).collect()
+}

@@ -1,0 +1,309 @@
+#!/bin/bash
+# Instances: made, looked at, changed, renamed, deleted.
+# covers: GET /1.0/instances, POST /1.0/instances, GET /1.0/instances/{name}
+# covers: PUT /1.0/instances/{name}, PATCH /1.0/instances/{name}, POST /1.0/instances/{name}, DELETE /1.0/instances/{name}
+# covers: GET /1.0/containers, POST /1.0/containers, GET /1.0/containers/{name}, GET /1.0/containers/{name}/state
+# covers: PUT /1.0/containers/{name}, PATCH /1.0/containers/{name}, POST /1.0/containers/{name}, DELETE /1.0/containers/{name}
+# covers: GET /1.0/virtual-machines, GET /1.0/virtual-machines/{name}
+. "$(dirname "$0")/lib.bash"
+fingerprint=$(sha256sum "$BB" | cut -d' ' -f1)
+long=$(printf 'a%.0s' {1..64})
+
+it "has none at first"
+req GET $I
+ok
+meta . '[]'
+req GET "$I?recursion=2"
+meta . '[]'
+
+it "makes one from an image"
+run POST $I '{"name":"ins1","source":{"type":"image","alias":"bb"},"config":{"user.a":"b"}}'
+succeeded
+is '.resources.instances' '["/1.0/instances/ins1"]'
+req GET $I/ins1
+ok
+like "$(header etag)" '^"[0-9a-f]{64}"$'
+meta keys '["architecture","config","created_at","description","devices","ephemeral","expanded_config","expanded_devices","last_used_at","location","name","profiles","project","stateful","status","status_code","type"]'
+meta '[.name, .description, .status, .status_code, .type, .project, .location, .architecture]' \
+	"[\"ins1\",\"\",\"Stopped\",102,\"container\",\"default\",\"none\",\"$(uname -m)\"]"
+meta '[.profiles, .ephemeral, .stateful, .devices, .last_used_at]' '[["default"],false,false,{},"1970-01-01T00:00:00Z"]'
+meta .expanded_devices '{"root":{"path":"/","pool":"default","type":"disk"}}'
+
+it "records in its configuration what it was made from"
+meta '.config | [.["user.a"], .["image.os"], .["image.release"], .["volatile.base_image"]]' \
+	"[\"b\",\"BusyBox\",\"1.35\",\"$fingerprint\"]"
+meta '.config["volatile.uuid"] | test("^[0-9a-f-]{36}$")' true
+meta '.config["volatile.apply_template"]' '"create"'
+meta '.config["volatile.idmap.next"] | fromjson | map([.Isuid, .Isgid, .Nsid])' '[[true,false,0],[false,true,0]]'
+meta '.expanded_config | [.["user.a"], .["image.os"]]' '["b","BusyBox"]'
+
+it "makes one by fingerprint, by its beginning, by properties, and without an image"
+run POST $I "{\"name\":\"ins2\",\"source\":{\"type\":\"image\",\"fingerprint\":\"$fingerprint\"}}"
+succeeded
+run POST $I "{\"name\":\"ins3\",\"source\":{\"type\":\"image\",\"properties\":{\"os\":\"BusyBox\"}}}"
+succeeded
+run POST $I '{"name":"ins4","source":{"type":"none"},"ephemeral":true}'
+succeeded
+req GET $I/ins4
+meta '[.ephemeral, .config["volatile.base_image"]]' '[true,null]'
+
+it "thinks of a name when there is none"
+run POST $I '{"source":{"type":"none"}}'
+succeeded
+name=$(get '.resources.instances[0]')
+like "$name" '^/1.0/instances/[a-z][a-z0-9-]*$'
+run DELETE "$name"
+succeeded
+
+it "gives a name once"
+run POST $I '{"name":"ins1","source":{"type":"none"}}'
+failed_with 'already exists'
+req GET $I/ins1
+meta '.config["user.a"]' '"b"'
+
+it "refuses bad names"
+for name in -a a- 1a a_b a.b 'a b' "$long"; do
+	req POST $I "{\"name\":\"$name\",\"source\":{\"type\":\"none\"}}"
+	error 400 'Invalid instance name'
+done
+req POST $I '{"name":"a/b","source":{"type":"none"}}'
+error 400 'reserved for snapshots'
+req POST $I '{"name":"../x","source":{"type":"none"}}'
+error 400 .
+
+it "refuses what it cannot make, by name, and leaves nothing"
+req POST $I '{"name":"bad1","source":{"type":"image","alias":"nope"}}'
+error 404 '^Image alias not found$'
+req POST $I '{"name":"bad1","source":{"type":"image"}}'
+error '400|500' 'alias, fingerprint or properties'
+req POST $I '{"name":"bad1","source":{"type":"nope"}}'
+error 400 'nope'
+req POST $I '{"name":"bad1"}'
+error 400 'source type'
+req POST $I '{"name":"bad1","type":"nope","source":{"type":"none"}}'
+error 400 'Invalid instance type'
+req POST $I '{"name":"bad1","architecture":"nope","source":{"type":"none"}}'
+error '400|500' 'nope'
+req POST $I '{"name":"bad1","profiles":["nope"],"source":{"type":"none"}}'
+error '400|404|500' 'nope'
+run POST $I '{"name":"bad1","source":{"type":"image","fingerprint":"0000"}}'
+failed_with .
+run POST $I '{"name":"bad1","profiles":[],"source":{"type":"none"}}'
+failed_with 'No root device could be found'
+run POST $I '{"name":"bad1","config":{"nope":"1"},"source":{"type":"none"}}'
+failed_with 'Unknown configuration key: nope'
+run POST $I '{"name":"bad1","config":{"limits.memory":"lots"},"source":{"type":"none"}}'
+failed_with 'lots'
+run POST $I '{"name":"bad1","devices":{"d":{"type":"nope"}},"source":{"type":"none"}}'
+failed_with 'nope'
+run POST $I '{"name":"bad1","devices":{"d":{"type":"disk","path":"/x","source":"/nope/nope"}},"source":{"type":"none"}}'
+failed_with '/nope/nope'
+run POST $I '{"name":"bad1","devices":{"root":{"type":"disk","path":"/","pool":"nope"}},"source":{"type":"none"}}'
+failed_with 'Storage pool not found'
+req GET $I/bad1
+error 404 '^Instance not found$'
+same "$(find "$LXD_DIR" -path "$LXD_DIR/database" -prune -o -name '*bad1*' -print)" '' 'left behind'
+
+it "says what is wrong with a body"
+req POST $I 'xx'
+error 400 'invalid character'
+req POST $I ''
+error 400 '^EOF$'
+req POST $I '{"name":1}'
+error 400 .
+
+it "lists at every depth"
+req GET $I
+meta 'sort' '["/1.0/instances/ins1","/1.0/instances/ins2","/1.0/instances/ins3","/1.0/instances/ins4"]'
+req GET "$I?recursion=1"
+meta 'map(.name) | sort' '["ins1","ins2","ins3","ins4"]'
+meta 'map(has("state")) | unique' '[false]'
+req GET "$I?recursion=2"
+meta 'map([.name, .state.status, .snapshots, .backups]) | sort | .[0]' '["ins1","Stopped",null,null]'
+req GET "$I/ins1?recursion=1"
+ok
+meta .state.status '"Stopped"'
+
+it "filters"
+req GET "$I?filter=name+eq+ins1"
+meta . '["/1.0/instances/ins1"]'
+req GET "$I?recursion=1&filter=name+ne+ins1"
+meta 'map(.name) | sort' '["ins2","ins3","ins4"]'
+req GET "$I?recursion=2&filter=status+eq+Running"
+meta . '[]'
+req GET "$I?recursion=1&filter=name+eq+ins1+or+name+eq+ins2"
+meta 'map(.name) | sort' '["ins1","ins2"]'
+req GET "$I?recursion=1&filter=status+eq+stopped+and+not+name+eq+ins1"
+meta 'map(.name) | sort' '["ins2","ins3","ins4"]'
+req GET "$I?recursion=1&filter=config.user.a+eq+b"
+[ "$code" = 200 ] || fail "$body"
+req GET "$I?recursion=1&filter=nope+eq+x"
+meta . '[]'
+req GET "$I?recursion=1&filter=nope"
+error '400|500' 'clause has no operator'
+req GET "$I?filter="
+ok
+
+it "still answers to the words of old"
+req GET /1.0/containers
+ok
+meta 'sort | .[0]' '"/1.0/containers/ins1"'
+req GET "/1.0/containers?recursion=1"
+meta 'map(.name) | sort | .[0]' '"ins1"'
+req GET /1.0/containers/ins1
+ok
+meta .name '"ins1"'
+req GET /1.0/containers/ins1/state
+ok
+req GET /1.0/virtual-machines
+ok
+meta . '[]'
+req GET /1.0/virtual-machines/ins1
+error 404 '^Instance not found$'
+run POST /1.0/containers '{"name":"ins5","source":{"type":"none"}}'
+succeeded
+req PATCH /1.0/containers/ins5 '{"config":{"user.a":"b"}}'
+ok
+run POST /1.0/containers/ins5 '{"name":"ins6"}'
+succeeded
+run DELETE /1.0/containers/ins6
+succeeded
+req GET "$I?instance-type=virtual-machine"
+meta . '[]'
+req GET "$I?instance-type=container"
+meta length 4
+
+it "changes by PATCH what is given"
+req PATCH $I/ins1 '{"config":{"user.b":"c"}}'
+ok
+meta . '{}'
+req GET $I/ins1
+meta '.config | [.["user.a"], .["user.b"]]' '["b","c"]'
+req PATCH $I/ins1 '{"description":"second","devices":{"m":{"type":"disk","source":"/etc","path":"/mnt"}}}'
+ok
+req GET $I/ins1
+meta '[.description, .devices.m.path, .expanded_devices.m.source]' '["second","/mnt","/etc"]'
+
+it "replaces by PUT everything"
+req GET $I/ins1
+run PUT $I/ins1 "$(jq -c '.metadata | del(.config["user.a"]) | .devices = {} | .description = "third"' <<<"$body")"
+succeeded
+is .description '"Updating instance"'
+req GET $I/ins1
+meta '[.config["user.a"], .config["user.b"], .devices, .description]' '[null,"c",{},"third"]'
+
+it "refuses a wrong change, and keeps what was"
+req PATCH $I/ins1 '{"config":{"nope":"1","user.c":"d"}}'
+error '400|500' 'Unknown configuration key: nope'
+req PATCH $I/ins1 '{"config":{"volatile.x":"1"}}'
+error '400|500' 'volatile.x'
+req PATCH $I/ins1 '{"config":{"limits.memory":"lots"}}'
+error '400|500' 'lots'
+req PATCH $I/ins1 '{"devices":{"m":{"type":"disk","source":"/nope/nope","path":"/mnt"}}}'
+error '400|500' '/nope/nope'
+req PUT $I/ins1 '{"profiles":["nope"]}'
+error 404 '^Profile not found$'
+req PATCH $I/ins1 'x'
+error 400 'invalid character'
+req GET $I/ins1
+meta '[.config["user.c"], .devices, .profiles]' '[null,{},["default"]]'
+
+it "minds If-Match"
+req GET $I/ins1
+tag=$(header etag)
+req PATCH $I/ins1 '{"config":{"user.d":"1"}}' -H 'If-Match: "0000"'
+error 412 .
+req PUT $I/ins1 "$(jq -c .metadata <<<"$(req GET $I/ins1; echo "$body")")" -H 'If-Match: 0000'
+error 412 .
+req PATCH $I/ins1 '{"config":{"user.d":"1"}}' -H "If-Match: $tag"
+ok
+req GET $I/ins1
+[ "$(header etag)" != "$tag" ] || fail "the tag did not change"
+
+it "renames one that is stopped"
+begin POST $I/ins1 '{"name":"ins7"}'
+ended
+succeeded
+req GET $I/ins1
+error 404 '^Instance not found$'
+req GET $I/ins7
+ok
+meta '[.name, .config["user.b"]]' '["ins7","c"]'
+[ -L "$LXD_DIR/containers/ins7" ] && [ ! -L "$LXD_DIR/containers/ins1" ] || fail "links: $(ls "$LXD_DIR/containers")"
+req POST $I/ins7 '{"name":"ins2"}'
+error 409 'ins2.*already in use'
+req POST $I/ins7 '{"name":"a/b"}'
+error 400 'reserved for snapshots'
+req POST $I/ins7 '{"name":"a_b"}'
+error 400 'Invalid instance name'
+req POST $I/nope '{"name":"x"}'
+error 404 '^Instance not found$'
+does lxc start ins7
+gives ins7 inside ins7 hostname
+run POST $I/ins7 '{"name":"ins8"}'
+failed_with 'running'
+
+it "deletes only what is stopped"
+req DELETE $I/ins7
+error 400 '^Instance is running$'
+does lxc stop -f ins7
+run DELETE $I/ins7
+succeeded
+is '.resources.instances' '["/1.0/instances/ins7"]'
+req GET $I/ins7
+error 404 '^Instance not found$'
+req DELETE $I/ins7
+error 404 '^Instance not found$'
+
+it "knows no instance of that name, whatever is asked of it"
+for what in 'GET ' 'PUT ' 'PATCH ' 'POST ' 'DELETE ' 'GET /state' 'PUT /state' 'POST /exec' 'GET /console' 'POST /console' \
+	'DELETE /console' 'GET /logs'; do
+	req "${what%% *}" "$I/nope${what#* }" '{"name":"x","action":"start","command":["true"]}'
+	error 404 'Instance not found'
+done
+
+it "works with the client"
+does lxc init bb ins9 -c user.x=y -c limits.processes=50 -q
+does lxc list ins9 --format csv -c nst
+same "$out" 'ins9,STOPPED,CONTAINER' list
+does lxc config set ins9 user.z=1 limits.memory=64MiB
+gives 64MiB lxc config get ins9 limits.memory
+does lxc config unset ins9 limits.memory
+gives '' lxc config get ins9 limits.memory
+does lxc config device add ins9 d1 disk source=/etc path=/mnt
+refuses 'already exists' lxc config device add ins9 d1 disk source=/etc path=/mnt2
+gives d1 lxc config device list ins9
+does lxc config device set ins9 d1 readonly=true
+gives true lxc config device get ins9 d1 readonly
+does lxc config device unset ins9 d1 readonly
+does lxc config device remove ins9 d1
+refuses "doesn't exist" lxc config device remove ins9 d1
+if ours; then
+	refuses 'not supported yet' lxc config device override ins9 root size=1GiB
+else
+	does lxc config device override ins9 root size=1GiB
+	does lxc config show ins9 --expanded
+	like "$out" 'size: 1GiB'
+fi
+does bash -c "lxc config show ins9 | sed 's/^description:.*/description: edited/' | lxc config edit ins9"
+does bash -c "lxc config show ins9 | grep -x 'description: edited'"
+does lxc info ins9
+like "$out" 'Status: STOPPED'
+does lxc rename ins9 ins10
+refuses 'Invalid instance name' lxc launch bb a_b
+refuses 'Image not found' lxc launch nope ins11
+refuses 'nope' lxc launch bb ins11 -p nope
+refuses 'Storage pool not found' lxc launch bb ins11 -s nope
+refuses 'Instance not found' lxc info nope
+refuses 'Instance not found' lxc start nope
+refuses 'Instance not found' lxc delete nope
+does lxc query /1.0/instances/ins10
+does lxc delete ins10 ins2 ins3 ins4
+
+it "leaves nothing behind when all are deleted"
+req GET $I
+meta . '[]'
+for folder in containers storage-pools/default/containers devices; do
+	same "$(ls -A "$LXD_DIR/$folder" 2>/dev/null | grep -E '^ins|^bad')" '' "$folder"
+done
+done_testing

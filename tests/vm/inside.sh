@@ -1,0 +1,44 @@
+#!/bin/bash
+# Runs inside the virtual machine: the systemd units, and a container on pure cgroup v2. Emulated, hence slow: this
+# is not the whole suite, but what only differs there.
+set -eu
+fail() { echo "FAILED: $*"; journalctl -u lxbox -n 30 --no-pager; exit 1; }
+check() { echo "vm: $1"; shift; "$@" || fail "$*"; }
+[ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] || fail "not a pure cgroup v2"
+
+groupadd -r lxd 2>/dev/null || true
+cp /host/lxbox /usr/local/bin/lxbox
+ln -s lxbox /usr/local/bin/lxd
+cp /host/systemd/* /etc/systemd/system/
+systemctl daemon-reload
+check 'the socket listens before the daemon runs' systemctl start lxbox.socket
+[ "$(stat -c '%a %G' /var/lib/lxd/unix.socket)" = '660 lxd' ] || fail "the socket's mode"
+systemctl is-active -q lxbox.service && fail "the daemon runs already"
+check 'the first client starts it' lxc list
+check 'it is a service' systemctl is-active -q lxbox.service
+
+check 'a pool' lxc storage create default dir
+check 'a root disk' lxc profile device add default root disk path=/ pool=default
+check 'an image' lxc image import /host/bb.tar.gz --alias bb
+check 'launch' lxc launch bb c1 -c limits.memory=64MiB -c limits.processes=50 -q
+[ "$(lxc exec c1 -- hostname </dev/null)" = c1 ] || fail "exec"
+
+group=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$(lxc query /1.0/instances/c1/state | jq .pid)/cgroup" | sed 's,^\(/.*lxc\.payload[^/]*\).*,\1,')
+[ "$(cat "$group/memory.max")" = 67108864 ] || fail "memory.max of $group"
+[ "$(cat "$group/pids.max")" = 50 ] || fail "pids.max of $group"
+lxc config set c1 limits.memory=32MiB
+[ "$(cat "$group/memory.max")" = 33554432 ] || fail "memory.max of $group"
+check 'pause' lxc pause c1
+grep -q 'frozen 1' "$group/cgroup.events" || fail "not frozen"
+check 'go on' lxc start c1
+
+pid=$(lxc query /1.0/instances/c1/state | jq .pid)
+check 'restart of the service' systemctl restart lxbox.service
+[ "$(lxc query /1.0/instances/c1/state | jq .pid)" = "$pid" ] || fail "the guest did not outlive it"
+check 'exec by the new daemon' lxc exec c1 -- true
+check 'stop' lxc stop c1 --timeout 60
+[ ! -d "$group" ] || fail "$group is left"
+check 'start' lxc start c1
+check 'guests stop with the machine' lxd shutdown --timeout=60
+[ ! -d "/proc/$pid" ] || fail "the guest is still there"
+echo "vm: all passed"
