@@ -7,6 +7,7 @@ use std::path::Path;
 use lxbox::cli::{self, lxd};
 use lxbox::runtime::{daemon, helper, host};
 use lxbox::Error;
+use lxbox::api::server;
 
 fn main() {
     let args: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
@@ -65,13 +66,16 @@ fn lxd_main(words: &[String]) -> i32 {
 fn lxd_command(words: &[String]) -> Result<i32, Error> {
     let call = lxd::parse(words.iter().cloned())?;
     let outcome = match &call.command {
-        lxd::Command::Daemon(flags) => daemon::run(&daemon::Options {
-            group: flags.group.clone(),
-            logfile: call.global.logfile.clone().map(Into::into),
-            syslog: call.global.syslog,
-            debug: call.global.debug,
-            verbose: call.global.verbose,
-        }),
+        lxd::Command::Daemon(flags) => {
+            let options = daemon::Options {
+                group: flags.group.clone(),
+                logfile: call.global.logfile.clone().map(Into::into),
+                syslog: call.global.syslog,
+                debug: call.global.debug,
+                verbose: call.global.verbose,
+            };
+            daemon::run(&options, |listener, services| Box::pin(server::serve(listener, services)))
+        }
         lxd::Command::ActivateIfNeeded => activate_if_needed(call.global.debug),
         lxd::Command::Doctor => {
             let report = host::doctor::report(&daemon::lxd_dir());

@@ -9,8 +9,9 @@ use crate::api::types::{EventRequestor, ResourcesStoragePool, StoragePool, Stora
 use crate::runtime::events::Events;
 use crate::runtime::leases::{Class, Leases, Want};
 use crate::runtime::storage::{self, Driver, Emptier, PoolPaths};
+use crate::runtime::sys::fault;
 use crate::runtime::{blocking, url};
-use crate::store::records::{Phase, PoolRecord, VolumeKind};
+use crate::store::records::{ImageRecord, Phase, PoolRecord, VolumeKind};
 use crate::store::repo::User;
 use crate::store::{Db, Read, repo};
 use crate::{Error, Result};
@@ -36,12 +37,32 @@ impl Pools {
         Ok(Pools { db, events, leases, lxd_dir: Arc::new(lxd_dir), emptier, drivers: Arc::default() })
     }
 
+    /// The leases of the daemon.
+    pub fn leases(&self) -> Leases {
+        self.leases.clone()
+    }
+
     /// Has the trash of a pool emptied in the background.
     pub fn wake_emptier(&self, pool: &PoolRecord) {
         let woken = PoolPaths::new(&self.lxd_dir, &pool.name, &pool.config).and_then(|p| self.emptier.wake(p.root()));
         if let Err(e) = woken {
             tracing::warn!(pool = %pool.name, "Failed emptying the trash: {}", e.chain());
         }
+    }
+
+    /// Moves layers that no image and no volume needs any more into the trash of their pools. Blocks.
+    pub fn sweep_layers(&self) -> Result<()> {
+        let (pools, images) = self.db.view(|v| Ok((repo::pools::list(v)?, repo::images::list(v, None)?)))?;
+        let of = |i: &ImageRecord| [i.fingerprint.clone(), format!("{}.privileged", i.fingerprint)];
+        let keep: BTreeSet<String> = images.iter().flat_map(of).collect();
+        for pool in pools.iter().filter(|p| p.phase == Phase::Created) {
+            if let Some(layered) = self.driver(pool)?.layered()
+                && !layered.sweep(&keep)?.is_empty()
+            {
+                self.wake_emptier(pool);
+            }
+        }
+        Ok(())
     }
 
     /// All pools that are complete, by name.
@@ -104,7 +125,9 @@ impl Pools {
         let driver = self.driver(&record).map_err(as_lxd)?;
         record.config.insert("source".into(), driver.paths().source());
         let (record, _) = self.db.transact(|tx| repo::pools::insert(tx, record.clone())).await?;
+        fault("daemon.pool_create.reserved");
         let made = blocking(move || driver.create()).await;
+        fault("daemon.pool_create.made");
         let confirmed = match made {
             Ok(()) => self.confirm(record.clone()).await,
             Err(e) => Err(e),
@@ -120,6 +143,7 @@ impl Pools {
     async fn confirm(&self, mut record: PoolRecord) -> Result<()> {
         record.phase = Phase::Created;
         self.db.transact(|tx| repo::pools::update(tx, &record)).await?;
+        fault("daemon.pool_create.confirmed");
         Ok(())
     }
 
@@ -176,6 +200,7 @@ impl Pools {
                 Ok(record)
             })
             .await?;
+        fault("daemon.pool_delete.marked");
         self.finish_delete(&record).await?;
         self.events.announce("default", "storage-pool-deleted", url::of("storage-pools", name, ""), &by);
         Ok(())
@@ -185,6 +210,7 @@ impl Pools {
     pub async fn finish_delete(&self, record: &PoolRecord) -> Result<()> {
         let driver = self.driver(record)?;
         blocking(move || driver.delete()).await?;
+        fault("daemon.pool_delete.removed");
         self.db.transact(|tx| repo::pools::remove(tx, record.id)).await?;
         self.drivers().remove(&record.name);
         Ok(())

@@ -8,7 +8,7 @@ use hyper::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use crate::api::response::{Reply, header_value};
 use crate::api::server::{Query, Request};
 use crate::api::types::{ImagesPost, Timestamp};
-use crate::runtime::images::{Export, NewImage, Upload};
+use crate::runtime::images::service::{Export, NewImage, Upload};
 use crate::{Error, Result};
 
 /// `POST`: a new image of an uploaded file, in the background once the upload is complete.

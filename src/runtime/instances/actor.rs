@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Instances;
 use super::container::{Ended, ExitReason, Running};
 use super::machine::{Effect, Event, State};
+use crate::runtime::sys::fault;
 use crate::{Error, Kind, Result};
 
 /// Requests that wait for an actor at most; more are told that it is busy.
@@ -221,15 +222,25 @@ impl Task {
     async fn effect(&self, effect: Effect) -> Result<()> {
         match effect {
             Effect::Launch => self.launch().await,
-            Effect::SignalInit => self.guest()?.stop_signal().await,
+            Effect::SignalInit => {
+                self.guest()?.stop_signal().await?;
+                fault("daemon.stop.signalled");
+                Ok(())
+            }
             Effect::KillAll => self.kill_all().await,
             Effect::Freeze => self.guest()?.freeze().await,
             Effect::Thaw => self.guest()?.unfreeze().await,
             Effect::Cleanup => {
+                fault("daemon.stop.down");
                 self.instances.stopped(self.id).await;
+                fault("daemon.stop.cleaned");
                 Ok(())
             }
-            Effect::RecordRunning => self.instances.record_power(self.id, true).await,
+            Effect::RecordRunning => {
+                self.instances.record_power(self.id, true).await?;
+                fault("daemon.start.recorded");
+                Ok(())
+            }
             Effect::RecordStopped => self.log_failure(self.instances.record_power(self.id, false).await),
             Effect::Announce(action) => self.instances.announce_by_itself(self.id, action),
             // Done once the stop is published.
@@ -266,6 +277,7 @@ impl Task {
     async fn kill_all(&self) -> Result<()> {
         let guest = self.guest()?;
         guest.kill().await?;
+        fault("daemon.stop.killed");
         while guest.wait_exit().await? == Ended::Reboot {
             guest.decline_reboot().await?;
         }

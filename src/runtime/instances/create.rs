@@ -10,10 +10,11 @@ use super::{Instances, profile_ids};
 use crate::api::config::instance::Target;
 use crate::api::config::{Site, device, instance, names};
 use crate::api::types::{ConfigMap, EventRequestor, InstancesPost, Operation, Timestamp};
-use crate::runtime::images::ImageFiles;
+use crate::runtime::images::service::ImageFiles;
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::Handle;
 use crate::runtime::storage::{Content, Driver, Image, Volume};
+use crate::runtime::sys::fault;
 use crate::runtime::{blocking, devices, random, storage};
 use crate::store::records::{ContentKind, ImageRecord, InstanceKind, InstanceRecord, Phase, PoolRecord, VolumeRecord};
 use crate::store::{Read, repo};
@@ -129,14 +130,20 @@ impl Instances {
         wants.extend(record.profiles.iter().map(|id| Want::shared(Class::Profile, id.to_string())));
         let _lease = self.leases.take(wants).await;
         let (record, volume, pool) = self.reserve(record).await?;
+        let unfinished = Unfinished { instances: self, record: &record, pool: &pool, armed: true };
+        fault("daemon.create.reserved");
         let made = self.make_volume(&record, &pool, image.as_ref()).await;
+        fault("daemon.create.volume");
         let confirmed = match made.and_then(|()| handle.cancel().check()) {
             Ok(()) => self.confirm(&record, &volume, image.as_ref()).await,
             Err(e) => Err(e),
         };
+        unfinished.disarm();
         match confirmed {
             Ok(record) => {
+                fault("daemon.create.confirmed");
                 self.settle(&record, &pool).await;
+                fault("daemon.create.settled");
                 Ok((record, pool.name))
             }
             Err(e) => {
@@ -221,11 +228,38 @@ impl Instances {
     }
 }
 
+/// Removes a half-made instance also when its task panics.
+struct Unfinished<'a> {
+    instances: &'a Instances,
+    record: &'a InstanceRecord,
+    pool: &'a PoolRecord,
+    armed: bool,
+}
+
+impl Unfinished<'_> {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            let (instances, record, pool) = (self.instances.clone(), self.record.clone(), self.pool.clone());
+            tokio::spawn(async move { instances.remove_leftovers(&record, &pool).await });
+        }
+    }
+}
+
 fn make_on(driver: &dyn Driver, volume: &Volume, files: Option<&ImageFiles>, privileged: bool) -> Result<()> {
     let Some(files) = files else { return driver.create_volume(volume, Content::Empty) };
     // Device nodes are unpacked for privileged instances only, so theirs is another layer.
     let layer = format!("{}{}", files.fingerprint(), if privileged { ".privileged" } else { "" });
-    let unpack = Box::new(|target: std::os::fd::BorrowedFd<'_>| files.unpack(target, privileged));
+    let unpack = Box::new(|target: std::os::fd::BorrowedFd<'_>| {
+        files.unpack(target, privileged)?;
+        fault("daemon.create.unpacked");
+        Ok(())
+    });
     driver.create_volume(volume, Content::Image(Image { layer: &layer, unpack }))
 }
 

@@ -7,6 +7,7 @@ use super::{Depth, Instances};
 use crate::api::config::instance::Config;
 use crate::api::types::{EventRequestor, Operation};
 use crate::runtime::blocking;
+use crate::runtime::sys::fault;
 use crate::store::records::{InstanceRecord, Phase, PoolRecord, VolumeKind};
 use crate::store::repo::{self, volumes::VolumePath};
 use crate::{Ctx, Error, Kind, Result};
@@ -61,6 +62,7 @@ impl Instances {
                 root_pool(tx, &expanded)
             })
             .await?;
+        fault("daemon.delete.marked");
         self.remove_volume_and_records(record, &pool).await
     }
 
@@ -70,10 +72,12 @@ impl Instances {
         let (logs, run) = (self.places.logs(&record.project, &record.name), self.places.run(record.id));
         blocking(move || {
             driver.delete_volume(&volume)?;
+            fault("daemon.delete.volume");
             remove_directory(&run)?;
             remove_directory(&logs)
         })
         .await?;
+        fault("daemon.delete.removed");
         self.pools.wake_emptier(pool);
         self.db
             .transact(|tx| {
@@ -87,7 +91,18 @@ impl Instances {
                 repo::instances::remove(tx, record.id)
             })
             .await?;
-        Ok(())
+        fault("daemon.delete.forgotten");
+        self.sweep_layer_of(record).await
+    }
+
+    /// The last instance of an image that is gone takes the image's layer along.
+    async fn sweep_layer_of(&self, record: &InstanceRecord) -> Result<()> {
+        let Some(image) = record.config.get("volatile.base_image") else { return Ok(()) };
+        if self.db.view(|v| repo::images::list(v, None))?.iter().any(|i| i.fingerprint == *image) {
+            return Ok(());
+        }
+        let pools = self.pools.clone();
+        blocking(move || pools.sweep_layers()).await
     }
 
     /// Deletes an instance that stopped by itself and was not meant to stay.

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::api::types::EventRequestor;
 use crate::runtime::events::{Events, Lifecycle};
-use crate::runtime::images::Images;
+use crate::runtime::images::service::Images;
 use crate::runtime::leases::{Class, Leases, Want};
 use crate::runtime::operations::{NewOperation, Operations};
 use crate::runtime::pools::Pools;

@@ -5,6 +5,7 @@ use super::create::{root_pool, volume_of};
 use super::expand::expand;
 use crate::api::config::names;
 use crate::api::types::{EventRequestor, Operation};
+use crate::runtime::sys::fault;
 use crate::runtime::{blocking, url};
 use crate::store::records::{InstanceRecord, PoolRecord, VolumeKind};
 use crate::store::repo::{self, volumes::VolumePath};
@@ -58,6 +59,7 @@ impl Instances {
         let new = old.renamed(new_name)?;
         let (moving, from, to) = (driver.clone(), old.clone(), new.clone());
         blocking(move || moving.rename_volume(&from, &to)).await?;
+        fault("daemon.rename.volume");
         if let Err(e) = self.rename_records(record, &pool, new_name).await {
             let (back, from) = (driver.clone(), new.clone());
             if let Err(undo) = blocking(move || back.rename_volume(&from, &old)).await {
@@ -65,11 +67,13 @@ impl Instances {
             }
             return Err(e);
         }
+        fault("daemon.rename.recorded");
         let (from, to) = (self.places.logs(&record.project, &record.name), self.places.logs(&record.project, new_name));
         blocking(move || {
             if let Err(e) = std::fs::rename(&from, &to) {
                 tracing::debug!("No logs to rename: {e}");
             }
+            fault("daemon.rename.logs");
             driver.settle(&new)
         })
         .await

@@ -9,13 +9,22 @@ use crate::api::types::{EventRequestor, Image, ImageAlias, ImagePut, InstanceSou
 use crate::runtime::events::Events;
 use crate::runtime::leases::{Class, Leases, Want};
 use crate::runtime::operations::{NewOperation, Operations};
+use crate::runtime::pools::Pools;
 use crate::runtime::server::Places;
+use crate::runtime::sys::fault;
 use crate::runtime::{blocking, url};
 use crate::store::records::{ImageRecord, InstanceKind};
 use crate::store::{Db, Read, repo};
 use crate::{Ctx, Error, Kind, Result};
 
-use super::files::ImageFiles;
+mod aliases;
+mod export;
+mod files;
+mod upload;
+
+pub use export::Export;
+pub use files::ImageFiles;
+pub use upload::{NewImage, Upload};
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
@@ -24,13 +33,14 @@ pub struct Images {
     pub(super) events: Events,
     pub(super) operations: Operations,
     pub(super) leases: Leases,
+    pools: Pools,
     pub(super) directory: PathBuf,
 }
 
 impl Images {
     /// Over these.
-    pub fn new(db: Db, events: Events, operations: Operations, leases: Leases, places: &Places) -> Images {
-        Images { db, events, operations, leases, directory: places.images() }
+    pub fn new(db: Db, events: Events, operations: Operations, pools: Pools, places: &Places) -> Images {
+        Images { db, events, operations, leases: pools.leases(), pools, directory: places.images() }
     }
 
     /// The images of a project.
@@ -111,10 +121,16 @@ impl Images {
             let _lease = this.leases.take(vec![Want::exclusive(Class::Image, &record.fingerprint)]).await;
             // One transaction takes a bounded number of aliases along.
             while !this.db.transact(|tx| repo::images::remove(tx, &project, &record.fingerprint)).await?.0 {}
+            fault("daemon.image_delete.forgotten");
             let elsewhere = this.db.view(|v| repo::images::list(v, None))?;
             if !elsewhere.iter().any(|i| i.fingerprint == record.fingerprint) {
-                let files = this.files(&record);
-                blocking(move || files.remove()).await?;
+                let (files, pools) = (this.files(&record), this.pools.clone());
+                blocking(move || {
+                    files.remove()?;
+                    fault("daemon.image_delete.removed");
+                    pools.sweep_layers()
+                })
+                .await?;
             }
             this.events.announce(&project, "image-deleted", url, &by);
             Ok(())

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::AsyncReadExt;
 
-use super::service::Images;
+use super::Images;
 use crate::api::types::EventRequestor;
 use crate::runtime::helper::unpack::compression::Format;
 use crate::runtime::{random, url};

@@ -1,6 +1,6 @@
 //! Aliases: names for images.
 
-use super::service::{Images, kind_name};
+use super::{Images, kind_name};
 use crate::api::config::names;
 use crate::api::types::{EventRequestor, ImageAliasesEntry, ImageAliasesEntryPut};
 use crate::runtime::events::Lifecycle;

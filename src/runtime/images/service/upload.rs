@@ -6,13 +6,14 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::import::{Imported, Received, Receiver};
-use super::service::Images;
-use super::unpack::{Limits, Runner};
+use crate::runtime::images::import::{Imported, Received, Receiver};
+use super::Images;
+use crate::runtime::images::unpack::{Limits, Runner};
 use crate::api::types::{EventRequestor, Operation, Timestamp};
 use crate::runtime::events::Lifecycle;
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::{Handle, NewOperation};
+use crate::runtime::sys::fault;
 use crate::runtime::{blocking, url};
 use crate::store::records::{ImageRecord, InstanceKind};
 use crate::store::repo;
@@ -76,6 +77,7 @@ impl Images {
         let receiver = tokio::task::spawn_blocking(move || {
             while let Some(chunk) = queue.blocking_recv() {
                 receiver.write(&chunk)?;
+                fault("daemon.import.receiving");
             }
             Ok(receiver)
         });
@@ -88,6 +90,7 @@ impl Images {
         let new = NewOperation::task("Downloading image", &project).by(by.clone());
         self.operations.start(new, move |handle| async move {
             let received = upload.finish(wanted.fingerprint.clone()).await?;
+            fault("daemon.import.received");
             this.add(&project, received, wanted, &handle).await?;
             let fingerprint = handle.metadata("fingerprint");
             let context = serde_json::Map::from_iter([("type".to_owned(), "container".into())]);
@@ -110,6 +113,7 @@ impl Images {
             return Err(Error::new(Kind::Exists, "Image with same fingerprint already exists"));
         }
         let imported = blocking(move || received.commit(&inspection)).await?;
+        fault("daemon.import.committed");
         let record = record(project, imported, wanted.clone());
         let size = record.size;
         let added = self
@@ -126,6 +130,7 @@ impl Images {
             blocking(move || files.remove()).await?;
             return Err(e);
         }
+        fault("daemon.import.recorded");
         handle.set("fingerprint", fingerprint);
         handle.set("size", size.to_string());
         Ok(())

@@ -1,0 +1,93 @@
+#!/bin/bash
+# A daemon that dies, ends or is replaced: guests don't notice, and the next daemon has them all.
+PREFIX=ado
+. "$(dirname "$0")/lib.bash"
+does lxc storage create over overlay
+launch ado1
+launch ado2 -s over
+launch ado3
+does lxc init bb ado4 -q
+
+# unchanged: the guests are the ones from before, and everything works with them.
+unchanged() {
+	local name
+	for name in ado1 ado2; do
+		works $name
+		same "$(pid_of $name)" "${pids[$name]}" "pid of $name"
+		same "$(shims_of $name)" 1 "shims of $name"
+	done
+	same "$(state_of ado4)" Stopped "state of ado4"
+}
+declare -A pids
+for name in ado1 ado2 ado3; do pids[$name]=$(pid_of $name); done
+
+it "leaves guests running when it is killed, and the next daemon adopts them"
+does lxc pause ado3
+end_daemon
+for name in ado1 ado2 ado3; do alive "${pids[$name]}" || fail "$name is dead"; done
+begin_daemon
+unchanged
+same "$(state_of ado3)" Frozen "state of ado3"
+does lxc start ado3
+works ado3
+
+it "has their consoles afterwards, with what was said meanwhile"
+end_daemon
+echo while-away >"/proc/${pids[ado1]}/root/dev/console"
+begin_daemon
+does lxc console ado1 --show-log
+like "$out" while-away
+console ado1 hello-dir
+console ado2 hello-overlay
+
+it "changes the limits of those it has adopted"
+does lxc config set ado1 limits.processes 77
+like "$(cat $(groups_of ado1 | sed 's|$|/pids.max|') 2>/dev/null)" '^77$'
+
+it "won't start them again, nor delete them"
+refuses 'already running' lxc start ado1
+refuses 'running' lxc delete ado1
+refuses 'running' lxc delete ado2
+
+it "leaves guests running at SIGTERM and SIGINT"
+for number in TERM INT; do
+	another_daemon $number
+	unchanged
+done
+
+it "serves on when its file was replaced, and the next daemon is the new file"
+bin=$(dirname "$LXC")
+cp "$bin/lxbox" "$bin/keep"
+printf '#!/bin/false\n' >"$bin/new" && chmod 755 "$bin/new" && mv "$bin/new" "$bin/lxbox"
+does lxc start ado4
+works ado4
+unchanged_state=$(state_of ado1)
+same "$unchanged_state" Running
+mv "$bin/keep" "$bin/lxbox"
+does lxc stop --force ado4
+another_daemon TERM
+unchanged
+same "$(readlink "/proc/$(daemon)/exe")" "$bin/lxbox" "the daemon's file"
+
+it "notices when one that it has adopted ends, cleanly or not"
+inside ado3 kill -PWR 1
+until_true 10 is_now ado3 Stopped
+req GET $I/ado3
+meta '.config["volatile.last_state.power"]' '"STOPPED"'
+kill -9 "${pids[ado2]}"
+until_true 10 is_now ado2 Stopped
+same "$(groups_of ado2)" '' 'control groups of ado2'
+
+it "starts and stops what it has adopted"
+does lxc stop ado1 --timeout 20
+same "$(state_of ado1)" Stopped
+does lxc start ado1
+does lxc start ado2
+works ado1
+works ado2
+
+it "leaves nothing behind"
+does lxc delete -f ado1 ado2 ado3 ado4
+clean
+does lxc storage delete over
+done_testing

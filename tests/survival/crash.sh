@@ -1,0 +1,216 @@
+#!/bin/bash
+# The crash walk: the daemon (or a shim) dies by SIGKILL at each step of each change. Then there is the old state or the
+# new one, nothing is left behind, and the change can be made. `fault("...")` in the sources names the steps.
+# ON=dir|overlay: the pool's driver.
+PREFIX=cra
+. "$(dirname "$0")/lib.bash"
+N=cra-$(lxc storage list -f csv | cut -d, -f2 | head -n 1)
+exists() { req GET "$I/$1" && [ "$code" = 200 ]; }
+stopped() { is_now "$1" Stopped; }
+
+# dies POINT CMD...: CMD meets a daemon that dies at the point; another one takes over.
+dies() {
+	local point=$1 pid
+	shift
+	end_daemon TERM
+	begin_daemon LXBOX_FAULT="$point"
+	pid=$(daemon)
+	timeout 30 "$@" </dev/null >"$SCRATCH/dies" 2>&1
+	until_true 15 dead "$pid" || { fail "nothing died at $point: $(cat "$SCRATCH/dies")"; end_daemon; }
+	begin_daemon
+}
+
+# shim_dies POINT CMD...: CMD meets a shim (or its helper) that dies there; the daemon clears up by itself, and goes on.
+shim_dies() {
+	local point=$1 pid
+	shift
+	end_daemon TERM
+	begin_daemon LXBOX_FAULT="$point"
+	pid=$(daemon)
+	timeout 30 "$@" </dev/null >"$SCRATCH/dies" 2>&1
+	alive "$pid" || { fail "the daemon died at $point, too"; begin_daemon; return; }
+	until_true 15 stopped "$N"
+	clean_of "$N"
+	another_daemon TERM
+}
+
+# clean_of NAME: no process, control group, or run directory of it. tidy: nothing but the instance's own directories.
+clean_of() {
+	until_true 10 no_shim "$1"
+	same "$(groups_of "$1")" '' "control groups after $point"
+	same "$(ls "$LXD_DIR/run")" '' "run directories after $point"
+}
+no_shim() { [ "$(shims_of "$1")" = 0 ] && [ -z "$(groups_of "$1")" ]; }
+
+POINTS=()
+all_of() { POINTS+=("$@"); }
+
+it "create"
+all_of daemon.create.{reserved,unpacked,volume,confirmed,settled}
+for point in daemon.create.{reserved,unpacked,volume,confirmed,settled}; do
+	# On an overlay pool, an image is unpacked for the first instance only: this one goes with its layer.
+	dies $point lxc init bb "$N" -q
+	if exists "$N"; then
+		case $point in *reserved | *unpacked | *volume) fail "it exists after $point" ;; esac
+		does lxc start "$N"
+		works "$N"
+		does lxc delete -f "$N"
+		clean
+	else
+		case $point in *confirmed | *settled) fail "it is lost after $point" ;; esac
+		clean
+		does lxc init bb "$N" -q
+		does lxc start "$N"
+		works "$N"
+		does lxc delete -f "$N"
+		[ "$point" != daemon.create.reserved ] || forget_layer=1
+	fi
+	if [ -n "${forget_layer:-}" ]; then
+		does lxc image delete bb
+		clean
+		does lxc image import "$BB" --alias bb
+	fi
+done
+clean
+
+it "start, when the daemon dies"
+does lxc init bb "$N" -q
+all_of daemon.start.{spawned,started,recorded}
+for point in daemon.start.{spawned,started,recorded}; do
+	dies $point lxc start "$N"
+	# It may be up or down, but must be what is said; and the next start has to end with one guest.
+	if is_now "$N" Running; then works "$N"; else clean_of "$N"; does lxc start "$N"; fi
+	works "$N"
+	same "$(shims_of "$N")" 1 shims
+	does lxc stop -f "$N"
+	clean_of "$N"
+done
+
+it "start, when a shim or the guest's first process dies"
+all_of shim.{prepared,groups,limits,forked,mapped,mounts,security,started} init.{ready,exec} stage.staged
+for point in shim.{prepared,groups,limits,forked,mapped,mounts,security,started} init.{ready,exec} stage.staged; do
+	shim_dies $point lxc start "$N"
+done
+does lxc start "$N"
+works "$N"
+
+it "stop, when the daemon dies"
+all_of daemon.stop.{killed,down,cleaned,signalled}
+for point in daemon.stop.{killed,down,cleaned} daemon.stop.{signalled,down,cleaned}; do
+	is_now "$N" Running || does lxc start "$N"
+	case $point in *killed) how=-f ;; *signalled) how=--timeout=20 ;; esac
+	dies $point lxc stop "$N" $how
+	until_true 15 stopped "$N"
+	clean_of "$N"
+	req GET "$I/$N"
+	meta '.config["volatile.last_state.power"]' '"STOPPED"'
+done
+
+it "stop, when its shim dies"
+all_of shim.{guest_down,emptied,exit_recorded}
+for point in shim.{guest_down,emptied,exit_recorded}; do
+	end_daemon TERM
+	begin_daemon LXBOX_FAULT=$point
+	does lxc start "$N"
+	does lxc stop -f "$N"
+	stopped "$N" || fail "not stopped after $point"
+	clean_of "$N"
+	another_daemon TERM
+done
+
+it "reboot, when its shim dies"
+all_of shim.rebooting
+point=shim.rebooting
+end_daemon TERM
+begin_daemon LXBOX_FAULT=$point
+does lxc start "$N"
+inside "$N" reboot -f
+until_true 15 stopped "$N"
+clean_of "$N"
+another_daemon TERM
+
+it "rename"
+all_of daemon.rename.{volume,recorded,logs}
+for point in daemon.rename.{volume,recorded,logs}; do
+	dies $point lxc rename "$N" "$N-new"
+	if exists "$N"; then
+		exists "$N-new" && fail "both exist after $point"
+		does lxc rename "$N" "$N-new"
+	fi
+	does lxc start "$N-new"
+	works "$N-new"
+	does lxc stop -f "$N-new"
+	same "$(ls "$LXD_DIR/containers" "$LXD_DIR/storage-pools/default/containers" | grep -c "^$N\$")" 0 "directories of the old name after $point"
+	[ ! -e "$LXD_DIR/logs/$N" ] || fail "logs of the old name after $point"
+	does lxc rename "$N-new" "$N"
+done
+
+it "delete"
+all_of daemon.delete.{marked,volume,removed,forgotten}
+for point in daemon.delete.{marked,volume,removed,forgotten}; do
+	exists "$N" || does lxc init bb "$N" -q
+	does lxc start "$N"
+	does lxc stop -f "$N"
+	dies $point lxc delete "$N"
+	exists "$N" && fail "it is still there after $point"
+	clean
+done
+
+it "image import"
+does lxc image delete bb
+all_of daemon.import.{receiving,received,committed,recorded}
+for point in daemon.import.{receiving,received,committed,recorded}; do
+	dies $point lxc image import "$BB"
+	req GET /1.0/images
+	if [ "$(get '.metadata | length')" = 1 ]; then
+		[ $point = daemon.import.recorded ] || fail "it is there after $point"
+	else
+		[ $point != daemon.import.recorded ] || fail "it is lost after $point"
+		clean
+		does lxc image import "$BB"
+	fi
+	clean
+	fingerprint=$(lxc image list -f csv -c F)
+	does lxc init "$fingerprint" "$N" -q
+	does lxc delete "$N"
+	does lxc image delete "$fingerprint"
+	clean
+done
+does lxc image import "$BB" --alias bb
+
+it "image delete"
+all_of daemon.image_delete.{forgotten,removed}
+for point in daemon.image_delete.{forgotten,removed}; do
+	does lxc init bb "$N" -q
+	does lxc delete "$N"
+	dies $point lxc image delete bb
+	req GET /1.0/images
+	meta . '[]'
+	clean
+	does lxc image import "$BB" --alias bb
+done
+
+it "pool create and delete"
+driver=${N#cra-}
+all_of daemon.pool_create.{reserved,made,confirmed} daemon.pool_delete.{marked,removed}
+for point in daemon.pool_create.{reserved,made,confirmed} daemon.pool_delete.{marked,removed}; do
+	case $point in
+	*create*) dies $point lxc storage create two "$driver" ;;
+	*) does lxc storage create two "$driver" && dies $point lxc storage delete two ;;
+	esac
+	if [ $point = daemon.pool_create.confirmed ]; then
+		same "$(lxc query /1.0/storage-pools/two | jq -r .status)" Created status
+		does lxc storage delete two
+	fi
+	req GET /1.0/storage-pools
+	meta . '["/1.0/storage-pools/default"]'
+	[ ! -e "$LXD_DIR/storage-pools/two" ] || fail "its directory is left after $point"
+done
+
+it "walks every step that the sources name"
+sources=$(cd "$(dirname "$0")/../../src" && pwd)
+same "$(grep -rhoE '^ *fault\("[^"]*"' "$sources" | cut -d'"' -f2 | sort -u)" "$(printf '%s\n' "${POINTS[@]}" | sort -u)" points
+
+it "leaves nothing behind"
+clean
+done_testing

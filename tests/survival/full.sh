@@ -1,0 +1,90 @@
+#!/bin/bash
+# A full disk at each phase: a clear error, nothing left, and all works once there is space again.
+PREFIX=ful
+. "$(dirname "$0")/lib.bash"
+# A daemon of our own on a disk of 48 MB.
+end_daemon TERM
+truncate -s 48M "$SCRATCH/disk"
+mkfs.ext4 -q -m 0 -O ^has_journal "$SCRATCH/disk" || fail "no mkfs.ext4"
+mkdir "$SCRATCH/small"
+mount -o loop "$SCRATCH/disk" "$SCRATCH/small" || fail "no loop device"
+chmod 711 "$SCRATCH" "$SCRATCH/small"
+export LXD_DIR=$SCRATCH/small/lxd LXD_SOCKET=$SCRATCH/small/lxd/unix.socket
+mkdir -m 711 "$LXD_DIR"
+MOUNTS_BEFORE=$(wc -l </proc/self/mountinfo)
+begin_daemon
+free() { df --output=avail -k "$LXD_DIR" | tail -n 1; }
+# fill KB: leaves that much free. room: takes the ballast away.
+fill() {
+	local left=$1
+	rm -f "$LXD_DIR/../ballast"
+	fallocate -l $(($(free) - left))K "$LXD_DIR/../ballast" || fail "fallocate"
+	[ "$left" != 0 ] || cat /dev/zero >>"$LXD_DIR/../ballast" 2>/dev/null
+}
+room() { rm -f "$LXD_DIR/../ballast"; }
+NO_SPACE='[Nn]o space left|disk is full|ENOSPC'
+exists() { req GET "$I/$1" && [ "$code" = 200 ]; }
+same_space() { [ "$(free)" -ge $((space - 600)) ]; }
+for pool in dir overlay; do
+	it "$pool: says so at an import"
+	does lxc storage create $pool $pool
+	does lxc profile device add default root disk path=/ pool=$pool
+	space=$(free)
+	for left in 0 300; do
+		fill $left
+		refuses "$NO_SPACE" lxc image import "$BB" --alias bb
+		room
+		req GET /1.0/images
+		meta . '[]'
+		clean
+	done
+
+	it "$pool: says so at a launch"
+	does lxc image import "$BB" --alias bb
+	for left in 0 200 1200; do
+		fill $left
+		refuses "$NO_SPACE" lxc launch bb ful1 -q
+		room
+		exists ful1 && fail "it was made with $left KB"
+		clean
+	done
+	launch ful1
+	works ful1
+
+	it "$pool: keeps guests that run on a full disk, and stops and deletes them"
+	fill 0
+	inside ful1 sh -c 'cat /dev/zero >/root/fill' 2>/dev/null
+	inside ful1 sh -c 'for i in $(seq 2000); do echo "a line for the console, which nobody has space for"; done >/dev/console'
+	works ful1
+	does lxc console ful1 --show-log
+	# Without space, a record can't be written; that is said, and nothing else happens.
+	out=$(bounded lxc config set ful1 user.big "$(head -c 60000 /dev/zero | tr '\0' x)") || like "$out" "$NO_SPACE" 'config set'
+	out=$(bounded lxc stop -f ful1)
+	is_now ful1 Stopped || fail "not stopped: $out"
+	same "$(groups_of ful1)" '' 'control groups'
+	out=$(bounded lxc delete ful1) || like "$out" "$NO_SPACE" delete
+	room
+	exists ful1 && does lxc delete ful1
+	clean
+
+	it "$pool: starts up on a full disk, and adopts what runs"
+	launch ful2
+	fill 0
+	another_daemon
+	works ful2
+	room
+	works ful2
+	does lxc delete -f ful2
+
+	it "$pool: has all its space back"
+	does lxc image delete bb
+	clean
+	until_true 10 same_space
+	does lxc profile device remove default root
+	does lxc storage delete $pool
+done
+end_daemon TERM
+umount "$SCRATCH/small" || fail "still mounted: something holds it"
+export LXD_DIR=$W/1 LXD_SOCKET=$W/1/unix.socket
+begin_daemon
+done_testing
