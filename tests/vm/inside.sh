@@ -2,8 +2,15 @@
 # Runs inside the virtual machine: the systemd units, and a container on pure cgroup v2. Emulated, hence slow: this
 # is not the whole suite, but what only differs there.
 set -eu
-fail() { echo "FAILED: $*"; journalctl -u lxbox -n 30 --no-pager; exit 1; }
-check() { echo "vm: $1"; shift; "$@" || fail "$*"; }
+fail() {
+	echo "FAILED: $*"
+	systemctl --no-pager status lxbox.socket lxbox.service
+	systemctl --no-pager list-jobs
+	journalctl --no-pager -n 40
+	exit 1
+}
+# What hangs is a failure too: it must not keep the machine until the time of the whole run is up.
+check() { echo "vm: $1"; shift; timeout 150 "$@" || fail "$*"; }
 [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] || fail "not a pure cgroup v2"
 
 groupadd -r lxd 2>/dev/null || true

@@ -38,7 +38,8 @@ pub enum Ids {
     Gid,
 }
 
-/// What LXD takes when the host has no `/etc/subuid` and `/etc/subgid`: first id and count.
+/// What LXD takes when the host has no `/etc/subuid` and `/etc/subgid`: first id and count. We take it also where these
+/// files have nothing for root, as on a fresh Debian, which makes them empty.
 pub const DEFAULT_RANGE: (u32, u32) = (1_000_000, 1_000_000_000);
 
 /// The smallest range in which a system container works.
@@ -88,18 +89,27 @@ impl Idmap {
     }
 }
 
-/// The first usable range that `/etc/subuid` or `/etc/subgid` text gives to root, as (first id, count).
+/// The first usable range that `/etc/subuid` or `/etc/subgid` text gives to root, as (first id, count); where it has no
+/// line for root, [`DEFAULT_RANGE`].
 ///
-/// `None` when root has none of at least [`MIN_RANGE`] ids. Lines are `name-or-id:first:count` (subuid(5)).
+/// `None` when root's ranges are all smaller than [`MIN_RANGE`], or somebody else has a part of the default.
+/// Lines are `name-or-id:first:count` (subuid(5)).
 pub fn root_range(text: &str) -> Option<(u32, u32)> {
-    text.lines().find_map(|line| {
-        let mut fields = line.trim().split(':');
-        let (owner, first, count) = (fields.next()?, fields.next()?, fields.next()?);
-        let first: u32 = first.parse().ok()?;
-        let count: u32 = count.parse().ok()?;
-        let usable = matches!(owner, "root" | "0") && first > 0 && count >= MIN_RANGE && first.checked_add(count).is_some();
-        usable.then_some((first, count))
-    })
+    let lines: Vec<(&str, u32, u32)> = text.lines().filter_map(sub_ids).collect();
+    let roots: Vec<_> = lines.iter().filter(|(owner, ..)| matches!(*owner, "root" | "0")).collect();
+    if roots.is_empty() {
+        let (first, count) = DEFAULT_RANGE;
+        let taken = lines.iter().any(|(_, f, c)| *f < first + count && f.saturating_add(*c) > first);
+        return (!taken).then_some(DEFAULT_RANGE);
+    }
+    let usable = |first: u32, count: u32| first > 0 && count >= MIN_RANGE && first.checked_add(count).is_some();
+    roots.into_iter().find(|(_, first, count)| usable(*first, *count)).map(|(_, first, count)| (*first, *count))
+}
+
+/// One line of subuid(5): owner, first id, count.
+fn sub_ids(line: &str) -> Option<(&str, u32, u32)> {
+    let mut fields = line.trim().split(':');
+    Some((fields.next()?, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -130,6 +140,14 @@ mod tests {
         assert_eq!(root_range(text), Some((100_000, 10_000_001)));
         assert_eq!(root_range("0:7:65536"), Some((7, 65_536)));
         assert_eq!(root_range("root:4294967295:65536"), None);
-        assert_eq!(root_range(""), None);
+        assert_eq!(root_range("root:1:10"), None);
+    }
+
+    #[test]
+    fn without_a_line_for_root_the_default_is_taken_unless_somebody_has_it() {
+        assert_eq!(root_range(""), Some(DEFAULT_RANGE));
+        assert_eq!(root_range("alice:100000:65536\nbob:1001000000:65536\n"), Some(DEFAULT_RANGE));
+        assert_eq!(root_range("alice:999999:2"), None);
+        assert_eq!(root_range("alice:1000999999:5"), None);
     }
 }

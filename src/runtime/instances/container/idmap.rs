@@ -7,9 +7,10 @@ use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::spec::Idmap;
 use crate::runtime::spec::idmap::{DEFAULT_RANGE, root_range};
 
-/// The map of root's first range in `/etc/subuid` and `/etc/subgid`; without these files 1000000 to 1000999999, as LXD takes it.
+/// The map of root's first range in `/etc/subuid` and `/etc/subgid`; without these files, or a line for root
+/// in them, 1000000 to 1000999999, as LXD takes it.
 ///
-/// Error: a file exists and gives root no range of at least 65536 ids. Reads two small files.
+/// Error: root has less than 65536 ids there, or none, and somebody else has some of the default. Reads two small files.
 pub fn host_range() -> Result<Idmap> {
     Ok(Idmap::ranges(range("/etc/subuid")?, range("/etc/subgid")?))
 }
