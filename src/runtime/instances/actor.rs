@@ -251,7 +251,7 @@ impl Task {
     /// What is already so can't be refused any more.
     fn log_failure(&self, outcome: Result<()>) -> Result<()> {
         if let Err(e) = outcome {
-            tracing::error!(instance = self.id, "Failed recording a stop: {}", e.chain());
+            tracing::error!(instance = self.id, "Failed completing a stop: {}", e.chain());
         }
         Ok(())
     }
@@ -264,7 +264,12 @@ impl Task {
         match self.instances.launch(self.id).await {
             Ok(running) => {
                 self.set_running(Some(running));
-                Box::pin(self.happen(Event::Started)).await
+                let started = Box::pin(self.happen(Event::Started)).await;
+                if started.is_err() {
+                    // Whoever asked is told that it failed, so it must not run.
+                    self.log_failure(Box::pin(self.happen(Event::Kill)).await)?;
+                }
+                started
             }
             Err(e) => {
                 Box::pin(self.happen(Event::StartFailed)).await?;
