@@ -12,7 +12,7 @@ daemon() { cat "$DAEMON_PID_FILE"; }
 # alive PID: whether it is a process that still does something.
 alive() {
 	local stat
-	stat=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) && [ -n "$stat" ] && [ "${stat:0:1}" != Z ]
+	[ -n "$1" ] && stat=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) && [ -n "$stat" ] && [ "${stat:0:1}" != Z ]
 }
 dead() { ! alive "$1"; }
 

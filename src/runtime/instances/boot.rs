@@ -1,7 +1,7 @@
 //! The daemon's start and end as instances see it: adoption of what runs, removal of what was left half done,
 //! autostart, and stopping all when the host goes down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -97,10 +97,14 @@ impl Instances {
     }
 
     async fn reconcile_pool(&self, pool: PoolRecord, records: &[InstanceRecord]) -> Result<()> {
-        let mut known = Vec::new();
+        let (mut known, mut complete) = (Vec::new(), BTreeSet::new());
         for record in records {
             if self.db.view(|v| root_pool(v, &expand(v, record)?)).is_ok_and(|p| p.id == pool.id) {
-                known.push(volume_of(record)?);
+                let volume = volume_of(record)?;
+                if record.phase == Phase::Created {
+                    complete.insert(volume.clone());
+                }
+                known.push(volume);
             }
         }
         let driver = self.pools.driver(&pool)?;
@@ -109,7 +113,7 @@ impl Instances {
             driver.reconcile(&known)
         })
         .await?;
-        for volume in found.missing {
+        for volume in found.missing.iter().filter(|v| complete.contains(v)) {
             tracing::error!(pool = %pool.name, %volume, "A volume is missing");
         }
         for volume in found.discarded.iter().chain(&found.renamed) {
