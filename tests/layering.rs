@@ -32,10 +32,19 @@ const PARTS: &[(u8, &str)] = &[
     (4, "runtime::network"),
     (4, "runtime::images"),
     (4, "runtime::instances::container"),
+    (4, "runtime::random"),
+    (4, "runtime::url"),
+    (5, "runtime::leases"),
     (5, "runtime::operations"),
     (5, "runtime::events"),
     (5, "runtime::auth"),
+    (6, "runtime::images::service"),
     (6, "runtime::instances"),
+    (6, "runtime::pools"),
+    (6, "runtime::profiles"),
+    (6, "runtime::projects"),
+    (6, "runtime::server"),
+    (6, "runtime::warnings"),
     (7, "runtime::daemon"),
     (8, "api::response"),
     (8, "api::handlers"),
@@ -49,7 +58,8 @@ const PARTS: &[(u8, &str)] = &[
 const NARROW: &[(&str, &[&str])] = &[
     // What runs in a re-executed process stays small and single-threaded.
     ("runtime::helper", &["error", "runtime::spec", "runtime::sys"]),
-    ("runtime::sys", &["error"]),
+    // Plans are plain data, also for the calls that carry them out.
+    ("runtime::sys", &["error", "runtime::spec"]),
     ("runtime::spec", &["error"]),
     // The client sees the server only through the contract.
     ("cli", &["error", "api::types", "api::config", "api::extensions", "api::client"]),

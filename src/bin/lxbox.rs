@@ -5,8 +5,9 @@
 use std::path::Path;
 
 use lxbox::cli::{self, lxd};
-use lxbox::runtime::{daemon, helper};
+use lxbox::runtime::{daemon, helper, host};
 use lxbox::Error;
+use lxbox::api::server;
 
 fn main() {
     let args: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
@@ -34,6 +35,19 @@ fn dispatch(args: &[String]) -> i32 {
     }
 }
 
+/// Wakes the daemon through its socket, which systemd listens on, when something of it is due.
+fn activate_if_needed(debug: bool) -> Result<(), Error> {
+    let socket = daemon::socket_path();
+    let found = daemon::on_disk()?;
+    let Some(reason) = lxd::activate_reason(&found.server, &found.instances, &found.volumes) else { return Ok(()) };
+    if debug {
+        eprintln!("{reason}");
+    }
+    // Nobody listens there without systemd: then there is nothing to wake.
+    drop(std::os::unix::net::UnixStream::connect(&socket));
+    Ok(())
+}
+
 fn usage() -> i32 {
     eprintln!("Usage: lxbox daemon|client|version [...]\nLinked as \"lxd\" it is the daemon, as \"lxc\" the client");
     1
@@ -52,15 +66,22 @@ fn lxd_main(words: &[String]) -> i32 {
 fn lxd_command(words: &[String]) -> Result<i32, Error> {
     let call = lxd::parse(words.iter().cloned())?;
     let outcome = match &call.command {
-        lxd::Command::Daemon(flags) => daemon::run(&daemon::Options {
-            group: flags.group.clone(),
-            logfile: call.global.logfile.clone().map(Into::into),
-            syslog: call.global.syslog,
-            debug: call.global.debug,
-            verbose: call.global.verbose,
-        }),
-        lxd::Command::ActivateIfNeeded => Err(Error::unsupported("lxd activateifneeded")),
-        lxd::Command::Doctor => Err(Error::unsupported("lxd doctor")),
+        lxd::Command::Daemon(flags) => {
+            let options = daemon::Options {
+                group: flags.group.clone(),
+                logfile: call.global.logfile.clone().map(Into::into),
+                syslog: call.global.syslog,
+                debug: call.global.debug,
+                verbose: call.global.verbose,
+            };
+            daemon::run(&options, |listener, services| Box::pin(server::serve(listener, services)))
+        }
+        lxd::Command::ActivateIfNeeded => activate_if_needed(call.global.debug),
+        lxd::Command::Doctor => {
+            let report = host::doctor::report(&daemon::lxd_dir());
+            print!("{report}");
+            return Ok(i32::from(report.exit_code()));
+        }
         other => lxd::run(other, &lxd::SocketApi::new(lxd::socket_path(|name| std::env::var(name).ok()))).unwrap_or(Ok(())),
     };
     outcome.map(|()| 0)

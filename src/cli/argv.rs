@@ -93,8 +93,7 @@ impl Parsed {
 
     /// `-f`, `-fvalue`, `-f=value`, `-f value`, `-ab`.
     fn cluster<'a>(&mut self, arg: &str, rest: &mut impl Iterator<Item = &'a str>) -> Result<()> {
-        let mut letters = arg[1..].char_indices();
-        while let Some((at, letter)) = letters.next() {
+        for (at, letter) in arg[1..].char_indices() {
             let unknown = || Error::invalid(format!("unknown shorthand flag: {letter:?} in {arg}"));
             let flag = by_short(self.command, letter).ok_or_else(unknown)?;
             let tail = &arg[1 + at + letter.len_utf8()..];

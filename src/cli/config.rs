@@ -22,6 +22,8 @@ pub struct Config {
     pub existed: bool,
     /// The server that names without one mean.
     pub default_remote: String,
+    /// `LXC_REMOTE`, which counts instead of it.
+    for_now: Option<String>,
     /// Servers by name.
     pub remotes: BTreeMap<String, Remote>,
     /// Aliases by name.
@@ -109,7 +111,8 @@ impl Config {
             (name.to_string(), Remote { project, ..remote })
         }));
         let default_remote = read.default_remote.filter(|n| !n.is_empty()).unwrap_or_else(|| "local".into());
-        Ok(Config { file, existed, default_remote, remotes, aliases: read.aliases.unwrap_or_default() })
+        let for_now = std::env::var("LXC_REMOTE").ok().filter(|name| !name.is_empty());
+        Ok(Config { file, existed, default_remote, for_now, remotes, aliases: read.aliases.unwrap_or_default() })
     }
 
     /// Writes the configuration, atomically.
@@ -138,7 +141,7 @@ impl Config {
     /// Splits `remote:name`; without a remote the default one is meant.
     pub fn split<'a>(&'a self, text: &'a str) -> Result<(&'a str, &'a str)> {
         match text.split_once(':') {
-            None => Ok((&self.default_remote, text)),
+            None => Ok((self.for_now.as_deref().unwrap_or(&self.default_remote), text)),
             Some((remote, name)) if self.remotes.contains_key(remote) => Ok((remote, name)),
             Some((remote, _)) => Err(Error::not_found(format!("The remote \"{remote}\" doesn't exist"))),
         }

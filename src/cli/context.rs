@@ -3,6 +3,9 @@
 use std::cell::RefCell;
 
 use super::config::Config;
+use super::help;
+use super::output::emit;
+use super::table::Command;
 use crate::api::client::Client;
 use crate::error::{Error, Result};
 
@@ -16,6 +19,8 @@ pub struct Context {
     pub force_local: bool,
     /// `--quiet`.
     pub quiet: bool,
+    /// The row that is run, and the words that lead to it.
+    pub command: (&'static Command, Vec<&'static str>),
 }
 
 /// A thing on a server, as `remote:name` on the command line.
@@ -29,6 +34,12 @@ pub struct Target {
 }
 
 impl Context {
+    /// The answer to a wrong number of words: help, and an error unless there were none.
+    pub fn wrong_count(&self, words: usize) -> Result<i32> {
+        emit(help::text(self.command.0, &self.command.1, help::Depth::default()).as_bytes());
+        if words == 0 { Ok(0) } else { Err(Error::invalid("Invalid number of arguments")) }
+    }
+
     /// Understands `[remote:]name`.
     pub fn target(&self, text: &str) -> Result<Target> {
         let config = self.config.borrow();

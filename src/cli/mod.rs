@@ -16,6 +16,7 @@ pub mod lxd;
 mod output;
 mod table;
 mod terminal;
+mod waiting;
 mod welcome;
 mod yaml_in;
 
@@ -54,9 +55,10 @@ fn run(args: &[String]) -> Result<i32> {
     };
     let context = Context {
         config: config?.into(),
-        project: parsed.value("project").map(String::from).or_else(|| set("LXD_PROJECT")),
+        project: parsed.value("project").map(String::from),
         force_local: parsed.switch("force-local"),
         quiet: parsed.switch("quiet"),
+        command: (parsed.command, parsed.path.clone()),
     };
     // One context a process, used until its end by whatever the command has started.
     let context: &'static Context = Box::leak(Box::new(context));
@@ -66,8 +68,7 @@ fn run(args: &[String]) -> Result<i32> {
         welcome::first_time(context, &parsed).await;
         let words = parsed.words.len();
         if words < runner.words.0 || words > runner.words.1 {
-            emit(help::text(parsed.command, &parsed.path, help::Depth::default()).as_bytes());
-            return if words == 0 { Ok(0) } else { Err(Error::invalid("Invalid number of arguments")) };
+            return context.wrong_count(words);
         }
         let words = parsed.canonical();
         (runner.start)(context, &words.iter().map(String::as_str).collect::<Vec<_>>()).await
@@ -75,10 +76,6 @@ fn run(args: &[String]) -> Result<i32> {
     // A thread may still wait for standard input; it must not hold up the end.
     runtime.shutdown_background();
     code
-}
-
-fn set(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Help, the version, and groups called without a command.

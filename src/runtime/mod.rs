@@ -15,7 +15,6 @@ pub mod pools;
 pub mod profiles;
 pub mod projects;
 pub mod random;
-pub mod rollback;
 pub mod server;
 pub mod spec;
 pub mod storage;

@@ -104,8 +104,10 @@ impl Profiles {
         names::profile(new_name)?;
         let wants = vec![Want::exclusive(Class::Profile, format!("{project}/{name}"))];
         let _lease = self.leases.take(wants).await;
-        self.db.transact(|tx| repo::profiles::rename(tx, project, name, new_name)).await?;
-        self.events.renamed(project, "profile-renamed", url::of("profiles", new_name, project), name, &by);
+        let renamed = self.db.transact(|tx| repo::profiles::rename(tx, project, name, new_name)).await;
+        // LXD answers 500 when the name is taken.
+        renamed.map_err(|e| if e.kind() == Kind::Exists { e.with_kind(Kind::Internal) } else { e })?;
+        self.events.renamed(project, "profile-renamed", (url::of("profiles", new_name, project), name), &by);
         Ok(())
     }
 

@@ -111,7 +111,7 @@ impl Server {
 
     /// What a joining member would have to give for each pool.
     pub fn cluster(&self) -> Result<Cluster> {
-        let pools = self.db.view(|v| repo::pools::list(v))?;
+        let pools = self.db.view(repo::pools::list)?;
         let key = |name: String| ClusterMemberConfigKey {
             entity: "storage-pool".into(),
             key: "source".into(),

@@ -57,3 +57,119 @@ async fn commands_that_cannot_be_executed_have_lxds_texts() {
     assert_eq!(run_spec(&running, spec).await.1, "uid=1000 gid=1001\n/\n\n");
     host.bury(&running).await;
 }
+
+#[tokio::test]
+async fn a_guest_looks_as_under_lxd() {
+    let host = Host::busybox("looks");
+    let mut spec = host.spec(Kind::Dir);
+    spec.environment = vec![("FOO".into(), "bar".into())];
+    let running = host.start(&spec).await;
+    booted(&running).await;
+    let has = async |line: &str, text: &str| {
+        let out = sh(&running, line).await;
+        assert!(out.contains(text), "{line}: {out}");
+    };
+    has("cat /proc/1/environ | tr '\\0' '\\n'", "container=lxc").await;
+    has("cat /proc/1/environ | tr '\\0' '\\n'", "FOO=bar").await;
+    has("env", "FOO=bar").await;
+    has("cat /proc/1/status", "CapBnd:\t000001ffffffffff").await;
+    has("cat /proc/1/status", "Seccomp:\t2").await;
+    has("cat /proc/self/status", "Seccomp:\t2").await;
+    has("cat /proc/1/status", "NoNewPrivs:\t0").await;
+    has("cat /proc/1/cgroup", ":memory:/\n").await;
+    has("cat /proc/self/uid_map", " 0 ").await;
+    has("ls -l /dev/console", "crw").await;
+    has("readlink /dev/stdout", "/proc/self/fd/1").await;
+    has("head -c 4 /dev/zero | wc -c", "4").await;
+    has("echo x > /dev/null; echo $?", "0").await;
+    has("ls -l /proc/1/fd", "0 -> /dev/").await;
+    has("ls /proc/1/fd | wc -l", "4").await; // the shell reads its script through descriptor 10
+    has("mount -t tmpfs t /mnt && umount /mnt && echo mounts", "mounts").await;
+    has("touch /x && ls -ln /x", "0        0").await;
+    has("ip link show lo", "UP").await;
+    has("cat /proc/self/mountinfo | grep -c ' / /proc '", "1").await;
+    assert_ne!(sh(&running, "cat /proc/sys/kernel/random/boot_id").await, std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap());
+    assert!(!sh(&running, "cat /proc/self/mountinfo").await.contains("/work"), "the host's mounts are seen");
+    host.bury(&running).await;
+}
+
+#[tokio::test]
+async fn limits_are_in_force_and_can_change() {
+    let host = Host::busybox("limits");
+    let mut spec = host.spec(Kind::Dir);
+    spec.limits = lxbox::runtime::spec::Limits {
+        cpuset: Some("0".into()),
+        memory: Some(64 << 20),
+        processes: Some(40),
+        ..Default::default()
+    };
+    let running = host.start(&spec).await;
+    booted(&running).await;
+    assert_eq!(sh(&running, "nproc").await, "1\n");
+    let out = sh(&running, "for i in $(seq 60); do sleep 5 & done 2>&1; killall sleep").await;
+    assert!(out.contains("fork"), "{out}");
+    let out = run(&running, &["sh", "-c", "head -c 100000000 /dev/zero | tail -c 90000000 | wc -c; echo done"]).await;
+    assert!(!out.1.contains("90000000"), "{out:?}");
+    spec.limits = lxbox::runtime::spec::Limits { cpuset: Some("0-1".into()), ..Default::default() };
+    running.set_limits(&spec.limits).await.unwrap();
+    assert_eq!(sh(&running, "nproc").await, "2\n");
+    let out = run(&running, &["sh", "-c", "head -c 100000000 /dev/zero | tail -c 90000000 | wc -c"]).await;
+    assert!(out.1.contains("90000000"), "{out:?}");
+    let usage = running.usage();
+    assert!(usage.cpu_ns.unwrap() > 0 && usage.memory_peak.unwrap() > 80 << 20 && usage.processes.unwrap() > 0, "{usage:?}");
+    host.bury(&running).await;
+}
+
+#[tokio::test]
+async fn a_frozen_guest_does_nothing_until_it_is_thawed() {
+    let host = Host::busybox("freeze");
+    let running = host.start(&host.spec(Kind::Dir)).await;
+    booted(&running).await;
+    sh(&running, "(while true; do date +%N > /run/now; sleep 0.01; done) >/dev/null 2>&1 </dev/null &").await;
+    let now = || std::fs::read_to_string(format!("/proc/{}/root/run/now", running.pid())).unwrap_or_default();
+    running.freeze().await.unwrap();
+    let before = now();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(now(), before);
+    running.unfreeze().await.unwrap();
+    crate::host::until(async || now() != before).await;
+    running.freeze().await.unwrap();
+    host.bury(&running).await;
+}
+
+#[tokio::test]
+async fn templates_and_devices_are_there_before_init() {
+    let host = Host::busybox("files");
+    std::fs::create_dir_all(host.dir.join("share")).unwrap();
+    std::fs::write(host.dir.join("share/f"), "shared").unwrap();
+    let share = host.dir.join("share");
+    let mount = |target: &str, readonly, shift| lxbox::runtime::spec::Mount {
+        source: share.clone(),
+        target: target.into(),
+        readonly,
+        recursive: false,
+        shift,
+        optional: false,
+    };
+    let mut spec = host.spec(Kind::Overlay);
+    let file = |path: &str, create_only| lxbox::runtime::spec::FileWrite { path: path.into(), content: "new\n".into(), mode: 0o644, create_only };
+    spec.files = vec![file("/etc/hostname", false), file("/a/b/c", true), file("etc/passwd", true)];
+    let missing = lxbox::runtime::spec::Mount { source: "/nosuch".into(), optional: true, ..mount("/mnt/none", false, false) };
+    spec.mounts = vec![mount("/mnt/ro", true, false), mount("/mnt/rw", false, true), missing];
+    spec.mounts.push(lxbox::runtime::spec::Mount { source: host.dir.join("share/f"), ..mount("/etc/file", true, false) });
+    let running = host.start(&spec).await;
+    booted(&running).await;
+    assert_eq!(sh(&running, "cat /etc/hostname /a/b/c; grep -c root /etc/passwd; stat -c %u%a /a/b/c").await, "new\nnew\n1\n0644\n");
+    assert_eq!(sh(&running, "cat /mnt/ro/f /etc/file; ls /mnt").await, "sharedsharedro\nrw\n");
+    assert_eq!(sh(&running, "echo x > /mnt/rw/g && stat -c %u /mnt/rw/g /mnt/ro/f; touch /mnt/ro/x 2>&1").await, "0\n65534\ntouch: /mnt/ro/x: Read-only file system\n");
+    let out = sh(&running, "mount -o remount,rw,bind /mnt/ro 2>&1; touch /mnt/ro/x 2>&1; umount /mnt/ro && echo gone").await;
+    assert!(out.contains("ermission denied") && out.contains("Read-only") && out.ends_with("gone\n"), "{out}");
+    running.attach_mount(&mount("/mnt/late", true, true)).await.unwrap();
+    let out = sh(&running, "cat /mnt/late/f; stat -c %u /mnt/late/f; mount -o remount,rw,bind /mnt/late 2>&1; touch /mnt/late/x 2>&1").await;
+    assert!(out.starts_with("shared0\n") && out.contains("ermission denied") && out.contains("Read-only"), "{out}");
+    running.detach_mount(std::path::Path::new("/mnt/late")).await.unwrap();
+    assert_eq!(sh(&running, "ls /mnt/late").await, "");
+    assert!(running.detach_mount(std::path::Path::new("/mnt/late")).await.is_err());
+    assert!(host.dir.join("share/g").exists());
+    host.bury(&running).await;
+}

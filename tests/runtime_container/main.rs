@@ -3,4 +3,5 @@
 mod basics;
 mod bench;
 mod host;
+mod streams;
 mod survival;

@@ -31,7 +31,7 @@ pub enum Started {
     Operation(Box<Operation>),
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 struct Envelope {
     #[serde(rename = "type")]
@@ -39,12 +39,6 @@ struct Envelope {
     error_code: u16,
     error: String,
     metadata: Option<Box<RawValue>>,
-}
-
-impl Default for Envelope {
-    fn default() -> Envelope {
-        Envelope { kind: String::new(), error_code: 0, error: String::new(), metadata: None }
-    }
 }
 
 impl Reply {

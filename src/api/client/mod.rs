@@ -18,17 +18,21 @@ use crate::error::{Ctx, Kind, Result};
 
 mod body;
 mod connect;
+mod download;
 mod envelope;
 mod exec;
 mod image;
 mod operation;
 mod path;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 pub use body::{Body, Piece, Progress};
+pub use download::ExportTarget;
 pub use envelope::{Reply, Started};
 pub use exec::{Console, Control, Exec, Stream};
-pub use image::{ExportTarget, ImageUpload};
+pub use image::ImageUpload;
 pub use operation::Events;
 pub use path::{Query, escape, path, with_query};
 pub use socket::{Socket, SocketReader, SocketWriter};

@@ -10,8 +10,8 @@ use hyper::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use crate::api::response::{Reply, header_value};
 use crate::api::server::{Query, Request};
 use crate::api::types::{ImagesPost, Timestamp};
-use crate::runtime::images::{Export, NewImage, Upload};
-use crate::{Error, Kind, Result};
+use crate::runtime::images::service::{Export, NewImage, Upload};
+use crate::{Error, Result};
 
 /// How long a client whose image is refused may take to send the rest of it.
 const DRAIN_TIME: Duration = Duration::from_secs(60);
@@ -80,7 +80,7 @@ async fn from_json(request: &mut Request) -> Result<Reply> {
         }
         "image" => Err(Error::unsupported("Copying an image from a server")),
         "url" => Err(Error::unsupported("Importing an image from a URL")),
-        _ => Err(Error::new(Kind::Internal, "Invalid images JSON")),
+        other => Err(Error::invalid(format!("Unknown source type {other:?} of an image"))),
     }
 }
 

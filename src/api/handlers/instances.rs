@@ -24,14 +24,26 @@ pub(super) fn kind_of_path(path: &str) -> Option<&'static str> {
     }
 }
 
+/// Refuses an instance under the old spelling of the other kind: a container isn't found below `/virtual-machines`.
+///
+/// # Errors
+/// [`Kind::NotFound`].
+pub fn fits_its_path(request: &Request) -> Result<()> {
+    let (Some(kind), Some(name)) = (kind_of_path(&request.path), request.params.first()) else { return Ok(()) };
+    match request.services.instances.kind_of(&request.project_name(), name) {
+        Ok(found) if found != kind => Err(Error::not_found("Instance not found")),
+        _ => Ok(()),
+    }
+}
+
 /// `GET`: URLs, objects with `recursion=1`, objects with state and snapshots with `recursion=2`.
 pub async fn list(request: Request) -> Result<Reply> {
     let all = request.query.flag("all-projects");
     if all && request.query.get("project").is_some_and(|p| !p.is_empty()) {
         return Err(Error::invalid("Cannot specify a project when requesting all projects"));
     }
-    let scope =
-        Scope { project: (!all).then(|| request.project_name()), kind: kind_of_path(&request.path).map(str::to_owned) };
+    let kind = kind_of_path(&request.path).or_else(|| request.query.get("instance-type").filter(|k| !k.is_empty()));
+    let scope = Scope { project: (!all).then(|| request.project_name()), kind: kind.map(str::to_owned) };
     let instances = request.services.instances.clone();
     if request.recursion() < 2 {
         let list = instances.list(&scope)?;

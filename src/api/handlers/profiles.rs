@@ -15,7 +15,7 @@ fn protected(p: &Profile) -> impl serde::Serialize {
 
 /// `GET`.
 pub async fn list(request: Request) -> Result<Reply> {
-    let project = request.project_name();
+    let project = request.project()?;
     let profiles = request.services.profiles.list(&project)?;
     render_list(&request, &profiles, |p| url::of("profiles", &p.name, &project))
 }

@@ -40,7 +40,8 @@ impl Filter {
             let equal = match words.next().as_deref() {
                 Some("eq") => true,
                 Some("ne") => false,
-                other => return Err(Error::invalid(format!("Invalid filter: unknown operator {:?}", other.unwrap_or("")))),
+                None => return Err(Error::invalid("Invalid filter: clause has no operator")),
+                Some(other) => return Err(Error::invalid(format!("Invalid filter: unknown operator {other:?}"))),
             };
             let value = words.next().ok_or_else(|| Error::invalid("Invalid filter: a value is missing"))?;
             clauses.push(Clause { joined_by_or, negated, field, equal, value });
@@ -63,9 +64,10 @@ impl Filter {
 }
 
 impl Clause {
+    /// Texts are compared without case, as LXD does.
     fn matches(&self, object: &Value) -> bool {
         let same = lookup(object, &self.field).is_some_and(|found| match found {
-            Value::String(text) => *text == self.value,
+            Value::String(text) => text.to_lowercase() == self.value.to_lowercase(),
             Value::Bool(flag) => flag.to_string() == self.value,
             Value::Number(number) => number.to_string() == self.value,
             _ => false,

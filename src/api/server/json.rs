@@ -13,6 +13,8 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Error::invalid("EOF"));
     }
+    // Ansible sends `null` where there is nothing to say.
+    let bytes = if bytes.trim_ascii() == b"null" { b"{}" } else { bytes };
     types::from_json(bytes).map_err(|e| Error::invalid(go_text(bytes, &e)))
 }
 

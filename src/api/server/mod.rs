@@ -8,7 +8,6 @@
 //! something is handed to an operation or to [`owned()`], which finish without the client.
 
 use std::convert::Infallible;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,50 +19,25 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use crate::api::response::{Body, error_to_http};
-use crate::api::routes;
+use crate::api::{handlers, routes};
 use crate::runtime::auth::Caller;
-use crate::{Ctx, Error, Kind, Result};
+use crate::runtime::daemon::Services;
+use crate::Kind;
 
 pub mod filter;
 mod json;
 mod owned;
 mod request;
-mod services;
 mod websocket;
 
 pub use owned::owned;
 pub use request::{JSON_LIMIT, Query, Request, decode};
-pub use services::Services;
 pub use websocket::upgrade;
 
 /// Connections served at once; more wait in the socket's backlog.
 const CONNECTIONS: usize = 4096;
 /// How long a client may take to send its headers.
 const HEADER_TIME: Duration = Duration::from_secs(30);
-
-/// Makes the unix socket with mode 0660 and this group; an old socket file is replaced.
-///
-/// # Errors
-/// [`Kind::Conflict`] when another daemon answers on it; [`Kind::Internal`] when it can't be made.
-pub fn bind(path: &Path, group: Option<u32>) -> Result<UnixListener> {
-    use std::os::unix::fs::{PermissionsExt, chown};
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(Error::new(Kind::Conflict, format!("LXD is already running: something answers on {path:?}")));
-    }
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(e).ctx(Kind::Internal, || format!("Failed removing the old socket {path:?}"));
-        }
-        _ => {}
-    }
-    let listener = UnixListener::bind(path).ctx(Kind::Internal, || format!("Failed binding {path:?}"))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
-        .ctx(Kind::Internal, || format!("Failed setting the mode of {path:?}"))?;
-    if let Some(gid) = group {
-        chown(path, None, Some(gid)).ctx(Kind::Internal, || format!("Failed setting the group of {path:?}"))?;
-    }
-    Ok(listener)
-}
 
 /// Serves the unix socket until the task is dropped.
 pub async fn serve(listener: UnixListener, services: Arc<Services>) {
@@ -112,7 +86,10 @@ async fn answer(request: hyper::Request<Incoming>, services: Arc<Services>, call
     let outcome = match routes::find(&method, &path) {
         Ok((route, params)) => {
             let request = split(request, services, caller, params);
-            (route.handler)(request).await
+            match handlers::instances::fits_its_path(&request) {
+                Ok(()) => (route.handler)(request).await,
+                Err(e) => Err(e),
+            }
         }
         Err(e) => Err(e),
     };

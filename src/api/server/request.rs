@@ -7,9 +7,9 @@ use hyper::HeaderMap;
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
-use super::Services;
 use super::json;
 use crate::runtime::auth::Caller;
+use crate::runtime::daemon::Services;
 use crate::{Error, Kind, Result};
 
 /// The largest JSON document that is read, in bytes.

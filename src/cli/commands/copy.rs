@@ -10,6 +10,7 @@ use crate::api::types::{ConfigMap, Devices, InstanceSource, InstancesPost, from_
 use crate::cli::context::{Context, Target};
 use crate::cli::input::pairs;
 use crate::cli::output::say;
+use crate::cli::waiting::run;
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// `lxc copy`.
@@ -121,10 +122,9 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
         target.client = target.client.in_project(project);
     }
     let address = with_query("/1.0/instances", &[("target", args.target.as_deref().unwrap_or(""))]);
-    let operation = target.client.begin(Method::POST, &address, &post).await?;
-    let made = target.client.wait(&operation.id).await?;
+    let made = run(cx, &target.client, (Method::POST, &address, &post), "Transferring instance: ").await?;
     if target.name.is_empty() {
-        target.name = name_of(&made).ok_or_else(|| Error::internal("Failed to get instance name"))?;
+        target.name = made.as_ref().and_then(name_of).ok_or_else(|| Error::internal("Failed to get instance name"))?;
         say!("Instance name is: {}", target.name);
     }
     advise_about_network(&target).await?;

@@ -5,12 +5,12 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::exec::attach_console;
-use super::state::{show, track};
 use crate::api::client::{path, with_query};
 use crate::api::types::{DeviceMap, Devices, InstancePut, InstanceStatePut, InstancesPost, Operation, Profile};
 use crate::cli::context::{Context, Target};
 use crate::cli::input::piped;
-use crate::cli::output::{Progress, note, say};
+use crate::cli::output::{note, say};
+use crate::cli::waiting::run;
 use crate::cli::yaml_in::from_yaml;
 use crate::error::{Error, Result};
 
@@ -74,12 +74,18 @@ creation!(
 
 /// `lxc init`.
 pub async fn init(cx: &Context, args: Init) -> Result<i32> {
+    if args.words.is_empty() && !args.empty {
+        return cx.wrong_count(0);
+    }
     create(cx, args).await?;
     Ok(0)
 }
 
 /// `lxc launch`.
 pub async fn launch(cx: &Context, args: Launch) -> Result<i32> {
+    if args.words.is_empty() && !args.empty {
+        return cx.wrong_count(0);
+    }
     let Launch { console, .. } = &args;
     let console = console.clone();
     let Launch { config, device, empty, ephemeral, network, no_profiles, profile, storage, target, size, vm, .. } =
@@ -92,7 +98,8 @@ pub async fn launch(cx: &Context, args: Launch) -> Result<i32> {
         say!("Starting {}", target.name);
     }
     let put = InstanceStatePut { action: "start".into(), timeout: -1, force: false, stateful: false };
-    track(cx, &target, &path(&["instances", &target.name, "state"]), &put).await.map_err(|error| {
+    let address = path(&["instances", &target.name, "state"]);
+    run(cx, &target.client, (Method::PUT, &address, &put), "").await.map_err(|error| {
         let project = if target.client.project().is_empty() { "" } else { " --project=PROJECT" };
         let project = project.replace("PROJECT", target.client.project());
         let hint = format!("Try `lxc info --show-log {}:{}{project}` for more info", target.remote, target.name);
@@ -139,7 +146,6 @@ fn images_and_name(args: &Init) -> Result<(Option<&str>, &str)> {
     match (args.empty, args.words.len()) {
         (true, ..=1) => Ok((None, word(0))),
         (true, _) => Err(Error::invalid("--empty cannot be combined with an image name")),
-        (false, 0) => Err(Error::invalid("Invalid number of arguments")),
         (false, _) => Ok((Some(word(0)), word(1))),
     }
 }
@@ -163,8 +169,7 @@ async fn request(target: &Target, args: &Init, read: InstancePut) -> Result<Inst
         post.profiles = Some(args.profile.clone());
     }
     for word in &args.config {
-        let (key, value) =
-            word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key=value pair: {word:?}")))?;
+        let (key, value) = word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key=value pair: {word}")))?;
         post.config.insert(key.into(), value.into());
     }
     let overrides = device_overrides(&args.device)?;
@@ -199,7 +204,7 @@ async fn request(target: &Target, args: &Init, read: InstancePut) -> Result<Inst
 pub fn device_overrides(words: &[String]) -> Result<Devices> {
     let mut out = Devices::new();
     for word in words {
-        let bad = || Error::invalid(format!("Bad syntax, expecting <device>,<key>=<value>: {word}"));
+        let bad = || Error::invalid(format!("Bad device override syntax, expecting <device>,<key>=<value>: {word}"));
         let (device, setting) = word.split_once(',').ok_or_else(bad)?;
         let (key, value) = setting.split_once('=').ok_or_else(bad)?;
         out.entry(device.into()).or_default().insert(key.into(), value.into());
@@ -295,14 +300,8 @@ pub async fn resolve(source: &Target, kind: &str) -> Result<(String, String)> {
 
 async fn submit(cx: &Context, target: &Target, args: &Init, post: &InstancesPost) -> Result<Operation> {
     let address = with_query("/1.0/instances", &[("target", args.target.as_deref().unwrap_or(""))]);
-    let mut progress = Progress::new(cx.quiet);
-    if !progress.visible() {
-        let operation = target.client.begin(Method::POST, &address, post).await?;
-        return target.client.wait(&operation.id).await;
-    }
-    let events = target.client.events("operation", false).await?;
-    let operation = target.client.begin(Method::POST, &address, post).await?;
-    target.client.watch(&operation.id, events, &mut |now| show(&mut progress, now, "Retrieving image: ")).await
+    let made = run(cx, &target.client, (Method::POST, &address, post), "Retrieving image: ").await?;
+    made.ok_or_else(|| Error::internal("The server answered without an operation"))
 }
 
 /// The instance an operation has made.

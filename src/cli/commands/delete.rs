@@ -31,8 +31,8 @@ pub async fn delete(cx: &Context, args: Delete) -> Result<i32> {
     for target in &targets {
         let full = format!("{}:{}", target.remote, target.name);
         let found: Result<Value> = target.client.get(&address(target)).await;
-        found
-            .map_err(|e| Error::new(e.kind(), format!("Failed checking instance exists {full:?}: {}", e.message())))?;
+        let what = if target.name.contains('/') { "instance snapshot" } else { "instance" };
+        found.map_err(|e| Error::new(e.kind(), format!("Failed checking {what} exists {full:?}: {}", e.message())))?;
     }
     for target in &targets {
         if args.interactive && !confirmed(&format!("Remove {} (yes/no): ", target.name))? {

@@ -1,17 +1,16 @@
 //! `lxc exec` and `lxc console`.
 
-use std::io::Write;
-
 use argh::{ArgsInfo, FromArgs};
 use bytes::Bytes;
+use tokio::io::{AsyncWrite, AsyncWriteExt, stderr, stdout};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::client::{Control, Socket, SocketReader, SocketWriter, path};
 use crate::api::types::{InstanceConsolePost, InstanceExecPost};
 use crate::cli::context::{Context, Target};
-use crate::cli::output::{emit, say};
+use crate::cli::output::{BROKEN_PIPE, emit, say};
 use crate::cli::terminal::{Raw, is_terminal, size, typed};
-use crate::error::{Error, Result};
+use crate::error::{Ctx, Error, Kind, Result};
 
 /// `lxc exec`.
 #[derive(FromArgs, ArgsInfo)]
@@ -145,9 +144,21 @@ async fn feed(mut to: SocketWriter, input: Input) {
 }
 
 /// Prints what comes from a stream until its end.
-async fn print(mut from: SocketReader, mut write: impl FnMut(&[u8])) -> Result<()> {
+///
+/// The writer is tokio's, which writes on another thread: a reader of one of our streams who waits for the other one
+/// first must not be kept waiting for ever.
+async fn print(mut from: SocketReader, mut to: impl AsyncWrite + Unpin) -> Result<()> {
     while let Some(bytes) = from.bytes().await? {
-        write(&bytes);
+        let written = async {
+            to.write_all(&bytes).await?;
+            to.flush().await
+        };
+        if let Err(error) = written.await {
+            if error.kind() == std::io::ErrorKind::BrokenPipe {
+                std::process::exit(BROKEN_PIPE);
+            }
+            return Err(error).ctx(Kind::Unavailable, || "Failed writing the command's output");
+        }
     }
     Ok(())
 }
@@ -156,21 +167,20 @@ async fn print(mut from: SocketReader, mut write: impl FnMut(&[u8])) -> Result<(
 async fn terminal(stream: Socket, input: Input) -> Result<()> {
     let (reader, writer) = stream.split();
     let feeding = tokio::spawn(feed(writer, input));
-    let printed = print(reader, emit).await;
+    let printed = print(reader, stdout()).await;
     feeding.abort();
     printed
 }
 
 /// Three streams.
-async fn pipes(stdin: Socket, stdout: Socket, stderr: Socket, input: Input) -> Result<()> {
+async fn pipes(stdin: Socket, out: Socket, err: Socket, input: Input) -> Result<()> {
     // Both halves are kept: dropping the reader would close nothing, but pings have to be answered.
     let (mut answers, writer) = stdin.split();
     let feeding = tokio::spawn(feed(writer, input));
     let reading = tokio::spawn(async move { while let Ok(Some(_)) = answers.bytes().await {} });
-    let (stdout, _keep_out) = stdout.split();
-    let (stderr, _keep_err) = stderr.split();
-    let complain = |bytes: &[u8]| _ = std::io::stderr().lock().write_all(bytes);
-    let printed = tokio::try_join!(print(stdout, emit), print(stderr, complain));
+    let (out, _keep_out) = out.split();
+    let (err, _keep_err) = err.split();
+    let printed = tokio::try_join!(print(out, stdout()), print(err, stderr()));
     feeding.abort();
     reading.abort();
     printed.map(drop)
@@ -247,12 +257,13 @@ pub async fn attach_console(target: &Target, kind: &str) -> Result<()> {
     let relay = tokio::spawn(resizes(attached.control));
     let (reader, writer) = attached.stream.split();
     tokio::select! {
-        printed = print(reader, emit) => printed?,
+        printed = print(reader, stdout()) => printed?,
         () = until_escape(writer) => {}
     }
     relay.abort();
+    // Still in raw mode, where a line end needs both.
+    emit(b"\n\r");
     drop(raw);
-    say!("");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::api::client::{path, with_query};
 use crate::api::types::{InstanceFull, InstanceState, InstanceStateNetwork, Server};
 use crate::cli::context::{Context, Target};
-use crate::cli::output::{Rows, bytes_iec, date, emit, render, say, sort_rows, yaml};
+use crate::cli::output::{Rows, bytes_iec, date, emit, render, say, yaml};
 use crate::error::{Error, Result};
 
 /// `lxc info`.
@@ -137,8 +137,7 @@ fn snapshots(full: &InstanceFull) -> Result<()> {
     let row = |s: &crate::api::types::InstanceSnapshot| {
         vec![name(&s.name), date(s.created_at), date(s.expires_at), yes(s.stateful)]
     };
-    let mut cells: Vec<Vec<String>> = snapshots.iter().map(row).collect();
-    sort_rows(&mut cells);
+    let cells: Vec<Vec<String>> = snapshots.iter().map(row).collect();
     say!("\nSnapshots:");
     let head = ["NAME", "TAKEN AT", "EXPIRES AT", "STATEFUL"].map(String::from).to_vec();
     render("table", &Rows { head, cells, raw: &|| serde_json::Value::Null })
@@ -151,8 +150,7 @@ fn backups(full: &InstanceFull) -> Result<()> {
         let name = b.name.rsplit('/').next().unwrap_or_default().to_string();
         vec![name, date(b.created_at), date(b.expires_at), yes(b.instance_only), yes(b.optimized_storage)]
     };
-    let mut cells: Vec<Vec<String>> = backups.iter().map(row).collect();
-    sort_rows(&mut cells);
+    let cells: Vec<Vec<String>> = backups.iter().map(row).collect();
     say!("\nBackups:");
     let head = ["NAME", "TAKEN AT", "EXPIRES AT", "INSTANCE ONLY", "OPTIMIZED STORAGE"].map(String::from).to_vec();
     render("table", &Rows { head, cells, raw: &|| serde_json::Value::Null })

@@ -1,7 +1,6 @@
 //! `lxc profile …` but its devices.
 
 use argh::{ArgsInfo, FromArgs};
-use hyper::Method;
 use serde_json::json;
 
 use super::args::{Format, Words, fetch, objects};

@@ -66,7 +66,7 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 /// How one logs in to a server.
 fn auth(remote: &Remote) -> &str {
     match remote.auth_type.as_str() {
-        "" if remote.addr.starts_with("unix:") => "file access",
+        _ if remote.addr.starts_with("unix:") => "file access",
         "" if remote.protocol == "simplestreams" => "none",
         "" => "tls",
         kind => kind,
@@ -169,14 +169,25 @@ pub async fn add(cx: &Context, args: Add) -> Result<i32> {
     let protocol = args.protocol.clone().unwrap_or_default();
     let refused = args.accept_certificate || args.auth_type.is_some() || args.domain.is_some();
     let remote = match addr.starts_with("unix:") {
-        true if !refused && args.password.is_none() => Remote { addr: addr.clone(), ..Remote::default() },
+        // What LXD's client writes into the file for such a one.
+        true if !refused && args.password.is_none() => Remote {
+            addr: addr.clone(),
+            auth_type: "tls".into(),
+            project: "default".into(),
+            protocol: "lxd".into(),
+            ..Remote::default()
+        },
         _ if protocol == "simplestreams" && addr.starts_with("https://") => {
             Remote { addr: addr.clone(), public: true, protocol, ..Remote::default() }
         }
         _ => return Err(Error::unsupported(format!("Adding the remote at {addr:?}"))),
     };
     let local = remote.addr.starts_with("unix:");
-    let remote = Remote { project: args.project.unwrap_or_default(), public: remote.public || args.public, ..remote };
+    let remote = Remote {
+        project: args.project.unwrap_or(remote.project.clone()),
+        public: remote.public || args.public,
+        ..remote
+    };
     cx.config.borrow_mut().remotes.insert(name.clone(), remote);
     if local {
         let client = cx.client(name)?;

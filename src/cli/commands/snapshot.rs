@@ -8,6 +8,7 @@ use super::configure::changeable;
 use crate::api::client::path;
 use crate::api::types::{Instance, InstancePut};
 use crate::cli::context::Context;
+use crate::cli::waiting::run;
 use crate::error::{Error, Kind, Result};
 
 /// `lxc snapshot`.
@@ -52,7 +53,7 @@ pub async fn snapshot(cx: &Context, args: Snapshot) -> Result<i32> {
     if args.no_expiry {
         post["expires_at"] = "0001-01-01T00:00:00Z".into();
     }
-    target.client.send(Method::POST, &path(&["instances", &target.name, "snapshots"]), &post).await?;
+    run(cx, &target.client, (Method::POST, &path(&["instances", &target.name, "snapshots"]), &post), "").await?;
     Ok(0)
 }
 

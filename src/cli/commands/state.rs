@@ -8,7 +8,8 @@ use super::exec::attach_console;
 use crate::api::client::path;
 use crate::api::types::{InstanceStatePut, InstancesPut};
 use crate::cli::context::{Context, Target};
-use crate::cli::output::{Progress, note};
+use crate::cli::output::note;
+use crate::cli::waiting::run;
 use crate::error::{Error, Kind, Result};
 
 /// `lxc start`.
@@ -133,7 +134,7 @@ impl Change {
             return self.run_all(cx).await;
         }
         if self.words.is_empty() {
-            return Err(Error::invalid("Invalid number of arguments"));
+            return cx.wrong_count(0);
         }
         if self.console.is_some() && self.words.len() != 1 {
             return Err(Error::invalid("--console only works with a single instance"));
@@ -172,10 +173,10 @@ impl Change {
                 _ => put.stateful = found["stateful"] == true && !stateless,
             }
         }
-        self.change(cx, &target, &put).await
+        self.change(cx, &target, &put, word).await
     }
 
-    async fn change(&self, cx: &Context, target: &Target, put: &InstanceStatePut) -> Result<()> {
+    async fn change(&self, cx: &Context, target: &Target, put: &InstanceStatePut, word: &str) -> Result<()> {
         let client = &target.client;
         let address = path(&["instances", &target.name, "state"]);
         let attached = self.console.as_deref().filter(|_| self.verb != "start");
@@ -186,12 +187,11 @@ impl Change {
             console?;
             return client.wait(&operation?.id).await.map(drop);
         }
-        let changed = track(cx, target, &address, put).await;
-        changed.map_err(|error| match self.verb {
-            "stop" | "restart" | "start" if error.kind() == Kind::Internal => {
-                let text =
-                    format!("{}\nTry `lxc info --show-log {}` for more info", error.message(), self.shown(target));
-                Error::new(Kind::Internal, if hintless(error.message()) { error.message().to_string() } else { text })
+        let changed = run(cx, client, (Method::PUT, &address, put), "").await;
+        changed.map_err(|error| match error.kind() {
+            Kind::Internal if !hintless(error.message()) => {
+                let hint = format!("Try `lxc info --show-log {word}` for more info");
+                Error::new(Kind::Internal, format!("{}\n{hint}", error.message()))
             }
             _ => error,
         })?;
@@ -199,10 +199,6 @@ impl Change {
             Some(kind) => attach_console(target, kind).await,
             None => Ok(()),
         }
-    }
-
-    fn shown(&self, target: &Target) -> String {
-        format!("{}:{}", target.remote, target.name)
     }
 
     /// All instances of the default server that are in the state to be changed.
@@ -217,7 +213,7 @@ impl Change {
                 return Err(Error::invalid("Both --all and instance name given"));
             }
             let put = InstancesPut { state: Some(self.put.clone()) };
-            target.client.send(Method::PUT, "/1.0/instances", &put).await?;
+            run(cx, &target.client, (Method::PUT, "/1.0/instances", &put), "").await?;
         }
         Ok(0)
     }
@@ -226,25 +222,4 @@ impl Change {
 /// Whether an error says all there is to say: the log would tell nothing more.
 fn hintless(text: &str) -> bool {
     text.starts_with("The instance is already")
-}
-
-/// Changes the state of an instance and shows what the server says of it on the way.
-pub async fn track(cx: &Context, target: &Target, address: &str, put: &InstanceStatePut) -> Result<()> {
-    let mut progress = Progress::new(cx.quiet);
-    if !progress.visible() {
-        return target.client.send(Method::PUT, address, put).await;
-    }
-    let events = target.client.events("operation", false).await?;
-    let operation = target.client.begin(Method::PUT, address, put).await?;
-    target.client.watch(&operation.id, events, &mut |now| show(&mut progress, now, "")).await.map(drop)
-}
-
-/// Shows the progress of an operation, which the server keeps in its metadata as `…_progress`.
-pub fn show(progress: &mut Progress, operation: &crate::api::types::Operation, prefix: &str) {
-    let metadata = operation.metadata.iter().flatten();
-    for (_, value) in metadata.filter(|(key, _)| key.ends_with("_progress")) {
-        if let Some(text) = value.as_str() {
-            progress.update(&format!("{prefix}{text}"));
-        }
-    }
 }

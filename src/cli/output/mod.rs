@@ -15,15 +15,17 @@ pub use json::{json_compact, json_indented, sorted};
 pub use natural::sort_rows;
 pub use progress::Progress;
 pub use table::{Rows, render};
-pub use units::{bytes_decimal, bytes_iec, parse_size};
+pub use units::{bytes_iec, parse_size};
 pub use yaml::{yaml, yaml_untyped};
+
+/// 128 + SIGPIPE, what a shell reports of a program that the signal ended.
+pub const BROKEN_PIPE: i32 = 141;
 
 /// Writes to standard output. A reader that went away ends the program, as it ends any filter.
 pub fn emit(text: &[u8]) {
     let mut out = std::io::stdout().lock();
     if out.write_all(text).and_then(|()| out.flush()).is_err() {
-        // 128 + SIGPIPE, what a shell reports of a program the signal ended.
-        std::process::exit(141);
+        std::process::exit(BROKEN_PIPE);
     }
 }
 

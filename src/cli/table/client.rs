@@ -9,7 +9,12 @@ pub(super) const ALIAS: Command = group(
     "alias",
     "Keep short names for longer commands",
     &[
-        leaf("add", "<alias> <target>", "Add an alias").run(run!(alias::add, args::Words, 2..=2)),
+        leaf("add", "<alias> <target>", "Add an alias")
+            .examples(
+                "lxc alias add login 'exec @ARGS@ -- su -l'
+    Let `lxc login c1` open a shell in c1; @ARGS@ is what follows the alias, @ARG1@ one word of it.",
+            )
+            .run(run!(alias::add, args::Words, 2..=2)),
         leaf("list", "", "List the aliases").aliases(&["ls"]).flags(&[FORMAT]).run(run!(
             alias::list,
             args::Format,
@@ -83,6 +88,10 @@ pub(super) const QUERY: Command = leaf("query", "[<remote>:]<API path>", "Send a
         switch("wait", "Wait for the operation to end"),
     ])
     .hidden()
+    .examples(
+        "lxc query -X DELETE --wait /1.0/instances/c1
+    Delete the instance c1 and wait until that is done.",
+    )
     .run(run!(query::query, query::Query, 1..=1));
 
 /// `lxc monitor`.
@@ -95,4 +104,11 @@ pub(super) const MONITOR: Command = leaf("monitor", "[<remote>:]", "Print the ev
         list("type", "Kind of events (operation, lifecycle or logging)"),
     ])
     .hidden()
+    .examples(
+        "lxc monitor --type=lifecycle
+    What happens to instances, images and the like.
+
+lxc monitor --pretty --type=logging --loglevel=info
+    The log of the server, without details.",
+    )
     .run(run!(monitor::monitor, monitor::Monitor, 0..=1));

@@ -10,6 +10,7 @@ pub(super) const CONSOLE: Command = leaf("console", "[<remote>:]<instance>", "At
         switch("show-log", "Print the log"),
         text("type", "Kind of console: console for text, vga for graphics").short('t').default("console"),
     ])
+    .more("To leave the console, type ctrl-a and then q.")
     .run(run!(exec::console, exec::Console, 1..=1));
 
 /// `lxc copy`.
@@ -50,19 +51,33 @@ pub(super) const DELETE: Command = leaf(
 .run(run!(delete::delete, delete::Delete, 1..));
 
 /// `lxc exec`.
-pub(super) const EXEC: Command =
-    leaf("exec", "[<remote>:]<instance> [flags] [--] <command line>", "Run a command in an instance")
-        .flags(&[
-            text("cwd", "Directory to run it in (/root if not given)"),
-            switch("disable-stdin", "Give the command no input").short('n'),
-            list("env", "Environment variable as name=value"),
-            switch("force-interactive", "Give the command a terminal").short('t'),
-            switch("force-noninteractive", "Give the command no terminal").short('T'),
-            unsigned("group", "Group id to run it as"),
-            text("mode", "Terminal mode (auto, interactive or non-interactive)").default("auto"),
-            unsigned("user", "User id to run it as"),
-        ])
-        .run(run!(exec::exec, exec::Exec, 2..));
+pub(super) const EXEC: Command = leaf(
+    "exec",
+    "[<remote>:]<instance> [flags] [--] <command line>",
+    "Run a command in an instance",
+)
+.flags(&[
+    text("cwd", "Directory to run it in (/root if not given)"),
+    switch("disable-stdin", "Give the command no input").short('n'),
+    list("env", "Environment variable as name=value"),
+    switch("force-interactive", "Give the command a terminal").short('t'),
+    switch("force-noninteractive", "Give the command no terminal").short('T'),
+    unsigned("group", "Group id to run it as"),
+    text("mode", "Terminal mode (auto, interactive or non-interactive)").default("auto"),
+    unsigned("user", "User id to run it as"),
+])
+.more(
+    r#"The command is started directly, not by a shell: for patterns, variables or several commands run a shell, as in
+  lxc exec c1 -- sh -c "cd /tmp && ls *.log"
+
+The command gets a terminal when both input and output of lxc are terminals, unless a flag says otherwise. The exit
+code is that of the command."#,
+)
+.examples(
+    "lxc exec c1 -- apt-get update
+lxc exec c1 -T -- tar -c /etc > etc.tar",
+)
+.run(run!(exec::exec, exec::Exec, 2..));
 
 /// `lxc export`.
 pub(super) const EXPORT: Command = leaf(
@@ -125,56 +140,45 @@ pub(super) const INFO: Command = leaf("info", "[<remote>:][<instance>]", "Show a
         switch("show-log", "Print the end of the instance's log"),
         TARGET,
     ])
+    .examples(
+        "lxc info c1
+    An instance: state, resources, snapshots.
+
+lxc info
+    The server.",
+    )
     .run(run!(info::info, info::Info, 0..=1));
 
 /// `lxc init`.
-pub(super) const INIT: Command =
-    leaf("init", "[<remote>:]<image> [<remote>:][<name>]", "Create an instance from an image")
-        .flags(&[
-            list("config", "Configuration as key=value").short('c'),
-            list("device", "Device configuration as device,key=value").short('d'),
-            switch("empty", "Create it without an image"),
-            switch("ephemeral", "Delete it when it stops").short('e'),
-            text("network", "Network to connect it to").short('n'),
-            switch("no-profiles", "Use no profiles"),
-            list("profile", "Profile to use").short('p'),
-            text("storage", "Storage pool to use").short('s'),
-            TARGET,
-            text("type", "Size of the instance, as cloud providers name it").short('t'),
-            switch("vm", "Create a virtual machine"),
-        ])
-        .hidden()
-        .run(run!(create::init, create::Init, 0..=2));
+pub(super) const INIT: Command = leaf("init", "[<remote>:]<image> [<remote>:][<name>]", "Create an instance from an image").flags(&[list("config", "Configuration as key=value").short('c'), list("device", "Device configuration as device,key=value").short('d'), switch("empty", "Create it without an image"), switch("ephemeral", "Delete it when it stops").short('e'), text("network", "Network to connect it to").short('n'), switch("no-profiles", "Use no profiles"), list("profile", "Profile to use").short('p'), text("storage", "Storage pool to use").short('s'), TARGET, text("type", "Size of the instance, as cloud providers name it").short('t'), switch("vm", "Create a virtual machine")]).hidden().more("A document on standard input can give configuration, devices, profiles and description as `lxc config show` prints them.").examples("lxc init debian c1 -c limits.cpu=2
+    Create c1 from the image with the alias debian, with two processors.").run(run!(create::init, create::Init, 0..=2));
 
 /// `lxc launch`.
-pub(super) const LAUNCH: Command =
-    leaf("launch", "[<remote>:]<image> [<remote>:][<name>]", "Create an instance from an image and start it")
-        .flags(&[
-            list("config", "Configuration as key=value").short('c'),
-            optional("console", "Attach to the console at once"),
-            list("device", "Device configuration as device,key=value").short('d'),
-            switch("empty", "Create it without an image"),
-            switch("ephemeral", "Delete it when it stops").short('e'),
-            text("network", "Network to connect it to").short('n'),
-            switch("no-profiles", "Use no profiles"),
-            list("profile", "Profile to use").short('p'),
-            text("storage", "Storage pool to use").short('s'),
-            TARGET,
-            text("type", "Size of the instance, as cloud providers name it").short('t'),
-            switch("vm", "Create a virtual machine"),
-        ])
-        .run(run!(create::launch, create::Launch, 0..=2));
+pub(super) const LAUNCH: Command = leaf("launch", "[<remote>:]<image> [<remote>:][<name>]", "Create an instance from an image and start it").flags(&[list("config", "Configuration as key=value").short('c'), optional("console", "Attach to the console at once"), list("device", "Device configuration as device,key=value").short('d'), switch("empty", "Create it without an image"), switch("ephemeral", "Delete it when it stops").short('e'), text("network", "Network to connect it to").short('n'), switch("no-profiles", "Use no profiles"), list("profile", "Profile to use").short('p'), text("storage", "Storage pool to use").short('s'), TARGET, text("type", "Size of the instance, as cloud providers name it").short('t'), switch("vm", "Create a virtual machine")]).more("A document on standard input can give configuration, devices, profiles and description as `lxc config show` prints them.").examples("lxc launch debian c1
+    Create and start c1 from the image with the alias debian.
+
+lxc launch debian c2 -c limits.memory=1GiB -d root,size=10GiB < c2.yaml
+    The same with limits, and with more configuration from a file.").run(run!(create::launch, create::Launch, 0..=2));
 
 /// `lxc list`.
-pub(super) const LIST: Command = leaf("list", "[<remote>:] [<filter>...]", "List instances")
-    .aliases(&["ls"])
-    .flags(&[
-        switch("all-projects", "Of all projects"),
-        text("columns", "Columns to show").short('c').default("ns46tSL"),
-        switch("fast", "Only what is quick to find out (columns nsacPt)"),
-        FORMAT,
-    ])
-    .run(run!(list::list, list::List, 0..));
+pub(super) const LIST: Command = leaf("list", "[<remote>:] [<filter>...]", "List instances").aliases(&["ls"]).flags(&[switch("all-projects", "Of all projects"), text("columns", "Columns to show").short('c').default("ns46tSL"), switch("fast", "Only what is quick to find out (columns nsacPt)"), FORMAT]).more("Words after the command filter; an instance has to pass all of them. A word is the beginning of a name or a regular
+expression for the whole name; key=value looks at the configuration, with the parts of the key as short as one likes
+(u.x for user.x) and the value a regular expression. These keys are shorthands and take several values with commas:
+type, status, architecture, location, ipv4, ipv6 (address or network).
+
+Columns are letters, or keys as [config:|devices:]KEY[:NAME[:WIDTH]], with commas between keys:
+  4 IPv4 address         F image, in full    p process id of init
+  6 IPv6 address         l last used         P profiles
+  a architecture         L member            s state
+  b storage pool         m memory            S number of snapshots
+  c created              M memory in %       t type
+  d description          n name              u processor time
+  D disk usage           N processes
+  e project              f image").examples("lxc list -c nFs46,volatile.eth0.hwaddr:MAC,devices:eth0.parent:BRIDGE
+    Names, images, states, addresses, MAC addresses and bridges.
+
+lxc list type=container status=running ipv4=10.0.0.0/8 -f json
+    Running containers with an address in a network, as JSON.").run(run!(list::list, list::List, 0..));
 
 /// `lxc move`.
 pub(super) const MOVE: Command = leaf(
@@ -232,12 +236,14 @@ pub(super) const RESTART: Command =
             switch("force", "Stop it by force").short('f'),
             signed("timeout", "Seconds to wait for a clean stop").default("-1"),
         ])
+        .more("What `lxc pause` froze goes on with `lxc start`.")
         .run(run!(state::restart, state::Restart, 0..));
 
 /// `lxc restore`.
 pub(super) const RESTORE: Command =
     leaf("restore", "[<remote>:]<instance> <snapshot>", "Go back to a snapshot of an instance")
         .flags(&[switch("stateful", "Keep the running state too")])
+        .examples("lxc restore c1 before-upgrade")
         .run(run!(snapshot::restore, snapshot::Restore, 2..=2));
 
 /// `lxc snapshot`.
@@ -248,6 +254,7 @@ pub(super) const SNAPSHOT: Command =
             switch("reuse", "Replace a snapshot of the same name"),
             switch("stateful", "Keep the running state too"),
         ])
+        .examples("lxc snapshot c1 before-upgrade")
         .run(run!(snapshot::snapshot, snapshot::Snapshot, 1..=2));
 
 /// `lxc start`.

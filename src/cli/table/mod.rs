@@ -53,6 +53,7 @@ pub struct Runner {
     /// Runs it, given its flags and words in argh's form.
     pub start: fn(&'static Context, &[&str]) -> Running,
     /// What argh knows of it; a test compares that with the row.
+    #[cfg(test)]
     pub info: fn() -> argh::CommandInfoWithArgs,
 }
 
@@ -201,6 +202,7 @@ macro_rules! run {
                 let args = $crate::cli::argv::typed::<$args>(words);
                 Box::pin(async move { $run(cx, args?).await })
             },
+            #[cfg(test)]
             info: <$args as argh::ArgsInfo>::get_args_info,
         }
     };

@@ -19,7 +19,9 @@ pub(super) const OPERATION: Command = group(
             args::Format,
             0..=1
         )),
-        leaf("show", "[<remote>:]<operation>", "Show an operation").run(run!(operation::show, args::Words, 1..=1)),
+        leaf("show", "[<remote>:]<operation>", "Show an operation")
+            .examples("lxc operation show 344a79e4-d88a-45bf-9c39-c72c26f6ab8a")
+            .run(run!(operation::show, args::Words, 1..=1)),
     ],
 );
 
@@ -82,6 +84,12 @@ pub(super) const WARNING: Command = group(
                 text("columns", "Columns to show").short('c').default("utSscpLl"),
                 FORMAT,
             ])
+            .more(
+                "Columns are letters:
+  u id          s severity    p project       L member
+  t type        c count       l last seen
+  S status      f first seen",
+            )
             .run(run!(warning::list, warning::List, 0..=1)),
         leaf("show", "[<remote>:]<warning-uuid>", "Show a warning").run(run!(warning::show, args::Words, 1..=1)),
     ],

@@ -11,6 +11,7 @@ pub(super) const STORAGE: Command = group(
     &[
         leaf("create", "[<remote>:]<pool> <driver> [key=value...]", "Create a storage pool")
             .flags(&[TARGET])
+            .examples("lxc storage create p1 dir source=/srv/lxd")
             .run(run!(storage::create, args::OnMember, 2..)),
         leaf("delete", "[<remote>:]<pool>", "Delete a storage pool").aliases(&["rm"]).run(run!(
             storage::delete,
@@ -31,6 +32,7 @@ pub(super) const STORAGE: Command = group(
         )),
         leaf("set", "[<remote>:]<pool> <key> <value>", "Set a configuration key of a storage pool")
             .flags(&[TARGET])
+            .more("Several keys may be set at once as <key>=<value>.")
             .run(run!(storage::set, args::OnMember, 2..)),
         leaf("show", "[<remote>:]<pool>", "Show a storage pool")
             .flags(&[switch("resources", "Show how full the pool is"), TARGET])

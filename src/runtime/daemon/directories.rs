@@ -42,6 +42,11 @@ pub fn socket_path() -> PathBuf {
     named.map_or_else(|| lxd_dir().join("unix.socket"), PathBuf::from)
 }
 
+/// The store's one file.
+pub fn database(root: &Path) -> PathBuf {
+    root.join("database/lxbox.redb")
+}
+
 /// Makes what is missing; what is there, also of others, stays as it is.
 pub fn make(root: &Path) -> Result<()> {
     if !root.is_absolute() {

@@ -6,7 +6,9 @@
 //!
 //! `kill -9` is a normal way to end: every step converges at the next start.
 
+use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +17,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::api::config;
-use crate::api::server::{self as http, Services};
 use crate::runtime::events::Events;
-use crate::runtime::images::Images;
+use crate::runtime::images::service::Images;
 use crate::runtime::instances::container::{self, cpus::CpuSet};
 use crate::runtime::instances::{Host, Instances, Parts};
 use crate::runtime::leases::Leases;
@@ -31,11 +32,15 @@ use crate::runtime::{blocking, host};
 use crate::store::Db;
 use crate::{Ctx, Error, Kind, Result};
 
-mod activation;
 mod directories;
 mod logging;
+mod on_disk;
+mod services;
+mod socket;
 
 pub use directories::{lxd_dir, socket_path};
+pub use on_disk::{OnDisk, on_disk};
+pub use services::Services;
 
 /// What the command line of `lxd` asks for.
 #[derive(Clone, Debug, Default)]
@@ -52,32 +57,35 @@ pub struct Options {
     pub verbose: bool,
 }
 
+/// Serves the API on a listener with these services; `api::server` does, which this module must not know.
+pub type Serve = fn(UnixListener, Arc<Services>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Runs the daemon until it is told to end. Blocks.
 ///
 /// # Errors
 /// Whatever keeps it from starting, with a text for the operator.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options, api: Serve) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .ctx(Kind::Internal, || "Failed starting the runtime")?;
-    runtime.block_on(serve(options))
+    runtime.block_on(serve(options, api))
 }
 
-async fn serve(options: &Options) -> Result<()> {
+async fn serve(options: &Options, api: Serve) -> Result<()> {
     let root = lxd_dir();
     directories::make(&root)?;
     let _lock = directories::lock(&root)?;
     let events = Events::default();
     logging::start(options, events.clone())?;
-    let db = Db::open(&root.join("database/lxbox.redb"))?;
+    let db = Db::open(&directories::database(&root))?;
     let (shutdown_tx, mut shutdown) = mpsc::channel(1);
     let services = Arc::new(compose(root, db, events, shutdown_tx)?);
     let listener = listen(options)?;
     services.instances.reconcile_pools().await?;
     services.instances.converge().await?;
     sweep(&services).await;
-    let serving = tokio::spawn(http::serve(listener, services.clone()));
+    let serving = tokio::spawn(api(listener, services.clone()));
     let background = tokio::spawn(after_start(services.clone()));
     services.server.set_ready();
     tracing::info!("Daemon is ready");
@@ -136,11 +144,11 @@ fn online_cpus() -> CpuSet {
 /// Bytes of memory (sysinfo(2)).
 fn total_memory() -> u64 {
     let info = rustix::system::sysinfo();
-    u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit))
+    info.totalram.saturating_mul(u64::from(info.mem_unit))
 }
 
 fn listen(options: &Options) -> Result<UnixListener> {
-    if let Some(listener) = activation::inherited()? {
+    if let Some(listener) = socket::inherited()? {
         return Ok(listener);
     }
     let gid = match &options.group {
@@ -150,7 +158,7 @@ fn listen(options: &Options) -> Result<UnixListener> {
             Some(gid.ok_or_else(|| Error::invalid(format!("Group {name:?} doesn't exist")))?)
         }
     };
-    http::bind(&socket_path(), gid)
+    socket::bind(&socket_path(), gid)
 }
 
 /// Removes what a crash has left of images, before anybody can upload one.

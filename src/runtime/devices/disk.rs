@@ -32,6 +32,20 @@ pub fn mount(name: &str, device: &DeviceMap, lxd_dir: &Path) -> Result<Mount> {
     })
 }
 
+/// Refuses a disk whose `source` isn't there, unless it isn't required. Looks at the host.
+///
+/// # Errors
+/// [`crate::Kind::Invalid`] with LXD's text.
+pub fn check_source(name: &str, device: &DeviceMap) -> Result<()> {
+    let source = device.get("source").map_or("", String::as_str);
+    let off = |key: &str| device.get(key).is_some_and(|v| matches!(v.as_str(), "0" | "false" | "no" | "off"));
+    let optional = off("required") || device.get("optional").is_some_and(|v| matches!(v.as_str(), "1" | "true" | "yes" | "on"));
+    if !source.starts_with('/') || optional || Path::new(source).symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("Missing source path {source:?} for disk {name:?}")))
+}
+
 /// The path without `.` and `..`, without asking the file system.
 fn plain(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut so_far, part| {

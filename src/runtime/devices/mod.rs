@@ -3,3 +3,15 @@
 //! So far the types `disk` (host paths) and `none`; the others are refused by name by `api::config::device`.
 
 pub mod disk;
+
+use crate::Result;
+use crate::api::types::Devices;
+
+/// Checks against the host what the configuration alone can't tell; for an instance's devices with its profiles'.
+///
+/// # Errors
+/// [`crate::Kind::Invalid`] naming the device.
+pub fn check(expanded: &Devices) -> Result<()> {
+    let disks = expanded.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "disk"));
+    disks.into_iter().try_for_each(|(name, disk)| disk::check_source(name, disk))
+}

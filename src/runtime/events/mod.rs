@@ -65,8 +65,8 @@ impl Events {
         self.lifecycle(Lifecycle { project, action, source, context: None, requestor: Some(by) });
     }
 
-    /// Sends a change of something's name.
-    pub fn renamed(&self, project: &str, action: &str, source: String, old_name: &str, by: &EventRequestor) {
+    /// Sends a change of something's name: its new URL and its old name.
+    pub fn renamed(&self, project: &str, action: &str, (source, old_name): (String, &str), by: &EventRequestor) {
         let context = Map::from_iter([("old_name".to_owned(), Value::from(old_name))]);
         self.lifecycle(Lifecycle { project, action, source, context: Some(context), requestor: Some(by) });
     }

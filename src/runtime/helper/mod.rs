@@ -4,7 +4,7 @@
 //! daemon ─ shim ─┬ (namer)   forked: makes the user namespace, ends at once
 //!                ├ (stage)   forked: assembles the root in a mount namespace of the host's, ends once it has forked
 //!                └ init      forked by stage, child of shim: process 1 until it executes the guest's own
-//! daemon ─ attach ─ command  executed in a running container; child of the daemon
+//! daemon ─ attach ─ command  executed in a running container
 //! ```
 //!
 //! They know plans ([`crate::runtime::spec`]) and system calls ([`crate::runtime::sys`]), nothing else.

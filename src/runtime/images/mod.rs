@@ -13,14 +13,4 @@ pub mod metadata;
 pub mod multipart;
 pub mod template;
 pub mod unpack;
-
-mod aliases;
-mod export;
-mod files;
-mod service;
-mod upload;
-
-pub use export::Export;
-pub use files::ImageFiles;
-pub use service::Images;
-pub use upload::{NewImage, Upload};
+pub mod service;

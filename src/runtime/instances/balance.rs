@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::Instances;
 use super::container::cpus::{CpuSet, Demand, balance};
 use crate::Result;
-use crate::api::config::Cpu;
+use crate::api::config::{Allowance, Cpu};
 use crate::api::config::instance::Config;
 use crate::api::types::ConfigMap;
 use crate::runtime::spec::Limits;
@@ -51,7 +51,15 @@ impl Instances {
         let config = Config(config);
         // Without a limit it gets all of them back, if it had fewer.
         let set = self.balance.ask(id, config.cpu()).unwrap_or_else(|| self.host.cpus.clone());
+        let (cpu_shares, cpu_quota) = match config.allowance() {
+            None => (None, None),
+            // 1024 is the normal weight.
+            Some(Allowance::Percent(percent)) => (Some(unsigned(percent) * 1024 / 100), None),
+            Some(Allowance::Quota { run, period }) => (None, Some((unsigned(run) * 1000, unsigned(period) * 1000))),
+        };
         Ok(Limits {
+            cpu_shares,
+            cpu_quota,
             cpuset: Some(set.to_string()),
             memory: config.memory(self.host.memory),
             memory_soft: config.get("limits.memory.enforce") == Some("soft"),
@@ -76,6 +84,10 @@ impl Instances {
         let expanded = self.db.view(|v| super::expand::expand(v, &repo::instances::by_id(v, id)?))?;
         running.set_limits(&self.limits(id, &expanded.config)?).await
     }
+}
+
+fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
 }
 
 #[cfg(test)]

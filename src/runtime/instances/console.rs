@@ -37,7 +37,7 @@ impl Instances {
             metadata: Some(fds),
             ..self.operation_on("Showing console", project, name, by.clone())
         };
-        self.announce_with(project, name, "instance-console", &by, [("type".into(), Value::from("console"))]);
+        self.announce_with((project, name), "instance-console", &by, [("type".into(), Value::from("console"))]);
         let (data, control) = (connecting.remove("0"), connecting.remove("control"));
         let (Some(data), Some(control)) = (data, control) else { return Err(Error::internal("No console sockets")) };
         Ok(self.operations.start(new, move |_| async move {

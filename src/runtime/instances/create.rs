@@ -10,12 +10,12 @@ use super::{Instances, profile_ids};
 use crate::api::config::instance::Target;
 use crate::api::config::{Site, device, instance, names};
 use crate::api::types::{ConfigMap, EventRequestor, InstancesPost, Operation, Timestamp};
-use crate::runtime::images::ImageFiles;
+use crate::runtime::images::service::ImageFiles;
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::Handle;
 use crate::runtime::storage::{Content, Driver, Image, Volume};
 use crate::runtime::sys::fault;
-use crate::runtime::{blocking, random, storage};
+use crate::runtime::{blocking, devices, random, storage};
 use crate::store::records::{ContentKind, ImageRecord, InstanceKind, InstanceRecord, Phase, PoolRecord, VolumeRecord};
 use crate::store::{Read, repo};
 use crate::{Error, Kind, Result};
@@ -33,7 +33,16 @@ impl Instances {
     /// [`Kind::Invalid`] for the name, kind or source; [`Kind::NotFound`] for an image that isn't here;
     /// [`Kind::Internal`] (as LXD answers 500) for unknown profiles and architectures.
     pub fn create(&self, project: &str, post: InstancesPost, by: EventRequestor) -> Result<Operation> {
-        let draft = self.draft(project, post)?;
+        let by_fingerprint = !post.source.fingerprint.is_empty();
+        let wanted = post.name.clone();
+        let draft = match self.draft(project, post) {
+            // LXD looks for a fingerprint in the background only.
+            Err(e) if e.kind() == Kind::NotFound && by_fingerprint => {
+                let new = self.operation_on("Creating instance", project, &wanted, by);
+                return Ok(self.operations.start(new, move |_| async move { Err(e) }));
+            }
+            other => other?,
+        };
         let name = draft.record.name.clone();
         let new = self.operation_on("Creating instance", project, &name, by.clone());
         let this = self.clone();
@@ -41,7 +50,7 @@ impl Instances {
             let record = this.make(draft, &handle).await?;
             let pool = record.1;
             let context = [("storage-pool".into(), Value::from(pool)), ("type".into(), Value::from(record.0.kind.as_str()))];
-            this.announce_with(&record.0.project, &record.0.name, "instance-created", &by, context);
+            this.announce_with((&record.0.project, &record.0.name), "instance-created", &by, context);
             Ok(())
         }))
     }
@@ -121,13 +130,15 @@ impl Instances {
         wants.extend(record.profiles.iter().map(|id| Want::shared(Class::Profile, id.to_string())));
         let _lease = self.leases.take(wants).await;
         let (record, volume, pool) = self.reserve(record).await?;
+        let unfinished = Unfinished { instances: self, record: &record, pool: &pool, armed: true };
         fault("daemon.create.reserved");
         let made = self.make_volume(&record, &pool, image.as_ref()).await;
         fault("daemon.create.volume");
         let confirmed = match made.and_then(|()| handle.cancel().check()) {
-            Ok(()) => self.confirm(&record, &volume).await,
+            Ok(()) => self.confirm(&record, &volume, image.as_ref()).await,
             Err(e) => Err(e),
         };
+        unfinished.disarm();
         match confirmed {
             Ok(record) => {
                 fault("daemon.create.confirmed");
@@ -150,8 +161,10 @@ impl Instances {
             .transact(|tx| {
                 let site = Site::InstanceCreate;
                 instance::validate(&record.config, target).map_err(|e| site.config(e))?;
-                device::validate(&record.devices, target).map_err(|e| site.devices(e))?;
-                let pool = root_pool(tx, &expand::expand(tx, &record)?).map_err(no_root)?;
+                device::validate(&record.devices, target).map_err(|e| site.devices(unknown_type(&record, e)))?;
+                let expanded = expand::expand(tx, &record)?;
+                let pool = root_pool(tx, &expanded).map_err(no_root)?;
+                devices::check(&expanded.devices).map_err(|e| site.expanded_devices(e))?;
                 let record = repo::instances::insert(tx, record.clone()).map_err(taken)?;
                 let volume = repo::volumes::insert(tx, new_volume(&record, pool.id))?;
                 Ok((record, volume, pool))
@@ -173,12 +186,22 @@ impl Instances {
         .await
     }
 
-    async fn confirm(&self, record: &InstanceRecord, volume: &VolumeRecord) -> Result<InstanceRecord> {
+    async fn confirm(
+        &self,
+        record: &InstanceRecord,
+        volume: &VolumeRecord,
+        image: Option<&ImageRecord>,
+    ) -> Result<InstanceRecord> {
         let (mut record, mut volume) = (record.clone(), volume.clone());
         (record.phase, volume.phase) = (Phase::Created, Phase::Created);
         self.db
             .transact(|tx| {
                 repo::volumes::update(tx, &volume)?;
+                if let Some(image) = image {
+                    let mut used = repo::images::by_fingerprint(tx, &image.project, &image.fingerprint)?;
+                    used.last_used_at = Timestamp::now();
+                    repo::images::update(tx, &used)?;
+                }
                 repo::instances::update(tx, &record)
             })
             .await?;
@@ -205,6 +228,29 @@ impl Instances {
     }
 }
 
+/// Removes a half-made instance also when its task panics.
+struct Unfinished<'a> {
+    instances: &'a Instances,
+    record: &'a InstanceRecord,
+    pool: &'a PoolRecord,
+    armed: bool,
+}
+
+impl Unfinished<'_> {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            let (instances, record, pool) = (self.instances.clone(), self.record.clone(), self.pool.clone());
+            tokio::spawn(async move { instances.remove_leftovers(&record, &pool).await });
+        }
+    }
+}
+
 fn make_on(driver: &dyn Driver, volume: &Volume, files: Option<&ImageFiles>, privileged: bool) -> Result<()> {
     let Some(files) = files else { return driver.create_volume(volume, Content::Empty) };
     // Device nodes are unpacked for privileged instances only, so theirs is another layer.
@@ -215,6 +261,15 @@ fn make_on(driver: &dyn Driver, volume: &Volume, files: Option<&ImageFiles>, pri
         Ok(())
     });
     driver.create_volume(volume, Content::Image(Image { layer: &layer, unpack }))
+}
+
+/// LXD names a type of device that it doesn't know, at creation.
+fn unknown_type(record: &InstanceRecord, e: Error) -> Error {
+    let unknown = record.devices.values().find(|d| device::kind_of(d).is_err()).and_then(|d| d.get("type"));
+    match unknown {
+        Some(kind) => Error::new(e.kind(), format!("Invalid device type {kind:?}: {e}")),
+        None => e,
+    }
 }
 
 fn taken(e: Error) -> Error {

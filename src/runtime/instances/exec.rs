@@ -37,20 +37,20 @@ impl Instances {
     pub fn exec(&self, project: &str, name: &str, post: InstanceExecPost, by: EventRequestor) -> Result<Operation> {
         let (_, running) = self.running(project, name)?;
         let command = post.command.clone();
-        let spec = exec_spec(&post);
         let environment = self.environment_of(project, name)?;
+        let spec = exec_spec(&post, &environment);
         let (sockets, connecting) = match (post.wait_for_websocket, post.interactive) {
             (false, _) => (None, Connecting::new()),
             (true, true) => split(Sockets::new(&["0", "control"])),
             (true, false) => split(Sockets::new(&["0", "1", "2", "control"])),
         };
-        let metadata = sockets.as_ref().map(|s| metadata(&spec, &environment, s));
+        let metadata = sockets.as_ref().map(|s| metadata(&spec, s));
         let new = NewOperation { sockets, metadata, ..self.operation_on("Executing command", project, name, by.clone()) };
         let record = match post.record_output && !post.wait_for_websocket {
             true => Some(self.logs(project, name)?),
             false => None,
         };
-        self.announce_with(project, name, "instance-exec", &by, [("command".into(), json!(command))]);
+        self.announce_with((project, name), "instance-exec", &by, [("command".into(), json!(command))]);
         Ok(self.operations.start(new, move |handle| async move {
             match (connecting.is_empty(), record) {
                 (true, record) => unattended(&running, spec, record, &handle).await,
@@ -64,7 +64,10 @@ fn split((sockets, connecting): (Sockets, Connecting)) -> (Option<Sockets>, Conn
     (Some(sockets), connecting)
 }
 
-fn exec_spec(post: &InstanceExecPost) -> ExecSpec {
+/// The command with the instance's variables of now, not those of its start, and the request's over them.
+fn exec_spec(post: &InstanceExecPost, of_instance: &[(String, String)]) -> ExecSpec {
+    let mut environment: BTreeMap<String, String> = of_instance.iter().cloned().collect();
+    environment.extend(post.environment.clone());
     let size = |wanted: i64| u16::try_from(wanted).unwrap_or(0);
     let stdio = match post.interactive {
         true => Stdio::Terminal(size(post.width), size(post.height)),
@@ -72,7 +75,7 @@ fn exec_spec(post: &InstanceExecPost) -> ExecSpec {
     };
     ExecSpec {
         command: post.command.clone(),
-        environment: post.environment.clone().into_iter().collect(),
+        environment: environment.into_iter().collect(),
         uid: post.user,
         gid: post.group,
         cwd: post.cwd.clone(),
@@ -81,8 +84,8 @@ fn exec_spec(post: &InstanceExecPost) -> ExecSpec {
 }
 
 /// What clients see of the command before it runs: its secrets, and the environment it will have.
-fn metadata(spec: &ExecSpec, of_instance: &[(String, String)], sockets: &Sockets) -> Map<String, Value> {
-    let environment = exec_environment(of_instance, &spec.environment, spec.uid);
+fn metadata(spec: &ExecSpec, sockets: &Sockets) -> Map<String, Value> {
+    let environment = exec_environment(&[], &spec.environment, spec.uid);
     // LXC sets this one itself, so LXD doesn't show it.
     let shown = environment.into_iter().filter(|(name, _)| name != "container");
     let all = json!({
@@ -120,7 +123,7 @@ async fn unattended(running: &Running, mut spec: ExecSpec, record: Option<Logs>,
 async fn attended(running: &Running, spec: ExecSpec, connecting: Connecting, handle: &Handle) -> Result<()> {
     let interactive = matches!(spec.stdio, Stdio::Terminal(..));
     let mut connected = connect(connecting, interactive).await?;
-    let process = match spawn(running, spec, handle).await {
+    let mut process = match spawn(running, spec, handle).await {
         Ok(process) => process,
         Err(e) => {
             for (_, socket) in connected.sockets {
@@ -129,7 +132,7 @@ async fn attended(running: &Running, spec: ExecSpec, connecting: Connecting, han
             return Err(e);
         }
     };
-    let streams = streams(&process.streams)?;
+    let streams = take_streams(&mut process)?;
     let process = Arc::new(process);
     let (exited_tx, exited) = watch::channel(false);
     let control = tokio::spawn(control(connected.control, process.clone()));
@@ -149,7 +152,7 @@ struct Connected {
 }
 
 enum Control {
-    Here(Socket),
+    Here(Box<Socket>),
     /// Old clients never open it for commands without a terminal.
     Later(oneshot::Receiver<Socket>),
 }
@@ -163,7 +166,7 @@ async fn connect(mut connecting: Connecting, interactive: bool) -> Result<Connec
             sockets.insert(name, socket);
         }
         let control = match interactive {
-            true => Control::Here(control.await.ctx(Kind::Internal, || "Failed connecting a websocket")?),
+            true => Control::Here(Box::new(control.await.ctx(Kind::Internal, || "Failed connecting a websocket")?)),
             false => Control::Later(control),
         };
         Ok(Connected { sockets, control })
@@ -180,15 +183,16 @@ async fn spawn(running: &Running, spec: ExecSpec, handle: &Handle) -> Result<Exe
     })
 }
 
-/// Our ends of a command's streams, by the names of their sockets. The process keeps its own for resizing.
-fn streams(streams: &ExecStreams) -> Result<Vec<(&'static str, OwnedFd)>> {
-    let clone = |fd: &OwnedFd| fd.try_clone().ctx(Kind::Internal, || "Failed duplicating a descriptor");
-    match streams {
-        ExecStreams::Terminal(master) => Ok(vec![("0", clone(master)?)]),
-        ExecStreams::Pipes { stdin, stdout, stderr } => {
-            Ok(vec![("0", clone(stdin)?), ("1", clone(stdout)?), ("2", clone(stderr)?)])
-        }
-        ExecStreams::Given => Ok(Vec::new()),
+/// Our ends of a command's streams, by the names of their sockets. Pipes are taken, since their closing is the end of
+/// a stream; of a terminal the process keeps one for its size.
+fn take_streams(process: &mut ExecProcess) -> Result<Vec<(&'static str, OwnedFd)>> {
+    if let ExecStreams::Terminal(master) = &process.streams {
+        let ours = master.try_clone().ctx(Kind::Internal, || "Failed duplicating a terminal")?;
+        return Ok(vec![("0", ours)]);
+    }
+    match std::mem::replace(&mut process.streams, ExecStreams::Given) {
+        ExecStreams::Pipes { stdin, stdout, stderr } => Ok(vec![("0", stdin), ("1", stdout), ("2", stderr)]),
+        ExecStreams::Terminal(_) | ExecStreams::Given => Ok(Vec::new()),
     }
 }
 
@@ -263,7 +267,7 @@ async fn end(mut socket: Socket) {
 /// Serves the control socket; its end kills the command, as LXD does.
 async fn control(control: Control, process: Arc<ExecProcess>) {
     let socket = match control {
-        Control::Here(socket) => socket,
+        Control::Here(socket) => *socket,
         Control::Later(receiver) => match receiver.await {
             Ok(socket) => socket,
             Err(_) => return,

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::api::types::EventRequestor;
 use crate::runtime::events::{Events, Lifecycle};
-use crate::runtime::images::Images;
+use crate::runtime::images::service::Images;
 use crate::runtime::leases::{Class, Leases, Want};
 use crate::runtime::operations::{NewOperation, Operations};
 use crate::runtime::pools::Pools;
@@ -35,7 +35,7 @@ pub mod container;
 mod create;
 mod delete;
 mod exec;
-mod expand;
+pub mod expand;
 mod list;
 mod live;
 mod logs;
@@ -173,6 +173,14 @@ impl Instances {
         self.db.view(|v| repo::instances::by_name(v, project, name))
     }
 
+    /// `container` or `virtual-machine`.
+    ///
+    /// # Errors
+    /// [`crate::Kind::NotFound`].
+    pub fn kind_of(&self, project: &str, name: &str) -> Result<&'static str> {
+        Ok(self.record(project, name)?.kind.as_str())
+    }
+
     /// The actor of an instance; one that has none yet gets one that is stopped.
     fn actor(&self, id: u64) -> Actor {
         self.actors().entry(id).or_insert_with(|| Actor::spawn(self.clone(), id, None)).clone()
@@ -216,8 +224,7 @@ impl Instances {
 
     fn announce_with<const N: usize>(
         &self,
-        project: &str,
-        name: &str,
+        (project, name): (&str, &str),
         action: &str,
         by: &EventRequestor,
         context: [(String, Value); N],

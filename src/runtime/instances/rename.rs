@@ -31,7 +31,7 @@ impl Instances {
         Ok(self.operations.start(new, move |_| async move {
             this.rename_now(&project, &name, &wanted).await?;
             let source = url::of("instances", &wanted, &project);
-            this.events.renamed(&project, "instance-renamed", source, &name, &by);
+            this.events.renamed(&project, "instance-renamed", (source, &name), &by);
             Ok(())
         }))
     }

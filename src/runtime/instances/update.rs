@@ -5,6 +5,7 @@ use super::expand::{Expanded, expand};
 use super::{Instances, live, profile_ids};
 use crate::api::config::{Live, Site, device, instance};
 use crate::api::types::{ConfigMap, EventRequestor, Instance, InstancePut, Operation};
+use crate::runtime::devices;
 use crate::runtime::leases::{Class, Want};
 use crate::store::records::InstanceRecord;
 use crate::store::{Read, repo};
@@ -81,6 +82,7 @@ impl Instances {
         instance::validate(&after.config, target).map_err(|e| site.config(e))?;
         device::validate(&after.devices, target).map_err(|e| site.devices(e))?;
         let root = device::check_root(&becomes.devices).map_err(|e| site.expanded_devices(e))?;
+        devices::check(&becomes.devices).map_err(|e| site.expanded_devices(e))?;
         let pool = |e: &Expanded, name: &str| e.devices.get(name).and_then(|d| d.get("pool")).cloned();
         let old_root = device::check_root(&was.devices).ok().and_then(|name| pool(was, name));
         if old_root.is_some_and(|old| pool(becomes, root) != Some(old)) {

@@ -59,7 +59,7 @@ pub struct Command {
     pub terminal: Option<(u16, u16)>,
 }
 
-/// What the `attach` helper answers, in any order; the end of the socket is the end of the answers.
+/// What the `attach` helper answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum AttachAnswer {
@@ -70,8 +70,15 @@ pub enum AttachAnswer {
     },
     /// The master of the command's terminal comes along.
     Terminal,
-    /// The mount is done. (That a command was executed is told by the socket's end.)
+    /// The command was executed, or the mount is done.
     Done,
+    /// The command has ended, by itself or by a signal.
+    Ended {
+        /// Its exit code.
+        code: Option<i32>,
+        /// The signal that killed it.
+        signal: Option<i32>,
+    },
     /// It could not be done.
     Failed {
         /// The system's error number; 0 when there was none.

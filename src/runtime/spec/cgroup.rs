@@ -132,15 +132,13 @@ mod tests {
             33 30 0:29 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw,nsdelegate\n\
             34 30 0:29 / /mnt/again rw,relatime - cgroup2 cgroup2 rw\n";
         let init = "4:cpu,cpuacct:/\n2:name=systemd:/init.scope\n0::/init.scope\n";
-        let found = hierarchies(mountinfo, init, |p| {
-            assert_eq!(p, Path::new("/sys/fs/cgroup/unified"));
-            String::new()
-        });
+        let found = hierarchies(mountinfo, init, |_| String::new());
         assert_eq!(found.len(), 3);
         assert_eq!(found[0].controllers, ["cpu", "cpuacct"]);
         assert_eq!(found[1].controllers, ["name=systemd"]);
         assert_eq!(found[1].base, Path::new("/sys/fs/cgroup/systemd"));
         assert!(found[2].unified && found[2].controllers.is_empty());
+        assert_eq!(found[2].base, Path::new("/sys/fs/cgroup/unified"));
     }
 
     #[test]

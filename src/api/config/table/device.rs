@@ -27,7 +27,7 @@ pub const DISK: &[Key] = &[
     row("pool", Kind::Text, "The storage pool the volume is in").applied(),
     row("propagation", PROPAGATION, "How mounts below it travel between host and instance")
         .default("private")
-        .applied(),
+        .later("mount options"),
     row("raw.mount.options", Kind::Text, "Mount options of the file system").later("mount options"),
     row("readonly", Kind::Bool, "Mount it read-only").default("false").applied(),
     row("recursive", Kind::Bool, "Take along what is mounted below the source").default("false").applied(),

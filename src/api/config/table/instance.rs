@@ -196,7 +196,7 @@ pub const ROWS: &[Key] = &[
         .default("100%")
         .live()
         .long("`50%` is a weight that counts under load; `25ms/100ms` is a hard quota of one CPU's time.")
-        .later(LIMITS),
+        .applied(),
     key("limits.cpu.priority", Kind::Priority, "Weight among instances on the same CPUs, 0 to 10")
         .on(Container)
         .group("resource-limits")

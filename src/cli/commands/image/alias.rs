@@ -24,7 +24,7 @@ async fn post(target: &Target, name: &str, fingerprint: &str) -> Result<()> {
 /// Gives an image a name, taking it from another image if need be.
 pub async fn ensure(target: &Target, name: &str, fingerprint: &str) -> Result<()> {
     match target.client.delete(&path(&["images", "aliases", name])).await {
-        Err(error) if error.kind() != Kind::NotFound => return Err(error),
+        Err(error) if error.kind() != Kind::NotFound => Err(error),
         _ => post(target, name, fingerprint).await,
     }
 }
@@ -74,13 +74,15 @@ fn row(alias: &ImageAliasesEntry) -> Vec<String> {
     vec![alias.name.clone(), fingerprint, kind.to_uppercase(), alias.description.clone()]
 }
 
-/// The fingerprint an image is known by: of an alias its target, otherwise the word itself.
-pub async fn dereference(target: &Target) -> Result<String> {
+/// The fingerprint an image is known by: of an alias its target, otherwise the word itself. With `vm`, aliases of
+/// containers don't count.
+pub async fn dereference(target: &Target, vm: bool) -> Result<String> {
     if target.name.is_empty() {
         return Err(Error::invalid("Image identifier missing"));
     }
     let found: Result<ImageAliasesEntry> = target.client.get(&path(&["images", "aliases", &target.name])).await;
     match found {
+        Ok(alias) if vm && alias.kind != "virtual-machine" => Ok(target.name.clone()),
         Ok(alias) => Ok(alias.target),
         Err(error) if error.kind() == Kind::NotFound => Ok(target.name.clone()),
         Err(error) => Err(error),

@@ -36,13 +36,14 @@ pub async fn import(cx: &Context, args: Import) -> Result<i32> {
             _ => files.push(word.as_str()),
         }
     }
+    let about = About { properties, public: args.public };
     let imported = match files[..] {
-        [url] if url.starts_with("https://") => from_url(&target, url, &properties, args.public).await?,
+        [url] if url.starts_with("https://") => from_url(&target, url, about).await?,
         [url] if url.starts_with("http://") => {
             return Err(Error::invalid(format!("Only https:// is supported for remote image import: {url:?}")));
         }
-        [file] => upload(cx, &target, file, None, &properties, args.public).await?,
-        [file, rootfs] => upload(cx, &target, file, Some(rootfs), &properties, args.public).await?,
+        [file] => upload(cx, &target, (file, None), about).await?,
+        [file, rootfs] => upload(cx, &target, (file, Some(rootfs)), about).await?,
         _ => return Err(Error::invalid("Invalid number of arguments")),
     };
     let fingerprint = imported.metadata.as_ref().and_then(|m| m.get("fingerprint")).and_then(|f| f.as_str());
@@ -54,7 +55,7 @@ pub async fn import(cx: &Context, args: Import) -> Result<i32> {
     Ok(0)
 }
 
-async fn from_url(target: &Target, url: &str, properties: &[(String, String)], public: bool) -> Result<Operation> {
+async fn from_url(target: &Target, url: &str, about: About) -> Result<Operation> {
     let source = ImagesPostSource {
         kind: "url".into(),
         mode: "pull".into(),
@@ -62,40 +63,39 @@ async fn from_url(target: &Target, url: &str, properties: &[(String, String)], p
         url: url.into(),
         ..ImagesPostSource::default()
     };
-    let properties = properties.iter().cloned().collect();
-    let post = ImagesPost { public, properties, source: Some(source), ..ImagesPost::default() };
+    let properties = about.properties.into_iter().collect();
+    let post = ImagesPost { public: about.public, properties, source: Some(source), ..ImagesPost::default() };
     let operation = target.client.begin(Method::POST, "/1.0/images", &post).await?;
     target.client.wait(&operation.id).await
 }
 
-async fn upload(
-    cx: &Context,
-    target: &Target,
-    file: &str,
-    rootfs: Option<&str>,
-    properties: &[(String, String)],
+/// What is said of an image beside its files.
+struct About {
+    properties: Vec<(String, String)>,
     public: bool,
-) -> Result<Operation> {
-    let file = PathBuf::from(file);
+}
+
+async fn upload(cx: &Context, target: &Target, files: (&str, Option<&str>), about: About) -> Result<Operation> {
+    let file = PathBuf::from(files.0);
     if file.is_dir() {
         return Err(Error::unsupported("Importing an image from a directory"));
     }
-    let pairs: Vec<String> =
-        properties.iter().map(|(key, value)| format!("{}={}", escape(key), escape(value))).collect();
+    let pair = |(key, value): &(String, String)| format!("{}={}", escape(key), escape(value));
     let image = ImageUpload {
         filename: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        rootfs: match rootfs {
+        rootfs: match files.1 {
             Some(rootfs) => Some((PathBuf::from(rootfs), is_disk(rootfs)?)),
             None => None,
         },
         file,
-        public,
-        properties: pairs.join("&"),
+        public: about.public,
+        properties: about.properties.iter().map(pair).collect::<Vec<_>>().join("&"),
     };
     let mut progress = Progress::new(cx.quiet);
     let report: Option<Report> = progress.visible().then(|| {
-        let tell =
-            move |sent: u64, all: u64| progress.update(&format!("Transferring image: {}%", sent * 100 / all.max(1)));
+        let tell = move |sent: u64, all: u64| {
+            progress.update(&format!("Transferring image: {}%", sent * 100 / all.max(1)));
+        };
         Box::new(tell) as Report
     });
     let operation = target.client.upload_image(image, report).await?;

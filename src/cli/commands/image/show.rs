@@ -1,5 +1,8 @@
 //! `lxc image info`, `show`, `edit`, `delete` and the properties.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::alias::dereference;
@@ -15,9 +18,9 @@ use crate::cli::yaml_in::from_yaml;
 use crate::error::{Error, Result};
 
 /// An image by name, its path, and its ETag.
-async fn find(cx: &Context, word: &str) -> Result<(Target, String, Image, String)> {
+async fn find(cx: &Context, word: &str, vm: bool) -> Result<(Target, String, Image, String)> {
     let target = cx.target(word)?;
-    let address = path(&["images", &dereference(&target).await?]);
+    let address = path(&["images", &dereference(&target, vm).await?]);
     let (image, etag) = target.client.get_with_etag(&address).await?;
     Ok((target, address, image, etag))
 }
@@ -38,7 +41,7 @@ fn document(put: &ImagePut) -> String {
 
 /// `lxc image show`.
 pub async fn show(cx: &Context, args: Vm) -> Result<i32> {
-    let (_, _, image, _) = find(cx, &args.words[0]).await?;
+    let (_, _, image, _) = find(cx, &args.words[0], args.vm).await?;
     emit(document(&changeable(image)).as_bytes());
     Ok(0)
 }
@@ -47,7 +50,7 @@ pub async fn show(cx: &Context, args: Vm) -> Result<i32> {
 pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
     for word in &args.words {
         let target = cx.target(word)?;
-        let fingerprint = dereference(&target).await?;
+        let fingerprint = dereference(&target, false).await?;
         target.client.delete(&path(&["images", &fingerprint])).await?;
     }
     Ok(0)
@@ -55,8 +58,8 @@ pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc image edit`.
 pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
-    let (target, address, image, etag) = find(cx, &args.words[0]).await?;
-    let put = async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<ImagePut>(text)?, etag).await;
+    let (target, address, image, etag) = find(cx, &args.words[0], false).await?;
+    let put = async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<Edited>(text)?, etag).await;
     match piped()? {
         Some(text) => put(&text, "").await?,
         None => {
@@ -67,9 +70,20 @@ pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
     Ok(0)
 }
 
+/// An image as people write it: profiles they don't mention stay as they are.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Edited {
+    auto_update: bool,
+    properties: BTreeMap<String, String>,
+    public: bool,
+    expires_at: Timestamp,
+    profiles: Option<Vec<String>>,
+}
+
 /// `lxc image get-property`.
 pub async fn get_property(cx: &Context, args: Words) -> Result<i32> {
-    let (_, _, image, _) = find(cx, &args.words[0]).await?;
+    let (_, _, image, _) = find(cx, &args.words[0], false).await?;
     let value = image.properties.get(&args.words[1]).ok_or_else(|| Error::not_found("Property not found"))?;
     say!("{value}");
     Ok(0)
@@ -77,7 +91,7 @@ pub async fn get_property(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc image set-property`.
 pub async fn set_property(cx: &Context, args: Words) -> Result<i32> {
-    let (target, address, image, etag) = find(cx, &args.words[0]).await?;
+    let (target, address, image, etag) = find(cx, &args.words[0], false).await?;
     let mut put = changeable(image);
     put.properties.insert(args.words[1].clone(), args.words[2].clone());
     target.client.put(&address, &json!(put), &etag).await?;
@@ -86,16 +100,16 @@ pub async fn set_property(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc image unset-property`.
 pub async fn unset_property(cx: &Context, args: Words) -> Result<i32> {
-    let (target, address, image, etag) = find(cx, &args.words[0]).await?;
+    let (target, address, image, etag) = find(cx, &args.words[0], false).await?;
     let mut put = changeable(image);
-    put.properties.remove(&args.words[1]).ok_or_else(|| Error::not_found("Property not found"))?;
+    put.properties.remove(&args.words[1]);
     target.client.put(&address, &json!(put), &etag).await?;
     Ok(0)
 }
 
 /// `lxc image info`.
 pub async fn info(cx: &Context, args: Vm) -> Result<i32> {
-    let (_, _, image, _) = find(cx, &args.words[0]).await?;
+    let (_, _, image, _) = find(cx, &args.words[0], args.vm).await?;
     let yes = |flag| if flag { "yes" } else { "no" };
     let or_never = |time: Timestamp| if time.is_set() { date(time) } else { "never".to_string() };
     say!("Fingerprint: {}", image.fingerprint);

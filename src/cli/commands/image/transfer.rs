@@ -14,7 +14,7 @@ use crate::error::Result;
 /// `lxc image export`.
 pub async fn export(cx: &Context, args: Vm) -> Result<i32> {
     let target = cx.target(&args.words[0])?;
-    let fingerprint = dereference(&target).await?;
+    let fingerprint = dereference(&target, args.vm).await?;
     let to = match args.words.get(1).map(PathBuf::from) {
         None => ExportTarget::Directory(".".into()),
         Some(path) if path.is_dir() => ExportTarget::Directory(path),
@@ -29,7 +29,7 @@ pub async fn export(cx: &Context, args: Vm) -> Result<i32> {
 pub async fn refresh(cx: &Context, args: Words) -> Result<i32> {
     for word in &args.words {
         let target = cx.target(word)?;
-        let fingerprint = dereference(&target).await?;
+        let fingerprint = dereference(&target, false).await?;
         let operation = target
             .client
             .begin(Method::POST, &path(&["images", &fingerprint, "refresh"]), &serde_json::json!({}))

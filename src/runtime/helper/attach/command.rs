@@ -22,7 +22,7 @@ pub(super) struct Streams<'a> {
     pub(super) streams: Vec<OwnedFd>,
 }
 
-/// Joins the container and forks the command, which becomes a child of the daemon.
+/// Joins the container, runs the command and reports its end.
 pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> Result<(), Fail> {
     let Streams { socket, init, streams } = given;
     join_groups(&plan.groups)?;
@@ -30,14 +30,30 @@ pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> R
     drop(init);
     // Again: joining a user namespace counts as a change of ids.
     process::hide_memory().what(|| "hiding memory")?;
-    match fork::fork(&fork::Options { sibling: true, ..Default::default() }).what(|| "forking the command")? {
+    // Closed by the execution; a byte in it means that there was none.
+    let (executed, failed) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).what(|| "making a pipe")?;
+    match fork::fork(&fork::Options::default()).what(|| "forking the command")? {
         fork::Forked::Child => {
+            drop(executed);
             let (errno, what, exec) = become_command(plan, command, socket, streams);
             let _ = say(socket, &AttachAnswer::Failed { errno, what, exec }, &[]);
+            let _ = rustix::io::write(&failed, b"x");
             fork::exit(127)
         }
         fork::Forked::Parent { pid, pidfd } => {
-            say(socket, &AttachAnswer::Spawned { pid }, &[pidfd.as_fd()]).what(|| "answering")
+            drop((failed, streams));
+            // A daemon that is gone changes nothing: the command must be waited for.
+            let _ = say(socket, &AttachAnswer::Spawned { pid }, &[pidfd.as_fd()]);
+            if matches!(rustix::io::retry_on_intr(|| rustix::io::read(&executed, &mut [0u8; 1])), Ok(0)) {
+                let _ = say(socket, &AttachAnswer::Done, &[]);
+            }
+            let (code, signal) = match process::reap(&pidfd, true).what(|| "waiting for the command")? {
+                Some(process::Ended::Code(code)) => (Some(code), None),
+                Some(process::Ended::Signal(number)) => (None, Some(number)),
+                None => (None, None),
+            };
+            let _ = say(socket, &AttachAnswer::Ended { code, signal }, &[]);
+            Ok(())
         }
     }
 }
@@ -108,7 +124,9 @@ fn prepare(plan: &AttachPlan, command: &Command, socket: &OwnedFd, streams: Vec<
     }
     seccomp_and_capabilities(plan.policy.no_new_privs, &plan.policy.seccomp, plan.policy.drop_capabilities)?;
     capset::become_user(command.uid, command.gid)
-        .what(|| format!("becoming user {} and group {}", command.uid, command.gid))
+        .what(|| format!("becoming user {} and group {}", command.uid, command.gid))?;
+    // So a request that is given up takes its command along, by killing attach.
+    process::die_with_parent().what(|| "binding the command's life to its helper's")
 }
 
 /// A terminal of the guest's own devpts, so that `tty` works there; our end goes to the daemon.

@@ -1,9 +1,11 @@
 //! A short visit to a running container: joins its groups and namespaces, then executes a command or changes a mount.
 //!
 //! ```text
-//! daemon ─ attach ──(joins groups, namespaces; forks with CLONE_PARENT)── ends
-//!        └ command    child of the daemon, which waits for it by pidfd
+//! daemon ─ attach ─ command
 //! ```
+//!
+//! Attach stays the command's parent and reports its end: a dead process of a guest that nobody reaps would keep the guest from
+//! going down (its process 1 waits for all others), and the daemon may be busy, or gone, at that moment.
 
 mod command;
 mod mount;

@@ -97,6 +97,7 @@ impl Shim {
             Ok(guest) => guest,
             Err(failure) => {
                 self.undo();
+                self.leave_monitor();
                 record::forget(self.dir.as_fd());
                 self.tell(&FromShim::Failed(failure));
                 return 1;
@@ -142,6 +143,10 @@ impl Shim {
         let _ = record::write(self.dir.as_fd(), &self.record);
         fault("shim.rebooting");
         self.tell(&FromShim::Rebooting);
+        if self.daemon.is_none() {
+            self.record.stale = true;
+            return true;
+        }
         match self.await_plan(Duration::from_secs(REBOOT_WAIT)) {
             serve::Answer::Next(spec) => {
                 self.spec = *spec;

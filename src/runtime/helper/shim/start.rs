@@ -18,10 +18,9 @@ impl Shim {
         fault("shim.prepared");
         self.make_groups().map_err(|e| e.at(Step::Limits))?;
         self.tell(&FromShim::Step { step: Step::Limits });
-        let (user, socket) = self.fork_stage().map_err(|e| e.at(Step::Mapped))?;
-        drop(user);
-        let pidfd = self.follow(&socket)?;
-        let guest = self.await_ready(&socket, pidfd)?;
+        let (stage, socket) = self.fork_stage().map_err(|e| e.at(Step::Mapped))?;
+        let guest = self.follow(&socket)?;
+        let _ = process::reap(&stage, true);
         self.await_go().map_err(|e| e.at(Step::Mapped))?;
         self.execute(&socket, &guest)?;
         self.record.phase = Phase::Running;
@@ -54,8 +53,8 @@ impl Shim {
         Ok(())
     }
 
-    /// Makes the user namespace and forks the stage; gives our end of its socket.
-    fn fork_stage(&mut self) -> Result<(Option<OwnedFd>, OwnedFd), Fail> {
+    /// Makes the user namespace and forks the stage; gives its pidfd and our end of its socket.
+    fn fork_stage(&mut self) -> Result<(OwnedFd, OwnedFd), Fail> {
         let user = if self.spec.privileged() { None } else { Some(user_namespace(&self.spec.idmap)?) };
         let shift = user.as_ref().filter(|_| self.spec.shift == Shift::Mount);
         let (ours, theirs) = channel::pair().what(|| "making a socket pair")?;
@@ -75,46 +74,51 @@ impl Shim {
                     shim: theirs.as_fd(),
                 })
             }
-            fork::Forked::Parent { .. } => {
+            fork::Forked::Parent { pidfd, .. } => {
                 let _ = rustix::process::chdir("/");
                 fault("shim.forked");
-                Ok((user, ours))
+                Ok((pidfd, ours))
             }
         }
     }
 
-    /// Follows the stage until process 1 exists; gives its pidfd.
-    fn follow(&mut self, socket: &OwnedFd) -> Result<OwnedFd, Failure> {
+    /// Follows stage and process 1 until that is ready. They speak on one socket, each when it is done, in no fixed order.
+    fn follow(&mut self, socket: &OwnedFd) -> Result<Guest, Failure> {
+        let (mut pidfd, mut ready) = (None, None);
         loop {
-            match next(socket, Step::Rootfs)? {
+            let waits_for = if pidfd.is_none() { Step::Rootfs } else { Step::Mounts };
+            match next(socket, waits_for)? {
                 (Progress::Staged, _) => self.tell(&FromShim::Step { step: Step::Rootfs }),
                 (Progress::Forked { pid }, mut fds) => {
-                    let pidfd = fds.pop().ok_or_else(|| Fail::new("taking over process 1").at(Step::Mapped))?;
-                    self.record.init = Some(identify(pid).map_err(|e| e.at(Step::Mapped))?);
-                    record::write(self.dir.as_fd(), &self.record).what(|| "writing the record").map_err(|e| e.at(Step::Mapped))?;
-                    fault("shim.mapped");
-                    self.tell(&FromShim::Step { step: Step::Mapped });
-                    if self.spec.hold && self.daemon.is_some() {
-                        self.tell(&FromShim::Held { pid });
-                    }
-                    return Ok(pidfd);
+                    self.forked(pid).map_err(|e| e.at(Step::Mapped))?;
+                    pidfd = fds.pop();
                 }
-                _ => return Err(Fail::new("hearing from the stage").at(Step::Rootfs)),
+                (Progress::Ready, fds) => ready = Some(fds),
+                _ => return Err(Fail::new("hearing from the helpers of the start").at(waits_for)),
+            }
+            if let (Some(_), Some(_)) = (&pidfd, &ready) {
+                break;
             }
         }
-    }
-
-    fn await_ready(&mut self, socket: &OwnedFd, pidfd: OwnedFd) -> Result<Guest, Failure> {
-        let (Progress::Ready, fds) = next(socket, Step::Mounts)? else {
-            return Err(Fail::new("hearing from process 1").at(Step::Mounts));
-        };
-        let Ok([master, slave, netlink]) = <[OwnedFd; 3]>::try_from(fds) else {
+        let (Some(pidfd), Some(Ok([master, slave, netlink]))) = (pidfd, ready.map(<[OwnedFd; 3]>::try_from)) else {
             return Err(Fail::new("taking over the console").at(Step::Mounts));
         };
         let console = console::Console::new(master, slave, &self.spec.console_log).map_err(|e| e.at(Step::Mounts))?;
         fault("shim.mounts");
         self.tell(&FromShim::Step { step: Step::Mounts });
         Ok(Guest { pidfd, console, netlink })
+    }
+
+    /// Process 1 exists.
+    fn forked(&mut self, pid: i32) -> Result<(), Fail> {
+        self.record.init = Some(identify(pid)?);
+        record::write(self.dir.as_fd(), &self.record).what(|| "writing the record")?;
+        fault("shim.mapped");
+        self.tell(&FromShim::Step { step: Step::Mapped });
+        if self.spec.hold && self.daemon.is_some() {
+            self.tell(&FromShim::Held { pid });
+        }
+        Ok(())
     }
 
     /// Waits for the daemon's `go` when the plan says so and a daemon is there.

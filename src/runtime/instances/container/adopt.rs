@@ -59,7 +59,9 @@ async fn connect(dirs: &RunDirs, shim: std::os::fd::OwnedFd) -> Result<Adopted> 
     .await?;
     let Ok(socket) = socket else { return after_shim(dirs, &shim).await };
     let link = Link::new(socket)?;
-    link.send(&ToShim::Hello { version: VERSION }, &[]).await?;
+    if link.send(&ToShim::Hello { version: VERSION }, &[]).await.is_err() {
+        return after_shim(dirs, &shim).await;
+    }
     loop {
         match link.receive::<FromShim>().await? {
             Some((FromShim::Started(record), fds)) => {

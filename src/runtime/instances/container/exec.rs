@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::link::{Link, Watched};
 use super::plan;
@@ -60,13 +59,14 @@ pub enum ExecStreams {
     Given,
 }
 
-/// A command that was executed. It is our child; [`ExecProcess::wait`] must be awaited once. Dropping it kills nothing.
+/// A command that was executed. Dropping it kills nothing.
 #[derive(Debug)]
 pub struct ExecProcess {
     /// Its id on the host.
     pub pid: i32,
-    process: Watched,
-    reaped: AtomicBool,
+    process: OwnedFd,
+    link: Link,
+    helper: Helper,
     /// Our ends of its streams. A command may leave children that keep the other ends: after [`ExecProcess::wait`] read
     /// what is there without waiting, then stop.
     pub streams: ExecStreams,
@@ -75,22 +75,24 @@ pub struct ExecProcess {
 }
 
 impl ExecProcess {
-    /// Waits until it has ended: its exit code, or 128 and the signal's number.
+    /// Waits until it has ended: its exit code, or 128 and the signal's number. Can be cancelled and called again, until it answers.
     pub async fn wait(&self) -> Result<i32> {
-        let ended = self.process.reaped().await?;
-        if self.reaped.swap(true, Ordering::Relaxed) {
-            return Err(Error::internal("A command was waited for twice"));
-        }
-        Ok(match ended {
-            Some(process::Ended::Code(code)) => code,
-            Some(process::Ended::Signal(number)) => 128 + number,
-            None => -1,
-        })
+        let code = loop {
+            match self.link.receive::<AttachAnswer>().await? {
+                Some((AttachAnswer::Ended { code: Some(code), .. }, _)) => break code,
+                Some((AttachAnswer::Ended { signal, .. }, _)) => break 128 + signal.unwrap_or(libc::SIGKILL),
+                Some(_) => {}
+                // The helper was killed with everything else in the container's groups.
+                None => break 128 + libc::SIGKILL,
+            }
+        };
+        self.helper.ended().await?;
+        Ok(code)
     }
 
     /// Sends it a signal; one that has ended already gets none.
     pub fn signal(&self, number: i32) -> Result<()> {
-        process::signal(self.process.fd(), number).ctx(Kind::Internal, || format!("Failed sending signal {number}"))
+        process::signal(&self.process, number).ctx(Kind::Internal, || format!("Failed sending signal {number}"))
     }
 
     /// Changes the size of its terminal. Without one nothing happens.
@@ -116,15 +118,43 @@ pub fn return_code(error: &Error) -> Option<i32> {
 const NOT_FOUND: &str = "Command not found";
 const NOT_EXECUTABLE: &str = "Command not executable";
 
-/// A helper or command that dies with this unless told otherwise: a request that is given up leaves nothing behind.
-struct Doomed(Option<OwnedFd>);
+/// An attach helper, our child. Killed when dropped before [`Helper::release`], and its command with it.
+#[derive(Debug)]
+struct Helper {
+    watched: Option<Watched>,
+    released: bool,
+}
 
-impl Drop for Doomed {
+impl Helper {
+    fn new(pidfd: OwnedFd) -> Result<Helper> {
+        Ok(Helper { watched: Some(Watched::new(pidfd)?), released: false })
+    }
+
+    /// From now on it lives as long as its command.
+    fn release(&mut self) {
+        self.released = true;
+    }
+
+    /// Waits until it has ended, and reaps it.
+    async fn ended(&self) -> Result<()> {
+        match &self.watched {
+            Some(watched) => watched.reaped().await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Helper {
     fn drop(&mut self) {
-        if let Some(process) = self.0.take() {
-            let _ = process::kill(&process);
-            // It dies at once; what isn't ours or not dead yet is reaped by nobody but the end of the daemon.
-            let _ = process::reap(&process, true);
+        let Some(watched) = self.watched.take() else { return };
+        if !self.released {
+            let _ = process::kill(watched.fd());
+        }
+        // Reaped later when it isn't dead yet. Without a runtime we are ending ourselves.
+        if process::reap(watched.fd(), false).is_ok_and(|ended| ended.is_none())
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move { watched.reaped().await });
         }
     }
 }
@@ -151,63 +181,62 @@ impl Running {
             cwd,
             terminal,
         };
-        let answers = self.send_helper(&init, pid, Task::Exec(command), theirs).await?;
-        let (process, pid) = answers.spawned.ok_or_else(|| Error::internal("A command was not started"))?;
-        let streams = match (ours, answers.terminal) {
+        let (link, mut helper) = self.send_helper(&init, pid, Task::Exec(command), theirs).await?;
+        let (mut spawned, mut terminal) = (None, None);
+        loop {
+            match link.receive::<AttachAnswer>().await? {
+                Some((AttachAnswer::Spawned { pid }, mut fds)) => spawned = fds.pop().map(|pidfd| (pidfd, pid)),
+                Some((AttachAnswer::Terminal, mut fds)) => terminal = fds.pop(),
+                Some((AttachAnswer::Done, _)) => break,
+                Some((AttachAnswer::Failed { errno, what, exec }, _)) => {
+                    helper.ended().await?;
+                    return Err(failure(errno, &what, exec));
+                }
+                Some((AttachAnswer::Ended { .. }, _)) | None => return Err(not_running()),
+            }
+        }
+        let (process, pid) = spawned.ok_or_else(|| Error::internal("A command was not started"))?;
+        let streams = match (ours, terminal) {
             (None, Some(master)) => ExecStreams::Terminal(master),
             (Some(streams), _) => streams,
             (None, None) => return Err(Error::internal("A command got no terminal")),
         };
-        Ok(ExecProcess { pid, process: Watched::new(process)?, reaped: AtomicBool::new(false), streams, environment })
+        helper.release();
+        Ok(ExecProcess { pid, process, link, helper, streams, environment })
     }
 
     /// A visit that changes something and leaves no process.
     pub(super) async fn visit(&self, task: Task) -> Result<()> {
         let (init, pid) = self.init()?;
-        self.send_helper(&init, pid, task, Vec::new()).await.map(|_| ())
+        let (link, helper) = self.send_helper(&init, pid, task, Vec::new()).await?;
+        let answer = link.receive::<AttachAnswer>().await?;
+        helper.ended().await?;
+        match answer {
+            Some((AttachAnswer::Failed { errno, what, exec }, _)) => Err(failure(errno, &what, exec)),
+            Some((AttachAnswer::Done, _)) => Ok(()),
+            _ => Err(not_running()),
+        }
     }
 
-    async fn send_helper(&self, init: &OwnedFd, pid: i32, task: Task, streams: Vec<OwnedFd>) -> Result<Answers> {
+    async fn send_helper(&self, init: &OwnedFd, pid: i32, task: Task, streams: Vec<OwnedFd>) -> Result<(Link, Helper)> {
         let (groups, policy) = self.surroundings();
         let plan = AttachPlan { version: VERSION, groups, init: pid, policy, task };
         let plan = serde_json::to_vec(&plan).ctx(Kind::Internal, || "Failed writing a plan")?;
         let init = init.try_clone().ctx(Kind::Internal, || "Failed duplicating a descriptor")?;
-        let (socket, helper) = blocking(move || spawn_attach(&plan, &init, streams)).await??;
-        let mut guard = Doomed(Some(helper));
-        let answers = hear(&Link::new(socket)?).await;
-        if let Some(helper) = guard.0.take() {
-            // It ends with its last answer; while it does, a command of it may run already.
-            Watched::new(helper)?.reaped().await?;
-        }
-        answers
+        // The helper is wrapped within the blocking work, so that a request given up meanwhile drops (kills) it too.
+        let runtime = tokio::runtime::Handle::current();
+        let (socket, helper) = blocking(move || {
+            let (socket, pidfd) = spawn_attach(&plan, &init, streams)?;
+            let _inside = runtime.enter();
+            Ok((socket, Helper::new(pidfd)?))
+        })
+        .await??;
+        Ok((Link::new(socket)?, helper))
     }
 }
 
-/// What an attach helper has answered.
-struct Answers {
-    spawned: Option<(OwnedFd, i32)>,
-    terminal: Option<OwnedFd>,
-}
-
-async fn hear(link: &Link) -> Result<Answers> {
-    let mut command = Doomed(None);
-    let (mut pid, mut terminal, mut done) = (0, None, false);
-    while let Some((answer, mut fds)) = link.receive::<AttachAnswer>().await? {
-        match answer {
-            AttachAnswer::Spawned { pid: spawned } => {
-                pid = spawned;
-                command.0 = fds.pop();
-            }
-            AttachAnswer::Terminal => terminal = fds.pop(),
-            AttachAnswer::Done => done = true,
-            AttachAnswer::Failed { errno, what, exec } => return Err(failure(errno, &what, exec)),
-        }
-    }
-    match command.0.take() {
-        Some(pidfd) => Ok(Answers { spawned: Some((pidfd, pid)), terminal }),
-        None if done => Ok(Answers { spawned: None, terminal: None }),
-        None => Err(Error::new(Kind::Conflict, "Instance is not running")),
-    }
+fn not_running() -> Error {
+    Error::new(Kind::Conflict, "Instance is not running")
 }
 
 fn failure(errno: i32, what: &str, exec: bool) -> Error {
@@ -215,7 +244,7 @@ fn failure(errno: i32, what: &str, exec: bool) -> Error {
         libc::ENOENT if exec => Error::not_found(NOT_FOUND),
         libc::EACCES | libc::ENOEXEC | libc::EPERM | libc::EISDIR if exec => Error::invalid(NOT_EXECUTABLE),
         // The container went down meanwhile: its process 1 is gone, or its groups.
-        libc::ESRCH | libc::ENODEV => Error::new(Kind::Conflict, "Instance is not running"),
+        libc::ESRCH | libc::ENODEV => not_running(),
         0 => Error::internal(format!("Failed {what}")),
         errno => Error::internal(format!("Failed {what}: {}", io::Error::from_raw_os_error(errno))),
     }

@@ -71,7 +71,8 @@ impl Running {
 
     /// Process 1 of the guest on the host; 0 between a reboot and the next start.
     pub fn pid(&self) -> i32 {
-        self.record().init.map_or(0, |init| init.pid)
+        let now = self.now();
+        now.init.as_ref().and(now.record.init).map_or(0, |init| init.pid)
     }
 
     /// When process 1 was executed.

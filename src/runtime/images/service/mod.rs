@@ -17,7 +17,14 @@ use crate::store::records::{ImageRecord, InstanceKind};
 use crate::store::{Db, Read, repo};
 use crate::{Ctx, Error, Kind, Result};
 
-use super::files::ImageFiles;
+mod aliases;
+mod export;
+mod files;
+mod upload;
+
+pub use export::Export;
+pub use files::ImageFiles;
+pub use upload::{NewImage, Upload};
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
@@ -166,7 +173,7 @@ pub(super) fn show(r: &impl Read, i: ImageRecord) -> Result<Image> {
         update_source: None,
         kind: kind_name(i.kind).into(),
         created_at: i.created_at,
-        last_used_at: if i.last_used_at.is_zero() { Timestamp::EPOCH } else { i.last_used_at },
+        last_used_at: i.last_used_at,
         uploaded_at: i.uploaded_at,
     })
 }

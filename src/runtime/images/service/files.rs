@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
-use super::unpack::{Limits, Request, Runner};
+use crate::runtime::images::unpack::{Limits, Request, Runner};
 use crate::store::records::ImageRecord;
 use crate::{Ctx, Kind, Result};
 

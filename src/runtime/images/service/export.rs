@@ -7,8 +7,9 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::AsyncReadExt;
 
-use super::service::Images;
+use super::Images;
 use crate::api::types::EventRequestor;
+use crate::runtime::helper::unpack::compression::Format;
 use crate::runtime::{random, url};
 use crate::store::repo;
 use crate::{Ctx, Kind, Result};
@@ -40,8 +41,8 @@ impl Images {
         let record = self.db.view(|v| repo::images::by_prefix(v, project, prefix))?;
         let files = self.files(&record);
         let export = match files.rootfs() {
-            None => single(files.metadata(), &record.filename).await?,
-            Some(rootfs) => double(files.metadata(), &rootfs, &record.filename).await?,
+            None => single(files.metadata()).await?,
+            Some(rootfs) => double(files.metadata(), &rootfs).await?,
         };
         self.events.announce(project, "image-retrieved", url::of("images", &record.fingerprint, project), &by);
         Ok(export)
@@ -54,13 +55,13 @@ async fn open(path: &Path) -> Result<(Part, u64)> {
     Ok((Part::File(file), meta.len()))
 }
 
-async fn single(path: PathBuf, filename: &str) -> Result<Export> {
+async fn single(path: PathBuf) -> Result<Export> {
     let (part, length) = open(&path).await?;
-    let name = if filename.is_empty() { name_of(&path) } else { filename.to_owned() };
+    let name = name_of(&path).await?;
     Ok(Export { content_type: "application/octet-stream".into(), length, filename: Some(name), parts: vec![part] })
 }
 
-async fn double(metadata: PathBuf, rootfs: &Path, filename: &str) -> Result<Export> {
+async fn double(metadata: PathBuf, rootfs: &Path) -> Result<Export> {
     let boundary = random::hex(30);
     let (first, first_length) = open(&metadata).await?;
     let (second, second_length) = open(rootfs).await?;
@@ -69,9 +70,8 @@ async fn double(metadata: PathBuf, rootfs: &Path, filename: &str) -> Result<Expo
             "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{file}\"\r\nContent-Type: application/octet-stream\r\n\r\n"
         )
     };
-    let safe: String = filename.chars().filter(|c| !c.is_control() && *c != '"').collect();
-    let before = head("metadata", &format!("meta-{safe}"));
-    let between = format!("\r\n{}", head("rootfs", &safe));
+    let before = head("metadata", &format!("meta-{}", name_of(&metadata).await?));
+    let between = format!("\r\n{}", head("rootfs", &name_of(rootfs).await?));
     let after = format!("\r\n--{boundary}--\r\n");
     let texts = before.len() + between.len() + after.len();
     Ok(Export {
@@ -82,8 +82,22 @@ async fn double(metadata: PathBuf, rootfs: &Path, filename: &str) -> Result<Expo
     })
 }
 
-fn name_of(path: &Path) -> String {
-    path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+/// The fingerprint with the usual ending for what the file is.
+async fn name_of(path: &Path) -> Result<String> {
+    let mut head = [0; 512];
+    let mut file = tokio::fs::File::open(path).await.ctx(Kind::Internal, || format!("Failed opening {path:?}"))?;
+    let n = file.read(&mut head).await.ctx(Kind::Internal, || format!("Failed reading {path:?}"))?;
+    let ending = match Format::detect(&head[..n]) {
+        Some(Format::Tar) => ".tar",
+        Some(Format::Gzip) => ".tar.gz",
+        Some(Format::Bzip2) => ".tar.bz2",
+        Some(Format::Xz) => ".tar.xz",
+        Some(Format::Lzma) => ".tar.lzma",
+        Some(Format::Zstd) => ".tar.zst",
+        Some(Format::Squashfs) => ".squashfs",
+        _ => "",
+    };
+    Ok(format!("{}{ending}", path.file_stem().unwrap_or_default().to_string_lossy()))
 }
 
 impl Export {

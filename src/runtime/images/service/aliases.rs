@@ -1,6 +1,6 @@
 //! Aliases: names for images.
 
-use super::service::{Images, kind_name};
+use super::{Images, kind_name};
 use crate::api::config::names;
 use crate::api::types::{EventRequestor, ImageAliasesEntry, ImageAliasesEntryPut};
 use crate::runtime::events::Lifecycle;
@@ -86,7 +86,8 @@ impl Images {
     pub async fn rename_alias(&self, project: &str, name: &str, new_name: &str, by: EventRequestor) -> Result<()> {
         names::alias(new_name)?;
         self.db.transact(|tx| repo::images::rename_alias(tx, project, name, new_name)).await?;
-        self.events.renamed(project, "image-alias-renamed", url::of("images/aliases", new_name, project), name, &by);
+        let source = url::of("images/aliases", new_name, project);
+        self.events.renamed(project, "image-alias-renamed", (source, name), &by);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
-//! What handlers may call.
+//! What handlers may call: the services, all together only here and in handlers.
 
 use crate::runtime::events::Events;
-use crate::runtime::images::Images;
+use crate::runtime::images::service::Images;
 use crate::runtime::instances::Instances;
 use crate::runtime::operations::Operations;
 use crate::runtime::pools::Pools;

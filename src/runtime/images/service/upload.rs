@@ -6,9 +6,9 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::import::{Imported, Received, Receiver};
-use super::service::Images;
-use super::unpack::{Limits, Runner};
+use crate::runtime::images::import::{Imported, Received, Receiver};
+use super::Images;
+use crate::runtime::images::unpack::{Limits, Runner};
 use crate::api::types::{EventRequestor, Operation, Timestamp};
 use crate::runtime::events::Lifecycle;
 use crate::runtime::leases::{Class, Want};
