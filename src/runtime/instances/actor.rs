@@ -231,7 +231,6 @@ impl Task {
             Effect::Freeze => self.guest()?.freeze().await,
             Effect::Thaw => self.guest()?.unfreeze().await,
             Effect::Cleanup => {
-                fault("daemon.stop.down");
                 self.instances.stopped(self.id).await;
                 fault("daemon.stop.cleaned");
                 Ok(())
@@ -241,7 +240,12 @@ impl Task {
                 fault("daemon.start.recorded");
                 Ok(())
             }
-            Effect::RecordStopped => self.log_failure(self.instances.record_power(self.id, false).await),
+            Effect::RecordStopped => {
+                fault("daemon.stop.down");
+                let recorded = self.instances.record_power(self.id, false).await;
+                fault("daemon.stop.recorded");
+                self.log_failure(recorded)
+            }
             Effect::Announce(action) => self.instances.announce_by_itself(self.id, action),
             // Done once the stop is published.
             Effect::DeleteIfEphemeral => Ok(()),
