@@ -2,12 +2,14 @@
 //! autostart, and stopping all when the host goes down.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 
 use super::actor::Actor;
 use super::create::{root_pool, volume_of};
+use super::delete::remove_directory;
 use super::expand::{Expanded, expand};
 use super::{Instances, container};
 use crate::Result;
@@ -27,6 +29,7 @@ impl Instances {
     /// Called once, before the API is served. One instance that can't be adopted doesn't keep the others from it.
     pub async fn converge(&self) -> Result<()> {
         let records = self.db.view(|v| repo::instances::list(v, None))?;
+        self.sweep_logs(&records);
         let all = records.into_iter().map(|record| async move {
             let name = record.name.clone();
             let outcome = match record.phase {
@@ -39,6 +42,18 @@ impl Instances {
         });
         futures_util::stream::iter(all).for_each_concurrent(AT_ONCE, |one| one).await;
         Ok(())
+    }
+
+    /// Removes logs of no instance: those of the old name, after a renaming that was cut short.
+    fn sweep_logs(&self, records: &[InstanceRecord]) {
+        let known: BTreeSet<PathBuf> = records.iter().map(|r| self.places.logs(&r.project, &r.name)).collect();
+        let found = std::fs::read_dir(self.places.root.join("logs")).into_iter().flatten().flatten();
+        let directories = found.filter(|entry| entry.file_type().is_ok_and(|t| t.is_dir())).map(|entry| entry.path());
+        for path in directories.filter(|path| !known.contains(path)) {
+            if let Err(e) = remove_directory(&path) {
+                tracing::warn!("Failed removing leftover logs: {}", e.chain());
+            }
+        }
     }
 
     async fn adopt(&self, record: InstanceRecord) -> Result<()> {
