@@ -5,6 +5,17 @@
 : "${PREFIX:?}"
 MOUNTS_BEFORE=$(wc -l </proc/self/mountinfo)
 
+# until_true SECONDS CMD...: as the contract's, but by the clock: looking may take long on a busy machine.
+until_true() {
+	local over=$((SECONDS + $1))
+	local seconds=$1
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $over ] || { fail "still not after $seconds s: $*"; return 1; }
+		sleep 0.02
+	done
+}
+
 # --- the daemon ----------------------------------------------------------------------------------------------------
 
 daemon() { cat "$DAEMON_PID_FILE"; }
@@ -12,7 +23,7 @@ daemon() { cat "$DAEMON_PID_FILE"; }
 # alive PID: whether it is a process that still does something.
 alive() {
 	local stat
-	stat=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) && [ -n "$stat" ] && [ "${stat:0:1}" != Z ]
+	[ -n "$1" ] && stat=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) && [ -n "$stat" ] && [ "${stat:0:1}" != Z ]
 }
 dead() { ! alive "$1"; }
 

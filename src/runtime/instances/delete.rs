@@ -122,7 +122,7 @@ impl Instances {
 }
 
 /// Removes a directory of ours, which holds plain files only; one that isn't there is fine.
-fn remove_directory(path: &std::path::Path) -> Result<()> {
+pub(super) fn remove_directory(path: &std::path::Path) -> Result<()> {
     match std::fs::remove_dir_all(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other.ctx(Kind::Internal, || format!("Failed removing {path:?}")),
