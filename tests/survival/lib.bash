@@ -55,7 +55,9 @@ init_of() { run_record "$1" .init.pid; }
 pid_of() { req GET "$I/$1/state" && get .metadata.pid; }
 
 # groups_of NAME: its control groups that exist.
-groups_of() { find /sys/fs/cgroup -type d \( -name "lxc.payload.$1" -o -name "lxc.monitor.$1" \) 2>/dev/null; }
+groups_of() { groups "lxc.payload.$1" "lxc.monitor.$1"; }
+# groups NAME NAME: those of these names, below the groups that with-daemon has made for this run alone.
+groups() { find /sys/fs/cgroup -type d -path "*/lxbox-${W##*/lxbox-}/*" \( -name "$1" -o -name "$2" \) 2>/dev/null; }
 # shims_of NAME: how many there are.
 shims_of() { words | grep -c "^lxbox shim $1 "; }
 # words: the command lines of all processes.
@@ -102,7 +104,7 @@ litter() {
 		find storage-pools/*/overlay/uppers storage-pools/*/overlay/layers -mindepth 1 -maxdepth 1 2>/dev/null
 		find images -type f
 	) 2>/dev/null | grep -vxF "${EXPECTED:-}" | sort -u
-	find /sys/fs/cgroup -type d \( -name "lxc.payload.$PREFIX*" -o -name "lxc.monitor.$PREFIX*" \) 2>/dev/null
+	groups 'lxc.payload.*' 'lxc.monitor.*'
 	words | grep -E '^(lxbox |/proc/self/exe |/bin/sh /sbin/init)'
 	[ "$(wc -l </proc/self/mountinfo)" = "$MOUNTS_BEFORE" ] || cat /proc/self/mountinfo
 }

@@ -228,8 +228,10 @@ impl Shim {
 
     fn leave_monitor(&mut self) {
         for group in &self.record.monitor {
-            if let Some(base) = group.path.parent() {
-                let _ = cgroup::write(base, "cgroup.procs", "0");
+            let Some(base) = group.path.parent() else { continue };
+            // A group that hands controllers down takes no process (unless it is the root); then its init.scope does.
+            if cgroup::write(base, "cgroup.procs", "0").is_err() {
+                let _ = cgroup::write(&base.join("init.scope"), "cgroup.procs", "0");
             }
         }
         let _ = cgroup::remove(&self.record.monitor);
