@@ -10,7 +10,12 @@ fail() {
 	exit 1
 }
 # What hangs is a failure too: it must not keep the machine until the time of the whole run is up.
-check() { echo "vm: $1"; shift; timeout 150 "$@" || fail "$*"; }
+check() {
+	local what=$1 said
+	shift
+	said=$(timeout 150 "$@" 2>&1 </dev/null) || fail "$what: $*: $said"
+	echo "vm: $what"
+}
 [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] || fail "not a pure cgroup v2"
 
 groupadd -r lxd 2>/dev/null || true
