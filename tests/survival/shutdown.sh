@@ -1,6 +1,5 @@
 #!/bin/bash
 # The host goes down: instances are stopped in their order, and those that ran are there again after the next start.
-PREFIX=shu
 . "$(dirname "$0")/lib.bash"
 not_up() { [ -z "$(init_of "$1")" ]; }
 running() { lxc list -f csv -c ns | sed -n 's/,RUNNING//p' | tr '\n' ' '; }
