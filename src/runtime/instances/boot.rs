@@ -12,11 +12,11 @@ use super::create::{root_pool, volume_of};
 use super::delete::remove_directory;
 use super::expand::{Expanded, expand};
 use super::{Instances, container};
-use crate::{Kind, Result};
 use crate::api::config::instance::Config;
 use crate::runtime::blocking;
 use crate::store::records::{InstanceRecord, Phase, PoolRecord};
 use crate::store::repo;
+use crate::{Kind, Result};
 
 /// Instances adopted, started or stopped at the same time.
 const AT_ONCE: usize = 8;
