@@ -1,6 +1,5 @@
 #!/bin/bash
 # A daemon that dies, ends or is replaced: guests don't notice, and the next daemon has them all.
-PREFIX=ado
 . "$(dirname "$0")/lib.bash"
 does lxc storage create over overlay
 launch ado1

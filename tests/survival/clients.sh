@@ -1,6 +1,5 @@
 #!/bin/bash
 # Clients that hang up in mid-request, come by the thousand, are slow, or send too much.
-PREFIX=cli
 . "$(dirname "$0")/lib.bash"
 exists() { req GET "$I/$1" && [ "$code" = 200 ]; }
 idle() { [ "$(curl -s --unix-socket "$LXD_SOCKET" 'http://lxd/1.0/operations?recursion=1' | jq -c .metadata)" = '{}' ]; }

@@ -2,7 +2,6 @@
 # The crash walk: the daemon (or a shim) dies by SIGKILL at each step of each change. Then there is the old state or the
 # new one, nothing is left behind, and the change can be made. `fault("...")` in the sources names the steps.
 # LXBOX_POOL=dir|overlay: the driver of its pool.
-PREFIX=cra-${LXBOX_POOL:-dir}
 . "$(dirname "$0")/lib.bash"
 N=cra-$(lxc storage list -f csv | cut -d, -f2 | head -n 1)
 exists() { req GET "$I/$1" && [ "$code" = 200 ]; }

@@ -1,6 +1,5 @@
 #!/bin/bash
 # Many instances: a profile that 200 use is changed during launches, and 20 launches of a fresh image unpack it once.
-PREFIX=fan
 . "$(dirname "$0")/lib.bash"
 # each: does the requests of standard input (`METHOD PATH [BODY]`, one a line), 16 at a time, each to the end of its
 # operation; prints how many succeeded, and what the others said.

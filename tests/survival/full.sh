@@ -1,6 +1,5 @@
 #!/bin/bash
 # A full disk at each phase: a clear error, nothing left, and all works once there is space again.
-PREFIX=ful
 . "$(dirname "$0")/lib.bash"
 # A daemon of our own on a disk of 48 MB.
 end_daemon TERM

@@ -1,8 +1,7 @@
 # For the survival scripts, on top of the contract's: killing and starting daemons, and proof that nothing is left.
-# Sourced, never run. Each script takes names of its own; their first three letters are its PREFIX.
+# Sourced, never run.
 # shellcheck shell=bash
 . "$(dirname "${BASH_SOURCE[0]}")/../contract/lib.bash"
-: "${PREFIX:?}"
 MOUNTS_BEFORE=$(wc -l </proc/self/mountinfo)
 
 # until_true SECONDS CMD...: as the contract's, but by the clock: looking may take long on a busy machine.

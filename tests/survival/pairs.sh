@@ -1,6 +1,5 @@
 #!/bin/bash
 # Operations against each other on the same things: no deadlock, and an end that is one of the two orders.
-PREFIX=pai
 . "$(dirname "$0")/lib.bash"
 ROUNDS=6
 exists() { req GET "$I/$1" && [ "$code" = 200 ]; }

@@ -1,6 +1,5 @@
 #!/bin/bash
 # Guests that reboot or power off by themselves, with a daemon there and without.
-PREFIX=reb
 . "$(dirname "$0")/lib.bash"
 gone() { req GET "$I/$1" && [ "$code" = 404 ]; }
 # anew NAME PID: it runs with another process 1 than that.

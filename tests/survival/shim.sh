@@ -1,6 +1,5 @@
 #!/bin/bash
 # A shim that is killed: its guest is brought down completely before it is called stopped, and never runs twice.
-PREFIX=shi
 . "$(dirname "$0")/lib.bash"
 does lxc storage create over overlay
 launch shi1

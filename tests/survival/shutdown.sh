@@ -1,6 +1,5 @@
 #!/bin/bash
 # The host goes down: instances are stopped in their order, and those that ran are there again after the next start.
-PREFIX=shu
 . "$(dirname "$0")/lib.bash"
 not_up() { [ -z "$(init_of "$1")" ]; }
 running() { lxc list -f csv -c ns | sed -n 's/,RUNNING//p' | tr '\n' ' '; }
@@ -56,6 +55,7 @@ for how in shutdown PWR; do
 	same "$(running)" 'shu1 shu2 shu3 shu4 ' running
 	req GET $I/shu6
 	same "$code" 404 "the ephemeral one"
+	for name in shu1 shu2 shu3 shu4; do until_true 10 inside $name true; done
 	for name in shu1 shu2 shu3 shu4; do works $name; done
 	does lxc start shu5
 	launch shu6 -e
@@ -69,6 +69,8 @@ it "starts the highest boot.autostart.priority first"
 does lxd shutdown
 begin_daemon
 until_true 20 eval '[ "$(running)" = "shu1 shu2 shu3 shu4 " ]'
+# One that is being started counts as running already.
+until_true 10 inside shu2 true
 same "$(started)" 'shu3 shu4 shu1 shu2 ' order
 
 it "doesn't start those that were stopped before"
@@ -76,7 +78,8 @@ does lxc stop -f shu1
 does lxd shutdown
 begin_daemon
 until_true 20 eval '[ "$(running)" = "shu2 shu3 shu4 " ]'
-# The last to be started are there, so nothing more comes.
+until_true 10 inside shu2 true
+# The last to be started is there, so nothing more comes.
 same "$(running)" 'shu2 shu3 shu4 '
 
 it "leaves a crash of the daemon alone: what runs isn't started twice"

@@ -1,6 +1,5 @@
 #!/bin/bash
 # Two daemons with an instance of the same name: both run, neither touches the other's. Run with `with-daemon -n 2`.
-PREFIX=two
 . "$(dirname "$0")/lib.bash"
 : "${DAEMON_DIR_2:?two daemons are needed}"
 other() { LXD_DIR=$DAEMON_DIR_2 LXD_SOCKET=$DAEMON_DIR_2/unix.socket "$@"; }

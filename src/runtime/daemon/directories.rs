@@ -3,6 +3,7 @@
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -71,7 +72,10 @@ fn directory(path: &Path, mode: u32) -> Result<()> {
     }
 }
 
-/// Takes the directory for this daemon alone, until the answer is dropped or the process ends.
+/// How long a daemon that was killed may take to let go: its threads of low priority end late on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Takes the directory for this daemon alone, until the answer is dropped or the process ends. Blocks for seconds.
 ///
 /// # Errors
 /// [`Kind::Conflict`] when another daemon has it.
@@ -79,7 +83,13 @@ pub fn lock(root: &Path) -> Result<File> {
     let path = root.join("database/lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.ctx(Kind::Internal, || format!("Failed opening {path:?}"))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
+    while locked == Err(rustix::io::Errno::WOULDBLOCK) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+        locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
+    }
+    match locked {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => {
             Err(Error::new(Kind::Conflict, format!("LXD is already running: another daemon uses {root:?}")))

@@ -12,11 +12,11 @@ use super::create::{root_pool, volume_of};
 use super::delete::remove_directory;
 use super::expand::{Expanded, expand};
 use super::{Instances, container};
-use crate::Result;
 use crate::api::config::instance::Config;
 use crate::runtime::blocking;
 use crate::store::records::{InstanceRecord, Phase, PoolRecord};
 use crate::store::repo;
+use crate::{Kind, Result};
 
 /// Instances adopted, started or stopped at the same time.
 const AT_ONCE: usize = 8;
@@ -194,8 +194,18 @@ impl Instances {
         if let Err(e) = stopped {
             tracing::warn!(instance = %record.name, "Failed stopping an instance: {}", e.chain());
         }
+        if record.ephemeral {
+            // Its actor has that begun; the daemon must not end before it is done.
+            match self.delete_now(&record.project, &record.name, None).await {
+                Err(e) if e.kind() != Kind::NotFound => {
+                    tracing::warn!(instance = %record.name, "Failed deleting an instance: {}", e.chain());
+                }
+                _ => {}
+            }
+            return;
+        }
         let ran = self.db.transact(|tx| {
-            // An ephemeral one is gone by now.
+            // It may have been deleted meanwhile.
             let Ok(mut record) = repo::instances::by_id(tx, record.id) else { return Ok(()) };
             record.config.insert("volatile.last_state.power".into(), "RUNNING".into());
             repo::instances::update(tx, &record)
