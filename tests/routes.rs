@@ -51,3 +51,12 @@ fn what_is_covered_is_written_well() {
         assert!(!plain(path).contains(' '), "{route:?}");
     }
 }
+
+#[test]
+fn every_route_has_a_contract_test() {
+    let covered: BTreeSet<String> = covered().iter().map(|route| plain(route)).collect();
+    let served = lxbox::api::routes::ROUTES.iter().filter(|route| !route.path.starts_with("/internal/"));
+    let missing: Vec<String> =
+        served.map(|r| plain(&format!("{} {}", r.method, r.path))).filter(|r| !covered.contains(r)).collect();
+    assert!(missing.is_empty(), "no contract script covers {missing:#?}");
+}

@@ -4,6 +4,7 @@ pub mod client;
 pub mod config;
 pub mod extensions;
 pub mod handlers;
+pub mod request;
 pub mod response;
 pub mod routes;
 pub mod server;

@@ -13,7 +13,7 @@ use crate::api::handlers::{
     operations, pools, profiles, projects, server, state, warnings,
 };
 use crate::api::response::Reply;
-use crate::api::server::{Request, decode};
+use crate::api::request::{Request, decode};
 use crate::{Error, Kind, Result};
 
 /// A running handler.

@@ -9,7 +9,6 @@ pub mod host;
 pub mod images;
 pub mod instances;
 pub mod leases;
-pub mod network;
 pub mod operations;
 pub mod pools;
 pub mod profiles;

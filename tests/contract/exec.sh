@@ -206,8 +206,9 @@ req DELETE $I/exe1/logs/lxc.log
 error '400|404' .
 
 it "refuses what is no command"
-run POST $E '{"command":[]}' 2>/dev/null
-case_failed=
+req POST $E '{"command":[]}'
+# LXD 5.0.2 accepts it, and what becomes of that varies.
+if ours; then error 400 'command is required'; fi
 [ "$code" -ge 400 ] || [ "$(get .status_code)" = 400 ] || fail "$body"
 req POST $E 'x'
 error 400 'invalid character'

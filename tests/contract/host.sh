@@ -1,6 +1,6 @@
 #!/bin/bash
 # What the daemon says of the machine's networks, and of what it warns about.
-# covers: GET /1.0/networks, GET /1.0/networks/{name}
+# covers: GET /1.0/networks, GET /1.0/networks/{name}, GET /1.0/networks/{name}/state
 # covers: GET /1.0/warnings, GET /1.0/warnings/{uuid}, PUT /1.0/warnings/{uuid}, PATCH /1.0/warnings/{uuid}, DELETE /1.0/warnings/{uuid}
 . "$(dirname "$0")/lib.bash"
 N=/1.0/networks W=/1.0/warnings
@@ -16,6 +16,13 @@ req GET $N/lo
 ok
 meta . '{"config":{},"description":"","name":"lo","type":"loopback","used_by":[],"managed":false,"status":"","locations":null}'
 like "$(header etag)" '^"'
+
+it "tells the state of one"
+req GET $N/lo/state
+ok
+meta '[.mtu, .type, .addresses[0].family, .addresses[0].address]' '[65536,"loopback","inet","127.0.0.1"]'
+req GET $N/nope/state
+error 404 'not found'
 
 it "sees one come and go"
 if ip link add name hbr0 type bridge 2>/dev/null; then

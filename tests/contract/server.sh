@@ -4,6 +4,7 @@
 # covers: GET /1.0, PUT /1.0, PATCH /1.0
 # covers: GET /1.0/resources, GET /1.0/cluster
 # covers: GET /1.0/projects, GET /1.0/projects/{name}
+# covers: GET /1.0/metadata/configuration
 . "$(dirname "$0")/lib.bash"
 
 it "names its one version at the root"
@@ -173,5 +174,16 @@ meta '.memory.total > 0 and .memory.used > 0 and .memory.used < .memory.total' t
 meta '.storage.total == (.storage.disks | length)' true
 does lxc info --resources
 like "$out" 'Memory:'
+
+it "documents every configuration key"
+req GET /1.0/metadata/configuration
+# Newer than LXD 5.0.2.
+if ours; then
+	ok
+	meta '.configs.instance | map(.keys[] | keys[0]) | map(select(. == "limits.memory"))' '["limits.memory"]'
+	meta '.configs | has("server") and has("project")' true
+else
+	error 404 'not found'
+fi
 
 done_testing

@@ -80,6 +80,7 @@ impl Host {
             cgroups: cgroup::discover().unwrap(),
             console_log: self.dir.join("console.log"),
             hold: false,
+            fault: None,
         }
     }
 

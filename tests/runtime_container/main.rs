@@ -2,6 +2,7 @@
 
 mod basics;
 mod bench;
+mod debian;
 mod host;
 mod streams;
 mod survival;

@@ -167,7 +167,7 @@ async fn a_killed_shim_takes_the_guest_down_before_it_is_called_stopped() {
     kill_shim(&host);
     let Ended::Stopped(exit) = running.wait_exit().await.unwrap() else { panic!() };
     assert_eq!(exit.reason, ExitReason::ShimLost);
-    // A zombie may wait for the host's init to reap it.
+    // Nobody reaps it but the host's init, which may take its time.
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     assert!(status.is_empty() || status.contains("State:\tZ"), "{status}");
     forget(&host.dirs()).await.unwrap();
@@ -235,4 +235,78 @@ async fn a_failed_start_says_what_failed_and_leaves_nothing() {
         assert_eq!(host.litter(), Vec::<String>::new());
     }
     tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+/// Every place where a shim or one of its helpers can be killed on the way to a running container.
+const START_POINTS: [&str; 13] = [
+    "shim.prepared",
+    "shim.groups",
+    "shim.limits",
+    "shim.forked",
+    "stage.joined",
+    "stage.staged",
+    "init.born",
+    "init.ready",
+    "shim.mapped",
+    "shim.mounts",
+    "shim.security",
+    "init.exec",
+    "shim.started",
+];
+
+/// Every place where a shim can be killed once its guest has ended.
+const STOP_POINTS: [&str; 4] = ["shim.guest_down", "shim.emptied", "shim.exit_recorded", "shim.left"];
+
+#[tokio::test]
+async fn a_helper_killed_at_any_step_of_a_start_leaves_nothing() {
+    let host = Host::busybox("walk");
+    for kind in [Kind::Dir, Kind::Overlay] {
+        for point in START_POINTS {
+            let mut spec = host.spec(kind);
+            spec.fault = Some(point.into());
+            match start(&spec, &host.dirs()).await {
+                Err(error) => assert!(!host.dirs().run.exists(), "{point}: {error}"),
+                Ok(running) => {
+                    assert!(["init.exec", "shim.started"].contains(&point), "{point} was passed");
+                    assert!(matches!(running.wait_exit().await.unwrap(), Ended::Stopped(_)), "{point}");
+                    forget(&host.dirs()).await.unwrap();
+                }
+            }
+            assert_eq!(host.litter(), Vec::<String>::new(), "{point}");
+            let running = host.start(&host.spec(kind)).await;
+            host.bury(&running).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_shim_killed_at_any_step_of_a_stop_leaves_nothing() {
+    let host = Host::busybox("stopwalk");
+    for point in STOP_POINTS {
+        let mut spec = host.spec(Kind::Dir);
+        spec.fault = Some(point.into());
+        let running = start(&spec, &host.dirs()).await.unwrap();
+        running.kill().await.unwrap();
+        let Ended::Stopped(exit) = running.wait_exit().await.unwrap() else { panic!("{point}") };
+        let recorded = ["shim.exit_recorded", "shim.left"].contains(&point);
+        assert_eq!(exit.reason, if recorded { ExitReason::Killed } else { ExitReason::ShimLost }, "{point}");
+        forget(&host.dirs()).await.unwrap();
+        assert_eq!(host.litter(), Vec::<String>::new(), "{point}");
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_is_given_up_leaves_nothing_or_a_container_to_adopt() {
+    let host = Host::busybox("giveupstart");
+    for micros in [0, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000] {
+        let spec = host.spec(Kind::Overlay);
+        let started = tokio::time::timeout(Duration::from_micros(micros), start(&spec, &host.dirs())).await;
+        drop(started);
+        // What the next daemon does.
+        if let Adopted::Running(running) = adopt(&host.dirs()).await.unwrap() {
+            host.bury(&running).await;
+        }
+        until(async || host.litter().is_empty()).await;
+        forget(&host.dirs()).await.unwrap();
+    }
 }

@@ -1,8 +1,8 @@
 #!/bin/bash
 # The crash walk: the daemon (or a shim) dies by SIGKILL at each step of each change. Then there is the old state or the
 # new one, nothing is left behind, and the change can be made. `fault("...")` in the sources names the steps.
-# ON=dir|overlay: the pool's driver.
-PREFIX=cra
+# LXBOX_POOL=dir|overlay: the driver of its pool.
+PREFIX=cra-${LXBOX_POOL:-dir}
 . "$(dirname "$0")/lib.bash"
 N=cra-$(lxc storage list -f csv | cut -d, -f2 | head -n 1)
 exists() { req GET "$I/$1" && [ "$code" = 200 ]; }
@@ -42,6 +42,8 @@ clean_of() {
 }
 no_shim() { [ "$(shims_of "$1")" = 0 ] && [ -z "$(groups_of "$1")" ]; }
 
+# sources: the points that they name. all_of POINT...: the points that are walked.
+sources() { grep -rhoE '^ *fault\("[^"]*"' "$(dirname "$0")/../../src" | cut -d'"' -f2 | sort -u; }
 POINTS=()
 all_of() { POINTS+=("$@"); }
 
@@ -95,8 +97,8 @@ does lxc start "$N"
 works "$N"
 
 it "stop, when the daemon dies"
-all_of daemon.stop.{killed,down,cleaned,signalled}
-for point in daemon.stop.{killed,down,cleaned} daemon.stop.{signalled,down,cleaned}; do
+all_of daemon.stop.{killed,signalled,down,recorded,cleaned}
+for point in daemon.stop.{killed,recorded,signalled,down,recorded,cleaned}; do
 	is_now "$N" Running || does lxc start "$N"
 	case $point in *killed) how=-f ;; *signalled) how=--timeout=20 ;; esac
 	dies $point lxc stop "$N" $how
@@ -107,8 +109,10 @@ for point in daemon.stop.{killed,down,cleaned} daemon.stop.{signalled,down,clean
 done
 
 it "stop, when its shim dies"
-all_of shim.{guest_down,emptied,exit_recorded}
-for point in shim.{guest_down,emptied,exit_recorded}; do
+# All points of the shim's that the start has not met.
+later=$(sources | grep '^shim\.' | grep -vxF "$(printf '%s\n' shim.rebooting "${POINTS[@]}")")
+all_of $later
+for point in $later; do
 	end_daemon TERM
 	begin_daemon LXBOX_FAULT=$point
 	does lxc start "$N"
@@ -208,8 +212,7 @@ for point in daemon.pool_create.{reserved,made,confirmed} daemon.pool_delete.{ma
 done
 
 it "walks every step that the sources name"
-sources=$(cd "$(dirname "$0")/../../src" && pwd)
-same "$(grep -rhoE '^ *fault\("[^"]*"' "$sources" | cut -d'"' -f2 | sort -u)" "$(printf '%s\n' "${POINTS[@]}" | sort -u)" points
+same "$(sources)" "$(printf '%s\n' "${POINTS[@]}" | sort -u)" points
 
 it "leaves nothing behind"
 clean

@@ -5,6 +5,17 @@
 : "${PREFIX:?}"
 MOUNTS_BEFORE=$(wc -l </proc/self/mountinfo)
 
+# until_true SECONDS CMD...: as the contract's, but by the clock: looking may take long on a busy machine.
+until_true() {
+	local over=$((SECONDS + $1))
+	local seconds=$1
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $over ] || { fail "still not after $seconds s: $*"; return 1; }
+		sleep 0.02
+	done
+}
+
 # --- the daemon ----------------------------------------------------------------------------------------------------
 
 daemon() { cat "$DAEMON_PID_FILE"; }
@@ -12,7 +23,7 @@ daemon() { cat "$DAEMON_PID_FILE"; }
 # alive PID: whether it is a process that still does something.
 alive() {
 	local stat
-	stat=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) && [ -n "$stat" ] && [ "${stat:0:1}" != Z ]
+	[ -n "$1" ] && stat=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) && [ -n "$stat" ] && [ "${stat:0:1}" != Z ]
 }
 dead() { ! alive "$1"; }
 
@@ -44,7 +55,9 @@ init_of() { run_record "$1" .init.pid; }
 pid_of() { req GET "$I/$1/state" && get .metadata.pid; }
 
 # groups_of NAME: its control groups that exist.
-groups_of() { find /sys/fs/cgroup -type d \( -name "lxc.payload.$1" -o -name "lxc.monitor.$1" \) 2>/dev/null; }
+groups_of() { groups "lxc.payload.$1" "lxc.monitor.$1"; }
+# groups NAME NAME: those of these names, below the groups that with-daemon has made for this run alone.
+groups() { find /sys/fs/cgroup -type d -path "*/lxbox-${W##*/lxbox-}/*" \( -name "$1" -o -name "$2" \) 2>/dev/null; }
 # shims_of NAME: how many there are.
 shims_of() { words | grep -c "^lxbox shim $1 "; }
 # words: the command lines of all processes.
@@ -91,7 +104,7 @@ litter() {
 		find storage-pools/*/overlay/uppers storage-pools/*/overlay/layers -mindepth 1 -maxdepth 1 2>/dev/null
 		find images -type f
 	) 2>/dev/null | grep -vxF "${EXPECTED:-}" | sort -u
-	find /sys/fs/cgroup -type d \( -name "lxc.payload.$PREFIX*" -o -name "lxc.monitor.$PREFIX*" \) 2>/dev/null
+	groups 'lxc.payload.*' 'lxc.monitor.*'
 	words | grep -E '^(lxbox |/proc/self/exe |/bin/sh /sbin/init)'
 	[ "$(wc -l </proc/self/mountinfo)" = "$MOUNTS_BEFORE" ] || cat /proc/self/mountinfo
 }

@@ -2,7 +2,7 @@
 # Operations against each other on the same things: no deadlock, and an end that is one of the two orders.
 PREFIX=pai
 . "$(dirname "$0")/lib.bash"
-ROUNDS=12
+ROUNDS=6
 exists() { req GET "$I/$1" && [ "$code" = 200 ]; }
 idle() { [ "$(curl -s --unix-socket "$LXD_SOCKET" 'http://lxd/1.0/operations?recursion=1' | jq -c .metadata)" = '{}' ]; }
 # against A B...: commands at the same time, each bounded; what they said is in $SCRATCH/said.

@@ -42,7 +42,7 @@ for name in shi1 shi2; do
 		kill -9 "$(shim_of $name)"
 		for _ in $(seq 200); do timeout 30 lxc start $name >/dev/null 2>&1 && break; done
 		same "$(shims_of $name)" 1 "shims of $name"
-		same "$(grep -c . "/sys/fs/cgroup/pids/lxc.payload.$name/cgroup.procs" 2>/dev/null || echo 2)" 2 "processes of $name"
+		same "$(cat $(groups_of $name | grep -m1 payload)/cgroup.procs | grep -c .)" 2 "processes of $name"
 		like "$(run_record $name '.groups[0].path')" "lxc.payload.$name\$"
 		works $name
 	done

@@ -1,7 +1,7 @@
 //! `/1.0/cluster`: not enabled, until clusters come.
 
 use crate::api::response::Reply;
-use crate::api::server::Request;
+use crate::api::request::Request;
 use crate::Result;
 
 /// `GET`.

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::api::response::Reply;
-use crate::api::server::{Request, owned};
+use crate::api::request::{Request, owned};
 use crate::api::types::InstanceConsolePost;
 
 /// `POST`: attaches to the console, in the background.

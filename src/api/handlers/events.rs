@@ -5,7 +5,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::api::response::Reply;
-use crate::api::server::{Request, upgrade};
+use crate::api::request::{Request, upgrade};
 use crate::runtime::events::Rendered;
 use crate::runtime::operations::Socket;
 use crate::{Error, Kind, Result};

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::api::response::Reply;
-use crate::api::server::Request;
+use crate::api::request::Request;
 use crate::api::types::InstanceExecPost;
 
 /// `POST`: runs a command in it, in the background.

@@ -1,15 +1,20 @@
 //! The files of images: `POST /1.0/images` and `/1.0/images/{fingerprint}/export`.
 
+use std::time::Duration;
+
 use http_body_util::{BodyExt, StreamBody};
 use hyper::HeaderMap;
-use hyper::body::Frame;
+use hyper::body::{Frame, Incoming};
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 
 use crate::api::response::{Reply, header_value};
-use crate::api::server::{Query, Request};
+use crate::api::request::{Query, Request};
 use crate::api::types::{ImagesPost, Timestamp};
 use crate::runtime::images::service::{Export, NewImage, Upload};
 use crate::{Error, Result};
+
+/// How long a client whose image is refused may take to send the rest of it.
+const DRAIN_TIME: Duration = Duration::from_secs(60);
 
 /// `POST`: a new image of an uploaded file, in the background once the upload is complete.
 pub async fn upload(mut request: Request) -> Result<Reply> {
@@ -20,14 +25,35 @@ pub async fn upload(mut request: Request) -> Result<Reply> {
         return from_json(&mut request).await;
     }
     let wanted = wanted(&request)?;
-    let mut upload: Upload = request.services.images.upload(&content_type)?;
-    while let Some(frame) = request.body.frame().await {
+    let upload = request.services.images.upload(&content_type);
+    match receive(&mut request.body, upload).await {
+        Ok(upload) => {
+            Ok(Reply::operation(request.services.images.import(&project, upload, wanted, request.caller.requestor())))
+        }
+        Err(e) => {
+            drain(&mut request.body).await;
+            Err(e)
+        }
+    }
+}
+
+async fn receive(body: &mut Incoming, upload: Result<Upload>) -> Result<Upload> {
+    let mut upload = upload?;
+    while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|e| Error::invalid(format!("Failed reading the request body: {e}")))?;
         if let Ok(bytes) = frame.into_data() {
             upload = upload.write(bytes).await?;
         }
     }
-    Ok(Reply::operation(request.services.images.import(&project, upload, wanted, request.caller.requestor())))
+    Ok(upload)
+}
+
+/// Reads what is still on its way: clients send all of a file before they look for an answer, and would be told of a
+/// broken pipe instead of a full disk.
+async fn drain(body: &mut Incoming) {
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    // One that takes longer has to do without.
+    let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
 }
 
 /// What the `X-LXD-*` headers say about the image.

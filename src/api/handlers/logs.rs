@@ -2,7 +2,7 @@
 
 use super::url;
 use crate::api::response::Reply;
-use crate::api::server::Request;
+use crate::api::request::Request;
 use crate::runtime::blocking;
 use crate::Result;
 

@@ -2,7 +2,7 @@
 
 use crate::api::config;
 use crate::api::response::Reply;
-use crate::api::server::Request;
+use crate::api::request::Request;
 use crate::Result;
 
 /// `GET`.

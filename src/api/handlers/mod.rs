@@ -24,8 +24,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::api::response::Reply;
-use crate::api::server::Request;
-use crate::api::server::filter::Filter;
+use crate::api::request::Request;
+use crate::api::request::filter::Filter;
 use crate::{Ctx, Kind, Result};
 
 /// Answers a list: URLs, or the objects themselves with `recursion=1`; `filter=` is applied to the objects.

@@ -2,7 +2,7 @@
 
 use super::{list as render_list, url};
 use crate::api::response::Reply;
-use crate::api::server::Request;
+use crate::api::request::Request;
 use crate::runtime::{blocking, host};
 use crate::Result;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::api::response::Reply;
-use crate::api::server::{Request, upgrade};
+use crate::api::request::{Request, upgrade};
 use crate::api::types::Operation;
 use crate::{Error, Result};
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::api::extensions::EXTENSIONS;
 use crate::api::response::{Reply, check_etag};
-use crate::api::server::{Request, owned};
+use crate::api::request::{Request, owned};
 use crate::api::types::{ConfigMap, Server, ServerPut};
 use crate::runtime::{blocking, host};
 use crate::{Error, Result};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::instances::kind_of_path;
 use crate::api::response::Reply;
-use crate::api::server::Request;
+use crate::api::request::Request;
 use crate::api::types::{InstanceStatePut, InstancesPut};
 use crate::runtime::instances::{Action, Depth, Scope};
 use crate::{Error, Result};

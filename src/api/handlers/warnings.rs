@@ -2,7 +2,7 @@
 
 use super::{list as render_list, url};
 use crate::api::response::{Reply, check_etag};
-use crate::api::server::{Request, owned};
+use crate::api::request::{Request, owned};
 use crate::api::types::{Warning, WarningPut};
 use crate::Result;
 

@@ -1,11 +1,11 @@
-//! The HTTP transport: the unix listener, connections, dispatch to the route table, websocket upgrade.
+//! The HTTP transport: connections and their dispatch to the route table.
 //!
 //! ```text
 //! accept -> connection (hyper, HTTP/1.1) -> route (404, 501) -> handler -> Reply -> envelope
 //! ```
 //!
 //! A handler runs inside the connection's future and is dropped when the client goes away; whatever changes
-//! something is handed to an operation or to [`owned()`], which finish without the client.
+//! something is handed to an operation or to [`owned()`](crate::api::request::owned), which finish without the client.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,20 +19,11 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use crate::api::response::{Body, error_to_http};
+use crate::api::request::{Query, Request};
 use crate::api::{handlers, routes};
 use crate::runtime::auth::Caller;
 use crate::runtime::daemon::Services;
 use crate::Kind;
-
-pub mod filter;
-mod json;
-mod owned;
-mod request;
-mod websocket;
-
-pub use owned::owned;
-pub use request::{JSON_LIMIT, Query, Request, decode};
-pub use websocket::upgrade;
 
 /// Connections served at once; more wait in the socket's backlog.
 const CONNECTIONS: usize = 4096;

@@ -4,7 +4,7 @@ use argh::{ArgsInfo, FromArgs};
 use hyper::Method;
 use serde_json::Value;
 
-use super::create::{advise_about_network, device_overrides, name_of};
+use super::create::{device_overrides, name_of};
 use crate::api::client::{path, with_query};
 use crate::api::types::{ConfigMap, Devices, InstanceSource, InstancesPost, from_json};
 use crate::cli::context::{Context, Target};
@@ -127,7 +127,6 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
         target.name = made.as_ref().and_then(name_of).ok_or_else(|| Error::internal("Failed to get instance name"))?;
         say!("Instance name is: {}", target.name);
     }
-    advise_about_network(&target).await?;
     Ok(0)
 }
 

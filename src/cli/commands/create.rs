@@ -313,7 +313,7 @@ pub fn name_of(operation: &Operation) -> Option<String> {
 }
 
 /// An instance without network is rarely meant.
-pub async fn advise_about_network(target: &Target) -> Result<()> {
+async fn advise_about_network(target: &Target) -> Result<()> {
     let made: Value = target.client.get(&path(&["instances", &target.name])).await?;
     let devices = made["expanded_devices"].as_object();
     if devices.is_some_and(|devices| devices.values().any(|device| device["type"] == "nic")) {

@@ -60,12 +60,30 @@ pub async fn monitor(cx: &Context, args: Monitor) -> Result<i32> {
     while let Some(text) = events.next_raw().await? {
         let Ok(event) = serde_json::from_str::<Value>(&text) else { continue };
         match format {
-            "json" => say!("{}", json_compact(&sorted(&event))),
+            "json" => say!("{}\n", json_compact(&sorted(&event))),
             "yaml" => say!("{}\n", yaml_untyped(&event)),
             _ => pretty(&event, |level| rank(level).is_none_or(|rank| rank <= least)),
         }
     }
     Ok(0)
+}
+
+/// A member of an operation as Go spells values of its kind.
+fn spelled(key: &str, value: &Value) -> String {
+    match value {
+        Value::Null if matches!(key, "metadata" | "resources") => "map[]".into(),
+        Value::String(text) if key.ends_with("_at") => {
+            text.replacen('T', " ", 1).strip_suffix('Z').map_or(text.clone(), |t| format!("{t} +0000 UTC"))
+        }
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(|v| spelled("", v)).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let mut members: Vec<String> = map.iter().map(|(k, v)| format!("{k}:{}", spelled("", v))).collect();
+            members.sort();
+            format!("map[{}]", members.join(" "))
+        }
+        other => other.to_string(),
+    }
 }
 
 /// One line, as log files have it.
@@ -83,8 +101,18 @@ fn pretty(event: &Value, takes: impl Fn(&str) -> bool) {
         }
         Some("operation") => {
             let [id, class, description] = ["id", "class", "description"].map(|key| text(&metadata[key]));
-            let keep = ["status", "err", "created_at", "updated_at", "may_cancel", "location"];
-            let context = keep.map(|key| (key.to_string(), metadata[key].clone()));
+            let names = [
+                ("CreatedAt", "created_at"),
+                ("Err", "err"),
+                ("Location", "location"),
+                ("MayCancel", "may_cancel"),
+                ("Metadata", "metadata"),
+                ("Resources", "resources"),
+                ("Status", "status"),
+                ("StatusCode", "status"),
+                ("UpdatedAt", "updated_at"),
+            ];
+            let context = names.map(|(name, key)| (name.to_string(), Value::String(spelled(key, &metadata[key]))));
             let message = format!("ID: {id}, Class: {class}, Description: {description}");
             ("info".to_string(), message, Value::Object(context.into_iter().collect()))
         }

@@ -21,7 +21,7 @@ use crate::runtime::spec::cgroup::Group;
 use crate::runtime::spec::shim::{Failure, Step};
 use crate::runtime::spec::{ContainerSpec, Mount, RootSource};
 use crate::runtime::sys::mount::{self, Attributes, Setting};
-use crate::runtime::sys::{capset, cgroup, fault, fork, process, signal};
+use crate::runtime::sys::{capset, cgroup, channel, fault, fork, process, signal};
 
 /// What stage and process 1 tell the shim.
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,6 +71,7 @@ fn assemble(stage: &Stage<'_>) -> Result<(), Fail> {
     process::die_with_parent().what(|| "binding the stage's life to the shim's")?;
     signal::reset_all();
     cgroup::join(stage.groups, 0, false).what(|| "joining the container's control groups")?;
+    fault("stage.joined");
     lay_floor()?;
     let root = match &stage.spec.root {
         RootSource::Dir { path } => shifted(path, false, stage.shift)?,
@@ -90,8 +91,16 @@ fn become_parent(stage: Stage<'_>) -> Result<(), Fail> {
         fork::join_user(user).what(|| "entering the user namespace")?;
     }
     let namespaces = fork::Namespaces::container();
+    // Process 1 says nothing before it is announced, however late the announcement comes.
+    let (announced, announcement) = channel::pair().what(|| "making a socket pair")?;
     match fork::fork(&fork::Options { namespaces, sibling: true, ..Default::default() }).what(|| "creating the namespaces")? {
-        fork::Forked::Child => init::run(stage.spec, stage.shim),
+        fork::Forked::Child => {
+            drop(announcement);
+            // Ends when the parent does.
+            let _ = channel::receive(&announced, 1);
+            drop(announced);
+            init::run(stage.spec, stage.shim)
+        }
         fork::Forked::Parent { pid, pidfd } => {
             say(stage.shim, &Progress::Forked { pid }, &[pidfd.as_fd()]).what(|| "telling the shim")
         }

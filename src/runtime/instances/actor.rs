@@ -231,7 +231,6 @@ impl Task {
             Effect::Freeze => self.guest()?.freeze().await,
             Effect::Thaw => self.guest()?.unfreeze().await,
             Effect::Cleanup => {
-                fault("daemon.stop.down");
                 self.instances.stopped(self.id).await;
                 fault("daemon.stop.cleaned");
                 Ok(())
@@ -241,7 +240,12 @@ impl Task {
                 fault("daemon.start.recorded");
                 Ok(())
             }
-            Effect::RecordStopped => self.log_failure(self.instances.record_power(self.id, false).await),
+            Effect::RecordStopped => {
+                fault("daemon.stop.down");
+                let recorded = self.instances.record_power(self.id, false).await;
+                fault("daemon.stop.recorded");
+                self.log_failure(recorded)
+            }
             Effect::Announce(action) => self.instances.announce_by_itself(self.id, action),
             // Done once the stop is published.
             Effect::DeleteIfEphemeral => Ok(()),
@@ -251,7 +255,7 @@ impl Task {
     /// What is already so can't be refused any more.
     fn log_failure(&self, outcome: Result<()>) -> Result<()> {
         if let Err(e) = outcome {
-            tracing::error!(instance = self.id, "Failed recording a stop: {}", e.chain());
+            tracing::error!(instance = self.id, "Failed completing a stop: {}", e.chain());
         }
         Ok(())
     }
@@ -264,7 +268,12 @@ impl Task {
         match self.instances.launch(self.id).await {
             Ok(running) => {
                 self.set_running(Some(running));
-                Box::pin(self.happen(Event::Started)).await
+                let started = Box::pin(self.happen(Event::Started)).await;
+                if started.is_err() {
+                    // Whoever asked is told that it failed, so it must not run.
+                    self.log_failure(Box::pin(self.happen(Event::Kill)).await)?;
+                }
+                started
             }
             Err(e) => {
                 Box::pin(self.happen(Event::StartFailed)).await?;

@@ -1,13 +1,15 @@
 //! The daemon's start and end as instances see it: adoption of what runs, removal of what was left half done,
 //! autostart, and stopping all when the host goes down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 
 use super::actor::Actor;
 use super::create::{root_pool, volume_of};
+use super::delete::remove_directory;
 use super::expand::{Expanded, expand};
 use super::{Instances, container};
 use crate::Result;
@@ -27,6 +29,7 @@ impl Instances {
     /// Called once, before the API is served. One instance that can't be adopted doesn't keep the others from it.
     pub async fn converge(&self) -> Result<()> {
         let records = self.db.view(|v| repo::instances::list(v, None))?;
+        self.sweep_logs(&records);
         let all = records.into_iter().map(|record| async move {
             let name = record.name.clone();
             let outcome = match record.phase {
@@ -39,6 +42,18 @@ impl Instances {
         });
         futures_util::stream::iter(all).for_each_concurrent(AT_ONCE, |one| one).await;
         Ok(())
+    }
+
+    /// Removes logs of no instance: those of the old name, after a renaming that was cut short.
+    fn sweep_logs(&self, records: &[InstanceRecord]) {
+        let known: BTreeSet<PathBuf> = records.iter().map(|r| self.places.logs(&r.project, &r.name)).collect();
+        let found = std::fs::read_dir(self.places.root.join("logs")).into_iter().flatten().flatten();
+        let directories = found.filter(|entry| entry.file_type().is_ok_and(|t| t.is_dir())).map(|entry| entry.path());
+        for path in directories.filter(|path| !known.contains(path)) {
+            if let Err(e) = remove_directory(&path) {
+                tracing::warn!("Failed removing leftover logs: {}", e.chain());
+            }
+        }
     }
 
     async fn adopt(&self, record: InstanceRecord) -> Result<()> {
@@ -97,10 +112,14 @@ impl Instances {
     }
 
     async fn reconcile_pool(&self, pool: PoolRecord, records: &[InstanceRecord]) -> Result<()> {
-        let mut known = Vec::new();
+        let (mut known, mut complete) = (Vec::new(), BTreeSet::new());
         for record in records {
             if self.db.view(|v| root_pool(v, &expand(v, record)?)).is_ok_and(|p| p.id == pool.id) {
-                known.push(volume_of(record)?);
+                let volume = volume_of(record)?;
+                if record.phase == Phase::Created {
+                    complete.insert(volume.clone());
+                }
+                known.push(volume);
             }
         }
         let driver = self.pools.driver(&pool)?;
@@ -109,7 +128,7 @@ impl Instances {
             driver.reconcile(&known)
         })
         .await?;
-        for volume in found.missing {
+        for volume in found.missing.iter().filter(|v| complete.contains(v)) {
             tracing::error!(pool = %pool.name, %volume, "A volume is missing");
         }
         for volume in found.discarded.iter().chain(&found.renamed) {

@@ -11,6 +11,7 @@ use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::NewOperation;
 use crate::runtime::url;
 use crate::store::records::InstanceRecord;
+use crate::store::repo;
 use crate::{Error, Kind, Result};
 
 /// Instances whose state is changed at the same time.
@@ -84,6 +85,8 @@ impl Instances {
         let mut wants = vec![Want::shared(Class::Instance, format!("{}/{}", record.project, record.name))];
         wants.extend(record.profiles.iter().map(|id| Want::shared(Class::Profile, id.to_string())));
         let _lease = self.leases.take(wants).await;
+        // It may have been deleted meanwhile; an actor for it must not come to be.
+        self.db.view(|v| repo::instances::by_id(v, record.id))?;
         self.actor(record.id).start().await
     }
 

@@ -3,10 +3,11 @@
 use super::create::{root_pool, volume_of};
 use super::expand::expand;
 use super::machine::State;
-use super::{Depth, Instances};
+use super::Instances;
 use crate::api::config::instance::Config;
 use crate::api::types::{EventRequestor, Operation};
-use crate::runtime::blocking;
+use crate::runtime::operations::NewOperation;
+use crate::runtime::{blocking, url};
 use crate::runtime::sys::fault;
 use crate::store::records::{InstanceRecord, Phase, PoolRecord, VolumeKind};
 use crate::store::repo::{self, volumes::VolumePath};
@@ -105,24 +106,27 @@ impl Instances {
         blocking(move || pools.sweep_layers()).await
     }
 
-    /// Deletes an instance that stopped by itself and was not meant to stay.
+    /// Deletes an instance that has stopped and was not meant to stay, in the background; others stay.
     pub(super) fn delete_ephemeral(&self, id: u64) {
+        let Ok(record) = self.db.view(|v| repo::instances::by_id(v, id)) else { return };
+        if !record.ephemeral {
+            return;
+        }
+        let url = url::of("instances", &record.name, &record.project);
+        let new = NewOperation::task("Deleting instance", &record.project).on("instances", vec![url]);
         let this = self.clone();
-        let new = crate::runtime::operations::NewOperation::task("Deleting instance", "");
         self.operations.start(new, move |_| async move {
-            let record = this.db.view(|v| repo::instances::by_id(v, id))?;
-            if !record.ephemeral || this.actor(id).live().state != State::Stopped {
-                return Ok(());
+            match this.actor(id).live().state {
+                State::Stopped => this.delete_now(&record.project, &record.name, None).await,
+                // Somebody was quicker to start it again, or to delete it.
+                _ => Ok(()),
             }
-            // Whether it exists is asked by name as any client would.
-            this.get(&record.project, &record.name, Depth::Plain).await?;
-            this.delete_now(&record.project, &record.name, None).await
         });
     }
 }
 
 /// Removes a directory of ours, which holds plain files only; one that isn't there is fine.
-fn remove_directory(path: &std::path::Path) -> Result<()> {
+pub(super) fn remove_directory(path: &std::path::Path) -> Result<()> {
     match std::fs::remove_dir_all(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other.ctx(Kind::Internal, || format!("Failed removing {path:?}")),

@@ -36,6 +36,9 @@ impl Instances {
     /// [`Kind::Invalid`] when it isn't running.
     pub fn exec(&self, project: &str, name: &str, post: InstanceExecPost, by: EventRequestor) -> Result<Operation> {
         let (_, running) = self.running(project, name)?;
+        if post.command.first().is_none_or(String::is_empty) {
+            return Err(Error::invalid("A command is required"));
+        }
         let command = post.command.clone();
         let environment = self.environment_of(project, name)?;
         let spec = exec_spec(&post, &environment);

@@ -125,7 +125,8 @@ impl State {
     }
 
     fn report(self, event: Event) -> Result<(State, Vec<Effect>)> {
-        let down = vec![Effect::Cleanup, Effect::RecordStopped];
+        // In this order: after a crash in between it must not count as one that ran and has to be started again.
+        let down = vec![Effect::RecordStopped, Effect::Cleanup];
         let by_itself = vec![Effect::Announce("instance-shutdown"), Effect::DeleteIfEphemeral];
         match (self, event) {
             (State::Starting, Event::Started) => Ok((State::Running, vec![Effect::RecordRunning])),
@@ -233,7 +234,7 @@ mod tests {
         for state in STATES {
             if let Ok((next, effects)) = state.next(Event::Exited) {
                 assert_eq!(next, State::Stopped);
-                assert_eq!(effects[..2], [Effect::Cleanup, Effect::RecordStopped]);
+                assert_eq!(effects[..2], [Effect::RecordStopped, Effect::Cleanup]);
             }
         }
     }

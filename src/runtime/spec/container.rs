@@ -67,6 +67,9 @@ pub struct ContainerSpec {
     /// Whether the shim waits for a `go` of the daemon once the namespaces exist (network devices are moved in then).
     #[serde(default)]
     pub hold: bool,
+    /// Where the shim or one of its helpers kills itself; for crash tests.
+    #[serde(default)]
+    pub fault: Option<String>,
 }
 
 impl ContainerSpec {

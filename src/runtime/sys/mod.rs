@@ -22,12 +22,23 @@ pub mod signal;
 pub mod spawn;
 pub mod watch;
 
-/// Dies here by SIGKILL when the environment variable `LXBOX_FAULT` names this point.
+/// The point a plan of the crash tests names for this process.
+static FAULT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+
+/// Dies here by SIGKILL when the environment variable `LXBOX_FAULT`, or the plan ([`arm_fault`]), names this point.
 ///
 /// For the crash tests alone: they walk every step of create, start, stop and delete. Costs one look at the environment.
 /// The daemon hands the variable on to its helpers, so points of both can be named.
 pub fn fault(point: &str) {
-    if std::env::var_os("LXBOX_FAULT").is_some_and(|wanted| wanted == *point) {
+    let wanted = FAULT.get().map_or_else(|| std::env::var("LXBOX_FAULT").unwrap_or_default(), Clone::clone);
+    if wanted == point {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        // Process 1 of a pid namespace doesn't die by its own hand.
+        fork::exit(137);
     }
+}
+
+/// Names the point at which this process, and those forked from it, die.
+pub fn arm_fault(point: &str) {
+    let _ = FAULT.set(point.to_owned());
 }

@@ -51,6 +51,16 @@ pub fn has_ended(pidfd: impl AsFd) -> bool {
     matches!(rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(n) if n > 0)
 }
 
+/// Waits until it has ended; `TimedOut` when it takes too long.
+pub fn wait_end(pidfd: impl AsFd, timeout: std::time::Duration) -> io::Result<()> {
+    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+    let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
+    match rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&timeout)))? {
+        0 => Err(io::Error::from(io::ErrorKind::TimedOut)),
+        _ => Ok(()),
+    }
+}
+
 /// Takes the exit status of a child of ours; `None` when it still runs and `wait` is false.
 pub fn reap(pidfd: impl AsFd, wait: bool) -> io::Result<Option<Ended>> {
     let options = if wait { WaitIdOptions::EXITED } else { WaitIdOptions::EXITED | WaitIdOptions::NOHANG };

@@ -109,11 +109,13 @@ fn extend(path: &mut String) {
 
 fn prepare(plan: &AttachPlan, command: &Command, socket: &OwnedFd, streams: Vec<OwnedFd>) -> Result<(), Fail> {
     process::hide_memory().what(|| "hiding memory")?;
-    let _ = rustix::process::setsid();
     rustix::process::umask(Mode::from_raw_mode(0o022));
     if let Some((columns, rows)) = command.terminal {
+        rustix::process::setsid().what(|| "making a session")?;
         open_terminal(command, (columns, rows), socket)?;
     } else {
+        // A group of its own, but no session: the leader of one would take a console it opens for its terminal.
+        rustix::process::setpgid(None, None).what(|| "making a process group")?;
         let [input, output, error] = <[OwnedFd; 3]>::try_from(streams).map_err(|_| Fail::new("taking the streams"))?;
         rustix::stdio::dup2_stdin(&input).what(|| "opening standard input")?;
         rustix::stdio::dup2_stdout(&output).what(|| "opening standard output")?;

@@ -28,6 +28,7 @@ pub(crate) fn run(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> ! {
 }
 
 fn set_up(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> Result<(), Fail> {
+    fault("init.born");
     let netlink = netlink::route_socket().what(|| "opening a netlink socket")?;
     if !spec.privileged() {
         capset::become_user(0, 0).what(|| "becoming the guest's root")?;

@@ -27,7 +27,7 @@ use crate::runtime::spec::shim::{
     ExitReason, ExitRecord, Failure, FromShim, Phase, Process, REBOOT_WAIT, RunRecord, Step,
 };
 use crate::runtime::sys::process::Ended;
-use crate::runtime::sys::{cgroup, fault, process, signal};
+use crate::runtime::sys::{arm_fault, cgroup, fault, process, signal};
 
 /// The entry of the hidden mode: plan, socket and run directory are open descriptors ([`PLAN_FD`], [`SOCKET_FD`], [`THIRD_FD`]).
 pub fn main(_args: &[String]) -> i32 {
@@ -76,6 +76,7 @@ impl Shim {
     fn prepare(plan: OwnedFd, dir: OwnedFd, socket: OwnedFd) -> Result<Shim, (OwnedFd, Failure)> {
         let ready = read_plan::<ContainerSpec>(plan.as_fd()).and_then(|spec| {
             drop(plan);
+            spec.fault.as_deref().map(arm_fault);
             let lock = record::lock(&spec)?;
             let listener = serve::listen(dir.as_fd())?;
             let record = record::new(&spec)?;
@@ -198,6 +199,7 @@ impl Shim {
         fault("shim.exit_recorded");
         record::forget(self.dir.as_fd());
         self.leave_monitor();
+        fault("shim.left");
         self.tell(&FromShim::Exited(exit));
     }
 
@@ -226,8 +228,10 @@ impl Shim {
 
     fn leave_monitor(&mut self) {
         for group in &self.record.monitor {
-            if let Some(base) = group.path.parent() {
-                let _ = cgroup::write(base, "cgroup.procs", "0");
+            let Some(base) = group.path.parent() else { continue };
+            // A group that hands controllers down takes no process (unless it is the root); then its init.scope does.
+            if cgroup::write(base, "cgroup.procs", "0").is_err() {
+                let _ = cgroup::write(&base.join("init.scope"), "cgroup.procs", "0");
             }
         }
         let _ = cgroup::remove(&self.record.monitor);

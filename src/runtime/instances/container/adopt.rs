@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::link::{Link, Watched};
 use super::running::Running;
@@ -14,6 +14,9 @@ use crate::runtime::spec::shim::{
     EXIT, ExitReason, ExitRecord, FromShim, Process, RECORD, RunRecord, SOCKET, ToShim,
 };
 use crate::runtime::sys::{cgroup, channel, process};
+
+/// How long one round of bringing something down takes at most.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What was found of a container in its run directory.
 #[derive(Debug)]
@@ -105,14 +108,25 @@ pub(super) async fn clean_up(dirs: &RunDirs) -> Result<()> {
 }
 
 fn bring_down(record: &RunRecord) -> io::Result<()> {
+    let init = record.init.and_then(open);
     if record.claimed {
         // Perhaps never ours: only what is empty goes.
         let _ = cgroup::remove(&record.groups);
     } else {
-        cgroup::bring_down(&record.groups, Duration::from_secs(10))?;
+        cgroup::bring_down(&record.groups, PATIENCE)?;
     }
-    // The shim was alone in there; it is dead, so these are empty, or somebody else's by now.
-    let _ = cgroup::remove(&record.monitor);
+    // Groups are empty a little before the last process has let go of its files and mounts.
+    if let Some(init) = init {
+        process::wait_end(&init, PATIENCE)?;
+    }
+    // The shim and its helpers were in there; they die with it.
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(e) = cgroup::remove(&record.monitor) {
+        if Instant::now() > deadline {
+            return Err(e);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
     Ok(())
 }
 

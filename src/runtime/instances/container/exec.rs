@@ -66,7 +66,7 @@ pub struct ExecProcess {
     pub pid: i32,
     process: OwnedFd,
     link: Link,
-    helper: Helper,
+    helper: Visitor,
     /// Our ends of its streams. A command may leave children that keep the other ends: after [`ExecProcess::wait`] read
     /// what is there without waiting, then stop.
     pub streams: ExecStreams,
@@ -118,16 +118,16 @@ pub fn return_code(error: &Error) -> Option<i32> {
 const NOT_FOUND: &str = "Command not found";
 const NOT_EXECUTABLE: &str = "Command not executable";
 
-/// An attach helper, our child. Killed when dropped before [`Helper::release`], and its command with it.
+/// An attach helper, our child. Killed when dropped before [`Visitor::release`], and its command with it.
 #[derive(Debug)]
-struct Helper {
+struct Visitor {
     watched: Option<Watched>,
     released: bool,
 }
 
-impl Helper {
-    fn new(pidfd: OwnedFd) -> Result<Helper> {
-        Ok(Helper { watched: Some(Watched::new(pidfd)?), released: false })
+impl Visitor {
+    fn new(pidfd: OwnedFd) -> Result<Visitor> {
+        Ok(Visitor { watched: Some(Watched::new(pidfd)?), released: false })
     }
 
     /// From now on it lives as long as its command.
@@ -144,7 +144,7 @@ impl Helper {
     }
 }
 
-impl Drop for Helper {
+impl Drop for Visitor {
     fn drop(&mut self) {
         let Some(watched) = self.watched.take() else { return };
         if !self.released {
@@ -218,7 +218,7 @@ impl Running {
         }
     }
 
-    async fn send_helper(&self, init: &OwnedFd, pid: i32, task: Task, streams: Vec<OwnedFd>) -> Result<(Link, Helper)> {
+    async fn send_helper(&self, init: &OwnedFd, pid: i32, task: Task, streams: Vec<OwnedFd>) -> Result<(Link, Visitor)> {
         let (groups, policy) = self.surroundings();
         let plan = AttachPlan { version: VERSION, groups, init: pid, policy, task };
         let plan = serde_json::to_vec(&plan).ctx(Kind::Internal, || "Failed writing a plan")?;
@@ -228,7 +228,7 @@ impl Running {
         let (socket, helper) = blocking(move || {
             let (socket, pidfd) = spawn_attach(&plan, &init, streams)?;
             let _inside = runtime.enter();
-            Ok((socket, Helper::new(pidfd)?))
+            Ok((socket, Visitor::new(pidfd)?))
         })
         .await??;
         Ok((Link::new(socket)?, helper))

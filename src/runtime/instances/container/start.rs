@@ -128,7 +128,7 @@ fn spawn_shim(plan: &[u8], name: &str, dirs: &RunDirs) -> Result<(OwnedFd, spawn
 pub(super) fn spawn_helper(args: &[&str], fds: &[std::os::fd::BorrowedFd<'_>]) -> io::Result<spawn::Spawned> {
     let fault = std::env::var("LXBOX_FAULT").ok();
     let env: Vec<(&str, &str)> = fault.iter().map(|point| ("LXBOX_FAULT", point.as_str())).collect();
-    spawn::spawn(&spawn::Helper { program: executable::get()?, args, env: &env, fds })
+    spawn::spawn(&spawn::Program { program: executable::get()?, args, env: &env, fds })
 }
 
 /// The error of a start that the shim has undone.

@@ -7,10 +7,17 @@ use hyper::HeaderMap;
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
-use super::json;
 use crate::runtime::auth::Caller;
 use crate::runtime::daemon::Services;
 use crate::{Error, Kind, Result};
+
+pub mod filter;
+mod json;
+mod owned;
+mod websocket;
+
+pub use owned::owned;
+pub use websocket::upgrade;
 
 /// The largest JSON document that is read, in bytes.
 pub const JSON_LIMIT: usize = 16 << 20;
