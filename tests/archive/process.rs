@@ -83,7 +83,7 @@ fn what_is_no_image_is_refused_in_the_words_of_lxd() {
     let cases: &[(&str, Vec<u8>)] = &[
         ("EOF", Vec::new()),
         ("Unsupported compression", b"hello\n".to_vec()),
-        ("Unsupported compression", (0..5000u32).map(|i| (i * 7919 >> 3) as u8 | 1).collect()),
+        ("Unsupported compression", (0..5000u32).map(|i| ((i * 7919) >> 3) as u8 | 1).collect()),
         ("Metadata tarball is missing metadata.yaml", Made::empty().file("rootfs/x", b"").bytes()),
         ("Invalid instance type", Made::empty().file("metadata.yaml", b"").bytes()),
         ("unexpected EOF", whole[..700].to_vec()),

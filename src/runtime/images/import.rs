@@ -34,6 +34,8 @@ pub struct Receiver {
 struct Parts {
     directory: PathBuf,
     drafts: Vec<Draft>,
+    /// The last part's file name.
+    filename: Option<String>,
     disk: bool,
     hash: Sha256,
     size: u64,
@@ -87,12 +89,13 @@ impl Parts {
     }
 
     /// A part of a multipart body begins: `metadata`, then `rootfs` or `rootfs.img`, and no more.
-    fn part(&mut self, name: &str) -> Result<()> {
+    fn part(&mut self, name: &str, file: String) -> Result<()> {
         match (self.drafts.len(), name) {
             (0, "metadata") | (1, "rootfs") => {}
             (1, "rootfs.img") => self.disk = true,
             _ => return Err(Error::invalid("Invalid multipart image")),
         }
+        self.filename = Some(file);
         self.begin()
     }
 
@@ -114,15 +117,18 @@ impl Receiver {
         let mut parts = Parts {
             directory: directory.to_owned(),
             drafts: Vec::new(),
+            filename: None,
             disk: false,
             hash: Sha256::new(),
             size: 0,
             max,
         };
-        let multipart = content_type.filter(|kind| kind.trim_start().to_ascii_lowercase().starts_with("multipart/"));
+        let multipart =
+            content_type.filter(|kind| kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data"));
         let parser = match multipart {
             Some(kind) => {
-                let boundary = multipart::boundary(kind).ok_or_else(|| Error::invalid("Invalid multipart image"))?;
+                let boundary =
+                    multipart::boundary(kind).ok_or_else(|| Error::invalid("multipart: boundary is empty"))?;
                 Some(Parser::new(&boundary))
             }
             None => {
@@ -139,7 +145,7 @@ impl Receiver {
         match &mut self.parser {
             None => parts.data(bytes),
             Some(parser) => parser.feed(bytes, &mut |event| match event {
-                Event::Part(name) => parts.part(&name),
+                Event::Part(name, file) => parts.part(&name, file),
                 Event::Data(data) => parts.data(data),
             }),
         }
@@ -151,7 +157,8 @@ impl Receiver {
         if let Some(parser) = self.parser {
             parser.finish()?;
             if self.parts.drafts.len() != 2 {
-                return Err(Error::invalid("Invalid multipart image"));
+                // LXD's text.
+                return Err(Error::invalid("EOF"));
             }
         }
         let got = hex(&self.parts.hash.finalize());
@@ -165,6 +172,7 @@ impl Receiver {
             fingerprint: got,
             size: self.parts.size,
             split,
+            filename: self.parts.filename,
             disk: self.parts.disk,
         })
     }
@@ -177,6 +185,7 @@ pub struct Received {
     fingerprint: String,
     size: u64,
     split: bool,
+    filename: Option<String>,
     disk: bool,
 }
 
@@ -189,6 +198,9 @@ pub struct Imported {
     pub size: u64,
     /// Whether the root file system has a file of its own.
     pub split: bool,
+    /// The file name that the root's part of a split image came with, maybe empty: it counts instead of
+    /// `X-LXD-filename`, as with LXD. `None` for a unified image.
+    pub filename: Option<String>,
     /// What its root is; only [`RootKind::Tree`] comes this far for now.
     pub root: RootKind,
     /// What it says of itself, checked, with LXD's name of the architecture.
@@ -239,6 +251,7 @@ impl Received {
             fingerprint: std::mem::take(&mut self.fingerprint),
             size: self.size,
             split: self.split,
+            filename: self.filename.take(),
             root: inspection.root,
             metadata,
         })
@@ -346,10 +359,11 @@ mod tests {
         let scratch = Scratch::new("split");
         let mut receiver = Receiver::new(&scratch.0, Some("multipart/form-data; boundary=Z"), 100).unwrap();
         let body = b"--Z\r\nContent-Disposition: form-data; name=metadata\r\n\r\na\r\n--Z\r\n\
-            Content-Disposition: form-data; name=rootfs\r\n\r\nbc\r\n--Z--\r\n";
+            Content-Disposition: form-data; name=rootfs; filename=r\r\n\r\nbc\r\n--Z--\r\n";
         receiver.write(body).unwrap();
         let imported = receiver.finish(None).unwrap().commit(&inspection(RootKind::Tree)).unwrap();
         assert_eq!((imported.fingerprint.as_str(), imported.size, imported.split), (ABC, 3, true));
+        assert_eq!(imported.filename.as_deref(), Some("r"));
         assert_eq!(scratch.names(), [ABC.to_owned(), format!("{ABC}.rootfs")]);
         assert_eq!(open(&scratch.0, ABC, true).unwrap().len(), 2);
     }
@@ -372,7 +386,7 @@ mod tests {
         }
         let bad = Inspection { metadata: "architecture: x86_64".into(), root: RootKind::Tree };
         assert!(unified().finish(None).unwrap().commit(&bad).is_err());
-        for names in [&["rootfs"][..], &["metadata"], &["metadata", "metadata"], &["metadata", "rootfs", "rootfs"]] {
+        for names in [&["rootfs"][..], &[""], &["metadata", "metadata"], &["metadata", "rootfs", "rootfs"]] {
             let mut receiver = Receiver::new(&scratch.0, Some("multipart/form-data; boundary=Z"), 100).unwrap();
             let mut body = String::new();
             for name in names {

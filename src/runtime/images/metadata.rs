@@ -27,6 +27,8 @@ pub fn parse(text: &str) -> Result<ImageMetadata> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::LastWins,
         with_snippet: false,
+        // Anchors are for people who write one twice, not for a billion laughs.
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 20_000 },
     };
     let raw: Option<Raw> = read(text, options)?;
     Ok(raw.unwrap_or_default().into())

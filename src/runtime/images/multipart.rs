@@ -15,8 +15,8 @@ const AROUND: usize = 4 << 10;
 /// What is in the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A part begins; its form name.
-    Part(String),
+    /// A part begins; its form name (empty when it has none), and its file name.
+    Part(String, String),
     /// Some of its data.
     Data(&'a [u8]),
 }
@@ -84,6 +84,8 @@ impl Parser {
     pub fn finish(self) -> Result<()> {
         match self.state {
             State::Epilogue => Ok(()),
+            // LXD's texts.
+            State::Preamble => Err(Error::invalid("multipart: NextPart: EOF")),
             _ => Err(Error::invalid("unexpected EOF")),
         }
     }
@@ -148,7 +150,7 @@ impl Parser {
 
     fn headers(&mut self, rest: &[u8], on: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<Used> {
         let mut at = 0;
-        let mut name = None;
+        let mut names = (String::new(), String::new());
         while let Some(length) = memchr::memchr(b'\n', &rest[at..]) {
             let line = &rest[at..at + length];
             at += length + 1;
@@ -158,12 +160,12 @@ impl Parser {
             let line = std::str::from_utf8(line).map_err(|_| malformed("a header that isn't text"))?.trim_end();
             if line.is_empty() {
                 self.state = State::Data;
-                on(Event::Part(name.ok_or_else(|| malformed("a part without a name"))?))?;
+                on(Event::Part(names.0, names.1))?;
                 return Ok(Used { bytes: at, waits: false });
             }
             let (field, value) = line.split_once(':').ok_or_else(|| malformed("a header without a colon"))?;
             if field.trim().eq_ignore_ascii_case("content-disposition") {
-                name = form_name(value);
+                names = form_names(value);
             }
         }
         if rest.len() > HEADERS { Err(malformed("too long headers")) } else { Ok(Used::WAIT) }
@@ -186,12 +188,14 @@ fn suspicious(data: &[u8], delimiter: &[u8]) -> usize {
     (0..tail.len()).find(|at| delimiter.starts_with(&tail[*at..])).map_or(0, |at| tail.len() - at)
 }
 
-fn form_name(disposition: &str) -> Option<String> {
-    let mut fields = Fields::new(disposition);
-    if !fields.value()?.eq_ignore_ascii_case("form-data") {
-        return None;
-    }
-    fields.parameter("name")
+/// The form name and the file name of a part.
+fn form_names(disposition: &str) -> (String, String) {
+    let parameter = |wanted| {
+        let mut fields = Fields::new(disposition);
+        fields.value().filter(|value| value.eq_ignore_ascii_case("form-data"))?;
+        fields.parameter(wanted)
+    };
+    (parameter("name").unwrap_or_default(), parameter("filename").unwrap_or_default())
 }
 
 /// A header value with parameters: `value; key=token; key="quoted"`.
@@ -259,7 +263,7 @@ mod tests {
         for piece in body.chunks(piece) {
             parser.feed(piece, &mut |event| {
                 match event {
-                    Event::Part(name) => parts.push((name, Vec::new())),
+                    Event::Part(name, file) => parts.push((format!("{name}|{file}"), Vec::new())),
                     Event::Data(data) => parts.last_mut().unwrap().1.extend_from_slice(data),
                 }
                 Ok(())
@@ -271,8 +275,10 @@ mod tests {
 
     #[test]
     fn parts_are_the_same_however_the_body_is_cut() {
-        let expected =
-            vec![("metadata".to_owned(), b"ab\r\n--X\r\ncd".to_vec()), ("rootfs.img".to_owned(), b"\r\n\r".to_vec())];
+        let expected = vec![
+            ("metadata|m".to_owned(), b"ab\r\n--X\r\ncd".to_vec()),
+            ("rootfs.img|x".to_owned(), b"\r\n\r".to_vec()),
+        ];
         for piece in 1..=BODY.len() {
             assert_eq!(parts(BODY, piece).unwrap(), expected, "{piece}");
         }
@@ -290,7 +296,7 @@ mod tests {
         assert!(parts(&endless, 1000).is_err());
         let endless = [BODY.to_vec(), vec![b'x'; 100_000]].concat();
         assert!(parts(&endless, 1000).is_err());
-        assert!(parts(b"--XX\r\nContent-Disposition: form-data\r\n\r\nx\r\n--XX--", 7).is_err());
+        assert!(parts(b"", 1).is_err());
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn is_lzma_alone(head: &[u8]) -> bool {
     let Some(head) = head.get(..13) else { return false };
     let dictionary = u32::from_le_bytes([head[1], head[2], head[3], head[4]]);
     let size = u64::from_le_bytes([head[5], head[6], head[7], head[8], head[9], head[10], head[11], head[12]]);
-    let round = |n: u32| n.is_power_of_two() || (n % 3 == 0 && (n / 3).is_power_of_two());
+    let round = |n: u32| n.is_power_of_two() || (n.is_multiple_of(3) && (n / 3).is_power_of_two());
     head[0] < 225 && dictionary >= 4096 && round(dictionary) && (size == u64::MAX || size < 1 << 38)
 }
 

@@ -22,6 +22,14 @@ const UNSUPPORTED: &[&str] = &[
 /// Spaces that one padding may add.
 const PADDING: i64 = 10_000;
 
+/// Bytes of a text that becomes a list, each item of which takes much more than a letter.
+const LISTED: usize = 256 << 10;
+
+fn short(value: &Value) -> Result<String> {
+    let text = value.print();
+    if text.len() > LISTED { Err(Error::invalid("a text is too long for a list")) } else { Ok(text) }
+}
+
 /// What the filter makes of the value.
 pub(super) fn apply(name: &str, value: &Value, argument: &Value) -> Result<Value> {
     if let Some(result) = texts(name, value, argument)? {
@@ -54,8 +62,8 @@ pub(super) fn apply(name: &str, value: &Value, argument: &Value) -> Result<Value
         "float" => Value::Float(value.float()),
         "floatformat" => floatformat(value, argument),
         "get_digit" => get_digit(value, argument),
-        "make_list" => Value::List(value.print().chars().map(Value::text).collect()),
-        "split" => Value::List(value.print().split(argument.print().as_str()).map(Value::text).collect()),
+        "make_list" => Value::List(short(value)?.chars().map(Value::text).collect()),
+        "split" => Value::List(short(value)?.split(argument.print().as_str()).map(Value::text).collect()),
         "wordcount" => Value::Whole(value.print().split_whitespace().count() as i64),
         "yesno" => yesno(value, argument)?,
         "pluralize" => pluralize(value, argument),

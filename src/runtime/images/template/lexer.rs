@@ -34,16 +34,15 @@ const SYMBOLS: &[&str] = &[
     ":", "=",
 ];
 
-/// Cuts the whole template.
+/// Cuts the whole template. One pass: hostile templates may be a megabyte of tags.
 pub(super) fn tokens(text: &str) -> Result<Vec<Piece>> {
     let mut pieces = Vec::new();
     let mut rest = text;
+    let mut line = 1;
     let mut trim = false;
     while !rest.is_empty() {
-        let line = text[..text.len() - rest.len()].matches('\n').count() + 1;
-        let start = ["{{", "{%", "{#"].iter().filter_map(|open| rest.find(open)).min().unwrap_or(rest.len());
-        let (before, tag) = rest.split_at(start);
-        let line = line + before.matches('\n').count();
+        let (before, tag) = rest.split_at(tag_start(rest));
+        line += lines(before);
         let cut = tag.as_bytes().get(2) == Some(&b'-');
         push_text(&mut pieces, before, (std::mem::take(&mut trim), cut));
         if tag.is_empty() {
@@ -52,6 +51,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Piece>> {
         let inner = &tag[2 + usize::from(cut)..];
         if tag.starts_with("{#") {
             let end = inner.find("#}").ok_or_else(|| wrong(line, "a comment that doesn't end"))?;
+            line += lines(&inner[..end]);
             rest = &inner[end + 2..];
             continue;
         }
@@ -63,6 +63,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Piece>> {
             pieces.push(Piece::Output(tokens, line));
         } else if tokens.first() == Some(&Token::Name("verbatim".into())) {
             let (raw, after) = verbatim(rest, line)?;
+            line += lines(raw);
             pieces.push(Piece::Text(raw.to_owned()));
             rest = after;
         } else {
@@ -70,6 +71,17 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Piece>> {
         }
     }
     Ok(pieces)
+}
+
+fn lines(text: &str) -> usize {
+    memchr::memchr_iter(b'\n', text.as_bytes()).count()
+}
+
+/// Where the next tag begins; the end if there is none.
+fn tag_start(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let starts = |at: &usize| matches!(bytes.get(at + 1), Some(b'{' | b'%' | b'#'));
+    memchr::memchr_iter(b'{', bytes).find(starts).unwrap_or(bytes.len())
 }
 
 fn push_text(pieces: &mut Vec<Piece>, text: &str, (start, end): (bool, bool)) {

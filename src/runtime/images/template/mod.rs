@@ -162,10 +162,10 @@ pub fn load(directory: BorrowedFd<'_>, metadata: &ImageMetadata) -> Result<BTree
         if name.is_empty() || name.contains(['/', '\0']) || name == "." || name == ".." {
             return Err(Error::invalid(format!("Invalid name of a template: \"{name}\"")));
         }
-        if !texts.contains_key(name) {
-            if let Some(text) = load_one(directory, name)? {
-                texts.insert(name.to_owned(), text);
-            }
+        if !texts.contains_key(name)
+            && let Some(text) = load_one(directory, name)?
+        {
+            texts.insert(name.to_owned(), text);
         }
     }
     Ok(texts)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::evaluate::{MAX_OUTPUT, Scope};
+use super::expression::{Expression, Filter};
 use super::parser::{Loop, Node};
 use super::value::Value;
 use crate::error::Result;
@@ -51,20 +52,7 @@ impl Printer {
                 let text = if self.escape { value.escaped().print() } else { value.print() };
                 self.print(&text)
             }
-            Node::If(branches, line) => {
-                self.scope.line = *line;
-                for (condition, body) in branches {
-                    let holds = match condition {
-                        Some(condition) => self.scope.evaluate(condition)?.is_true(),
-                        None => true,
-                    };
-                    if holds {
-                        // No scope of its own: what is set here stays set.
-                        return self.nodes(body);
-                    }
-                }
-                Ok(())
-            }
+            Node::If(branches, line) => self.first_that_holds(branches, *line),
             Node::For(each) => self.each(each),
             Node::Set(name, expression, line) => {
                 self.scope.line = *line;
@@ -86,17 +74,7 @@ impl Printer {
                 self.escape = before;
                 done
             }
-            Node::Filter(filters, body, line) => {
-                let before = std::mem::take(&mut self.out);
-                let done = self.inside(BTreeMap::new(), body);
-                let mut value = Value::text(std::mem::replace(&mut self.out, before));
-                done?;
-                self.scope.line = *line;
-                for filter in filters {
-                    value = self.scope.filter(value, filter)?;
-                }
-                self.print(&value.print())
-            }
+            Node::Filter(filters, body, line) => self.filtered(filters, body, *line),
             Node::FirstOf(choices, line) => {
                 self.scope.line = *line;
                 for choice in choices {
@@ -109,6 +87,33 @@ impl Printer {
             }
             Node::Body(body) => self.nodes(body),
         }
+    }
+
+    fn first_that_holds(&mut self, branches: &[(Option<Expression>, Vec<Node>)], line: usize) -> Result<()> {
+        for (condition, body) in branches {
+            self.scope.line = line;
+            let holds = match condition {
+                Some(condition) => self.scope.evaluate(condition)?.is_true(),
+                None => true,
+            };
+            if holds {
+                // No scope of its own: what is set here stays set.
+                return self.nodes(body);
+            }
+        }
+        Ok(())
+    }
+
+    fn filtered(&mut self, filters: &[Filter], body: &[Node], line: usize) -> Result<()> {
+        let before = std::mem::take(&mut self.out);
+        let done = self.inside(BTreeMap::new(), body);
+        let mut value = Value::text(std::mem::replace(&mut self.out, before));
+        done?;
+        self.scope.line = line;
+        for filter in filters {
+            value = self.scope.filter(value, filter)?;
+        }
+        self.print(&value.print())
     }
 
     fn each(&mut self, each: &Loop) -> Result<()> {
