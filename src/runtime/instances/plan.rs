@@ -11,9 +11,9 @@ use crate::api::types::{ConfigMap, Timestamp};
 use crate::runtime::spec::{ContainerSpec, Idmap, Limits, Mount, RootSource, Shift};
 use crate::runtime::storage::Root;
 use crate::runtime::{blocking, devices};
-use crate::store::records::{InstanceRecord, PoolRecord};
+use crate::store::records::{InstanceRecord, Phase, PoolRecord};
 use crate::store::repo;
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 
 /// Whether a configuration asks for a container without a user namespace.
 pub fn is_privileged(config: &ConfigMap) -> bool {
@@ -24,6 +24,9 @@ impl Instances {
     /// Starts the guest of an instance.
     pub(super) async fn launch(&self, id: u64) -> Result<container::Running> {
         let (record, _, pool) = self.facts(id)?;
+        if record.phase != Phase::Created {
+            return Err(Error::new(Kind::Busy, "Instance is being made or deleted"));
+        }
         let driver = self.pools.driver(&pool)?;
         let checking = driver.clone();
         blocking(move || checking.check()).await?;
