@@ -12,8 +12,8 @@ use crate::api::handlers::{
     aliases, cluster, console, events, exec, image_files, images, instances, internal, logs, metadata, networks,
     operations, pools, profiles, projects, server, state, warnings,
 };
-use crate::api::response::Reply;
 use crate::api::request::{Request, decode};
+use crate::api::response::Reply;
 use crate::{Error, Kind, Result};
 
 /// A running handler.

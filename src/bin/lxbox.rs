@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use lxbox::cli::{self, lxd};
-use lxbox::runtime::{daemon, helper, host};
 use lxbox::Error;
 use lxbox::api::server;
+use lxbox::cli::{self, lxd};
+use lxbox::runtime::{daemon, helper, host};
 
 fn main() {
     let args: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
@@ -82,7 +82,9 @@ fn lxd_command(words: &[String]) -> Result<i32, Error> {
             print!("{report}");
             return Ok(i32::from(report.exit_code()));
         }
-        other => lxd::run(other, &lxd::SocketApi::new(lxd::socket_path(|name| std::env::var(name).ok()))).unwrap_or(Ok(())),
+        other => {
+            lxd::run(other, &lxd::SocketApi::new(lxd::socket_path(|name| std::env::var(name).ok()))).unwrap_or(Ok(()))
+        }
     };
     outcome.map(|()| 0)
 }

@@ -9,7 +9,8 @@ use lxbox::runtime::instances::container::{Ended, forget};
 use crate::host::{Host, Kind, run, sh};
 
 fn image() -> Option<PathBuf> {
-    let path = std::env::var_os("LXBOX_TEST_DEBIAN").map_or_else(|| "/var/tmp/lxbox-cache/debian12.tar.xz".into(), PathBuf::from);
+    let path = std::env::var_os("LXBOX_TEST_DEBIAN")
+        .map_or_else(|| "/var/tmp/lxbox-cache/debian12.tar.xz".into(), PathBuf::from);
     path.exists().then_some(path)
 }
 

@@ -37,7 +37,8 @@ async fn a_terminal_belongs_to_the_guest_and_can_be_resized() {
     let host = Host::busybox("tty");
     let running = host.start(&host.spec(Kind::Overlay)).await;
     booted(&running).await;
-    let process = running.exec(terminal(&["sh", "-c", "tty; stty size; read x; stty size; echo got $x; exit 3"])).await.unwrap();
+    let process =
+        running.exec(terminal(&["sh", "-c", "tty; stty size; read x; stty size; echo got $x; exit 3"])).await.unwrap();
     let ExecStreams::Terminal(master) = &process.streams else { panic!() };
     let text = read_until(master, "37 91");
     assert!(text.starts_with("/dev/pts/1\r\n37 91"), "{text}");
@@ -70,7 +71,9 @@ async fn megabytes_come_out_whole_and_input_ends() {
     let running = host.start(&host.spec(Kind::Dir)).await;
     booted(&running).await;
     let mut process = running.exec(command(&["cat"])).await.unwrap();
-    let ExecStreams::Pipes { stdin, stdout, .. } = std::mem::replace(&mut process.streams, ExecStreams::Given) else { panic!() };
+    let ExecStreams::Pipes { stdin, stdout, .. } = std::mem::replace(&mut process.streams, ExecStreams::Given) else {
+        panic!()
+    };
     let sent: Vec<u8> = (0..20_000_000u32).map(|i| (i * 7 % 251) as u8).collect();
     let copy = sent.clone();
     let writer = std::thread::spawn(move || File::from(stdin).write_all(&copy).unwrap());
@@ -136,7 +139,8 @@ async fn the_console_is_logged_and_can_be_connected() {
     let (stream, tty) = running.console(false).await.unwrap();
     assert_eq!(running.console(false).await.unwrap_err().kind(), lxbox::Kind::Busy);
     lxbox::runtime::sys::pty::resize(&tty, 77, 22).unwrap();
-    sh(&running, "stty size < /dev/console > /dev/console; (head -n1 < /dev/console > /run/typed) >/dev/null 2>&1 &").await;
+    sh(&running, "stty size < /dev/console > /dev/console; (head -n1 < /dev/console > /run/typed) >/dev/null 2>&1 &")
+        .await;
     assert!(read_until(&stream, "22 77\r\n").contains("22 77\r\n"));
     File::from(stream.try_clone().unwrap()).write_all(b"typed\n").unwrap();
     crate::host::until(async || sh(&running, "cat /run/typed").await == "typed\n").await;

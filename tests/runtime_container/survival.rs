@@ -48,9 +48,11 @@ async fn a_second_daemon_takes_the_first_ones_place() {
 #[tokio::test]
 async fn power_off_and_exit_are_told_from_a_kill() {
     let host = Host::busybox("poweroff");
-    for (line, reason, code) in
-        [("busybox poweroff -f", ExitReason::PowerOff, None), ("busybox halt -f", ExitReason::PowerOff, None), ("kill -PWR 1", ExitReason::PowerOff, Some(0))]
-    {
+    for (line, reason, code) in [
+        ("busybox poweroff -f", ExitReason::PowerOff, None),
+        ("busybox halt -f", ExitReason::PowerOff, None),
+        ("kill -PWR 1", ExitReason::PowerOff, Some(0)),
+    ] {
         let running = host.start(&host.spec(Kind::Dir)).await;
         booted(&running).await;
         run(&running, &["sh", "-c", line]).await;
@@ -222,7 +224,9 @@ async fn the_same_name_of_another_daemon_gets_other_groups() {
 #[tokio::test]
 async fn a_failed_start_says_what_failed_and_leaves_nothing() {
     let host = Host::busybox("failed");
-    for (change, text) in [("init", "executing \"/nosuch\""), ("root", "opening \"/nosuch\""), ("limit", "setting limits")] {
+    for (change, text) in
+        [("init", "executing \"/nosuch\""), ("root", "opening \"/nosuch\""), ("limit", "setting limits")]
+    {
         let mut spec = host.spec(Kind::Dir);
         match change {
             "init" => spec.init = vec!["/nosuch".into()],

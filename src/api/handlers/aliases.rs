@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::{list as render_list, overlay, url};
-use crate::api::response::{Reply, check_etag};
-use crate::api::request::{Request, owned};
-use crate::api::types::{ImageAliasesEntry, ImageAliasesEntryPut, RenamePost};
 use crate::Result;
+use crate::api::request::{Request, owned};
+use crate::api::response::{Reply, check_etag};
+use crate::api::types::{ImageAliasesEntry, ImageAliasesEntryPut, RenamePost};
 
 fn protected(alias: &ImageAliasesEntry) -> impl serde::Serialize {
     (alias.name.clone(), alias.target.clone(), alias.description.clone())
@@ -45,8 +45,7 @@ pub async fn put(mut request: Request) -> Result<Reply> {
 pub async fn patch(mut request: Request) -> Result<Reply> {
     let patch: Value = request.json().await?;
     change(request, move |alias| {
-        let present =
-            ImageAliasesEntryPut { description: alias.description.clone(), target: alias.target.clone() };
+        let present = ImageAliasesEntryPut { description: alias.description.clone(), target: alias.target.clone() };
         overlay(&present, patch.clone())
     })
     .await

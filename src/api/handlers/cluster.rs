@@ -1,8 +1,8 @@
 //! `/1.0/cluster`: not enabled, until clusters come.
 
-use crate::api::response::Reply;
-use crate::api::request::Request;
 use crate::Result;
+use crate::api::request::Request;
+use crate::api::response::Reply;
 
 /// `GET`.
 pub async fn get(request: Request) -> Result<Reply> {

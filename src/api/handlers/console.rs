@@ -1,8 +1,8 @@
 //! `/1.0/instances/{name}/console`.
 
 use crate::Result;
-use crate::api::response::Reply;
 use crate::api::request::{Request, owned};
+use crate::api::response::Reply;
 use crate::api::types::InstanceConsolePost;
 
 /// `POST`: attaches to the console, in the background.

@@ -4,8 +4,8 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::api::response::Reply;
 use crate::api::request::{Request, upgrade};
+use crate::api::response::Reply;
 use crate::runtime::events::Rendered;
 use crate::runtime::operations::Socket;
 use crate::{Error, Kind, Result};
@@ -54,9 +54,10 @@ fn wanted_types(text: &str) -> Result<Vec<&'static str>> {
         return Ok(TYPES.to_vec());
     }
     let known = |name: &str| {
-        TYPES.into_iter().find(|t| *t == name).ok_or_else(|| {
-            Error::new(Kind::Internal, format!("{name:?} isn't a supported event type"))
-        })
+        TYPES
+            .into_iter()
+            .find(|t| *t == name)
+            .ok_or_else(|| Error::new(Kind::Internal, format!("{name:?} isn't a supported event type")))
     };
     text.split(',').map(known).collect()
 }

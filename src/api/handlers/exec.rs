@@ -1,8 +1,8 @@
 //! `/1.0/instances/{name}/exec`.
 
 use crate::Result;
-use crate::api::response::Reply;
 use crate::api::request::Request;
+use crate::api::response::Reply;
 use crate::api::types::InstanceExecPost;
 
 /// `POST`: runs a command in it, in the background.

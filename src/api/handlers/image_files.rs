@@ -7,8 +7,8 @@ use hyper::HeaderMap;
 use hyper::body::{Frame, Incoming};
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 
-use crate::api::response::{Reply, header_value};
 use crate::api::request::{Query, Request};
+use crate::api::response::{Reply, header_value};
 use crate::api::types::{ImagesPost, Timestamp};
 use crate::runtime::images::service::{Export, NewImage, Upload};
 use crate::{Error, Result};

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{list as render_list, overlay, url};
-use crate::api::response::{Reply, check_etag};
 use crate::api::request::{Request, owned};
+use crate::api::response::{Reply, check_etag};
 use crate::api::types::{Image, ImagePut};
 use crate::{Error, Result};
 
@@ -46,10 +46,7 @@ pub async fn patch(mut request: Request) -> Result<Reply> {
     .await
 }
 
-async fn change(
-    request: Request,
-    new: impl Fn(&Image) -> Result<ImagePut> + Send + Sync + 'static,
-) -> Result<Reply> {
+async fn change(request: Request, new: impl Fn(&Image) -> Result<ImagePut> + Send + Sync + 'static) -> Result<Reply> {
     let (project, fingerprint) = (request.project()?, request.param(0).to_owned());
     let (images, by, headers) = (request.services.images.clone(), request.caller.requestor(), request.headers.clone());
     let decide = move |present: &Image| {

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{list as render_list, overlay, url};
-use crate::api::response::{Reply, check_etag};
 use crate::api::request::{Request, owned};
+use crate::api::response::{Reply, check_etag};
 use crate::api::types::{Instance, InstancePost, InstancePut, InstancesPost};
 use crate::runtime::instances::{Depth, Scope};
 use crate::{Error, Kind, Result};

@@ -1,7 +1,7 @@
 //! `/internal`: what `lxd waitready` and `lxd shutdown` ask. Only on the unix socket.
 
-use crate::api::response::Reply;
 use crate::api::request::Request;
+use crate::api::response::Reply;
 use crate::runtime::server::Shutdown;
 use crate::{Error, Kind, Result};
 

@@ -1,10 +1,10 @@
 //! `/1.0/instances/{name}/logs`.
 
 use super::url;
-use crate::api::response::Reply;
-use crate::api::request::Request;
-use crate::runtime::blocking;
 use crate::Result;
+use crate::api::request::Request;
+use crate::api::response::Reply;
+use crate::runtime::blocking;
 
 /// `GET`: URLs of the log files.
 pub async fn list(request: Request) -> Result<Reply> {

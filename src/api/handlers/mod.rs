@@ -23,17 +23,17 @@ pub mod warnings;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::api::response::Reply;
 use crate::api::request::Request;
 use crate::api::request::filter::Filter;
+use crate::api::response::Reply;
 use crate::{Ctx, Kind, Result};
 
 /// Answers a list: URLs, or the objects themselves with `recursion=1`; `filter=` is applied to the objects.
 fn list<T: Serialize>(request: &Request, objects: &[T], url: impl Fn(&T) -> String) -> Result<Reply> {
     let filter = Filter::parse(request.query.get("filter").unwrap_or(""))?;
-    let passing = objects.iter().filter(|object| {
-        filter.is_empty() || filter.matches(&serde_json::to_value(object).unwrap_or(Value::Null))
-    });
+    let passing = objects
+        .iter()
+        .filter(|object| filter.is_empty() || filter.matches(&serde_json::to_value(object).unwrap_or(Value::Null)));
     if request.recursion() > 0 {
         return Reply::sync(&passing.collect::<Vec<_>>());
     }

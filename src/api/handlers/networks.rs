@@ -1,10 +1,10 @@
 //! `/1.0/networks`: the host's own interfaces, until managed networks come.
 
 use super::{list as render_list, url};
-use crate::api::response::Reply;
-use crate::api::request::Request;
-use crate::runtime::{blocking, host};
 use crate::Result;
+use crate::api::request::Request;
+use crate::api::response::Reply;
+use crate::runtime::{blocking, host};
 
 /// `GET`.
 pub async fn list(request: Request) -> Result<Reply> {

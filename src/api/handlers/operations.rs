@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::api::response::Reply;
 use crate::api::request::{Request, upgrade};
+use crate::api::response::Reply;
 use crate::api::types::Operation;
 use crate::{Error, Result};
 

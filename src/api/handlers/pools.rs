@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::{list as render_list, overlay, url};
-use crate::api::response::{Reply, check_etag};
-use crate::api::request::{Request, owned};
-use crate::api::types::{StoragePool, StoragePoolPut, StoragePoolsPost};
 use crate::Result;
+use crate::api::request::{Request, owned};
+use crate::api::response::{Reply, check_etag};
+use crate::api::types::{StoragePool, StoragePoolPut, StoragePoolsPost};
 
 fn protected(pool: &StoragePool) -> impl serde::Serialize {
     (pool.name.clone(), pool.driver.clone(), pool.description.clone(), pool.config.clone())

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{list as render_list, overlay, url};
-use crate::api::response::{Reply, check_etag};
 use crate::api::request::{Request, owned};
+use crate::api::response::{Reply, check_etag};
 use crate::api::types::{Profile, ProfilePut, ProfilesPost, RenamePost};
 use crate::{Kind, Result};
 

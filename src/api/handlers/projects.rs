@@ -1,9 +1,9 @@
 //! `/1.0/projects`: the default one, until projects come.
 
 use super::{list as render_list, url};
-use crate::api::response::Reply;
-use crate::api::request::Request;
 use crate::Result;
+use crate::api::request::Request;
+use crate::api::response::Reply;
 
 /// `GET`.
 pub async fn list(request: Request) -> Result<Reply> {

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::api::extensions::EXTENSIONS;
-use crate::api::response::{Reply, check_etag};
 use crate::api::request::{Request, owned};
+use crate::api::response::{Reply, check_etag};
 use crate::api::types::{ConfigMap, Server, ServerPut};
 use crate::runtime::{blocking, host};
 use crate::{Error, Result};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::instances::kind_of_path;
-use crate::api::response::Reply;
 use crate::api::request::Request;
+use crate::api::response::Reply;
 use crate::api::types::{InstanceStatePut, InstancesPut};
 use crate::runtime::instances::{Action, Depth, Scope};
 use crate::{Error, Result};

@@ -1,10 +1,10 @@
 //! `/1.0/warnings`.
 
 use super::{list as render_list, url};
-use crate::api::response::{Reply, check_etag};
-use crate::api::request::{Request, owned};
-use crate::api::types::{Warning, WarningPut};
 use crate::Result;
+use crate::api::request::{Request, owned};
+use crate::api::response::{Reply, check_etag};
+use crate::api::types::{Warning, WarningPut};
 
 /// `GET`.
 pub async fn list(request: Request) -> Result<Reply> {

@@ -32,7 +32,12 @@ impl Filter {
                 false => match words.next().as_deref() {
                     Some("and") => false,
                     Some("or") => true,
-                    other => return Err(Error::invalid(format!("Invalid filter: unknown operator {:?}", other.unwrap_or("")))),
+                    other => {
+                        return Err(Error::invalid(format!(
+                            "Invalid filter: unknown operator {:?}",
+                            other.unwrap_or("")
+                        )));
+                    }
                 },
             };
             let negated = words.next_if(|w| w == "not").is_some();

@@ -3,18 +3,16 @@
 use std::future::Future;
 
 use hyper::HeaderMap;
-use hyper::header::{
-    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
-};
+use hyper::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::Request;
+use crate::Result;
 use crate::api::response::{self, Reply};
 use crate::runtime::operations::Socket;
-use crate::Result;
 
 /// The longest message a client may send, in bytes.
 const MESSAGE: usize = 4 << 20;

@@ -18,12 +18,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-use crate::api::response::{Body, error_to_http};
+use crate::Kind;
 use crate::api::request::{Query, Request};
+use crate::api::response::{Body, error_to_http};
 use crate::api::{handlers, routes};
 use crate::runtime::auth::Caller;
 use crate::runtime::daemon::Services;
-use crate::Kind;
 
 /// Connections served at once; more wait in the socket's backlog.
 const CONNECTIONS: usize = 4096;

@@ -188,7 +188,8 @@ enum End {
 
 async fn wait_for_end(shutdown: &mut mpsc::Receiver<ShutdownRequest>) -> Result<End> {
     let on = |kind: SignalKind| signal(kind).ctx(Kind::Internal, || "Failed watching a signal");
-    let (mut term, mut int, mut quit) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::quit())?);
+    let (mut term, mut int, mut quit) =
+        (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::quit())?);
     let mut power = on(SignalKind::from_raw(libc::SIGPWR))?;
     tokio::select! {
         _ = term.recv() => Ok(End::Leave),

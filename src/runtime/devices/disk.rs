@@ -39,7 +39,8 @@ pub fn mount(name: &str, device: &DeviceMap, lxd_dir: &Path) -> Result<Mount> {
 pub fn check_source(name: &str, device: &DeviceMap) -> Result<()> {
     let source = device.get("source").map_or("", String::as_str);
     let off = |key: &str| device.get(key).is_some_and(|v| matches!(v.as_str(), "0" | "false" | "no" | "off"));
-    let optional = off("required") || device.get("optional").is_some_and(|v| matches!(v.as_str(), "1" | "true" | "yes" | "on"));
+    let optional =
+        off("required") || device.get("optional").is_some_and(|v| matches!(v.as_str(), "1" | "true" | "yes" | "on"));
     if !source.starts_with('/') || optional || Path::new(source).symlink_metadata().is_ok() {
         return Ok(());
     }

@@ -12,8 +12,8 @@
 pub mod attach;
 pub mod init;
 pub mod shim;
-pub mod unpack;
 mod stage;
+pub mod unpack;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -11,6 +11,6 @@ pub mod architecture;
 pub mod import;
 pub mod metadata;
 pub mod multipart;
+pub mod service;
 pub mod template;
 pub mod unpack;
-pub mod service;

@@ -23,7 +23,13 @@ impl Instances {
     ///
     /// # Errors
     /// [`Kind::Invalid`] when it isn't running, or for a kind of console that it doesn't have.
-    pub fn console(&self, project: &str, name: &str, post: InstanceConsolePost, by: EventRequestor) -> Result<Operation> {
+    pub fn console(
+        &self,
+        project: &str,
+        name: &str,
+        post: InstanceConsolePost,
+        by: EventRequestor,
+    ) -> Result<Operation> {
         match post.kind.as_str() {
             "" | "console" => {}
             "vga" => return Err(Error::invalid("VGA console is only supported by virtual machines")),

@@ -49,7 +49,8 @@ impl Instances {
         Ok(self.operations.start(new, move |handle| async move {
             let record = this.make(draft, &handle).await?;
             let pool = record.1;
-            let context = [("storage-pool".into(), Value::from(pool)), ("type".into(), Value::from(record.0.kind.as_str()))];
+            let context =
+                [("storage-pool".into(), Value::from(pool)), ("type".into(), Value::from(record.0.kind.as_str()))];
             this.announce_with((&record.0.project, &record.0.name), "instance-created", &by, context);
             Ok(())
         }))
@@ -286,7 +287,9 @@ fn no_root(e: Error) -> Error {
     match e.kind() {
         Kind::Invalid => {
             let why = e.message().rsplit(": ").next().unwrap_or_default().to_owned();
-            let text = format!("Failed creating instance record: Failed initialising instance: Failed getting root disk: {why}");
+            let text = format!(
+                "Failed creating instance record: Failed initialising instance: Failed getting root disk: {why}"
+            );
             Error::invalid(text)
         }
         _ => e,
@@ -365,9 +368,9 @@ fn petname() -> String {
         "quiet", "rapid", "sharp", "solid", "swift", "warm",
     ];
     const SECOND: [&str; 32] = [
-        "badger", "bear", "beaver", "bison", "crane", "crow", "deer", "dove", "eagle", "falcon", "finch", "fox", "frog",
-        "goose", "hare", "hawk", "heron", "horse", "ibex", "jay", "koala", "lark", "lynx", "mole", "moose", "otter",
-        "owl", "panda", "raven", "seal", "swan", "wolf",
+        "badger", "bear", "beaver", "bison", "crane", "crow", "deer", "dove", "eagle", "falcon", "finch", "fox",
+        "frog", "goose", "hare", "hawk", "heron", "horse", "ibex", "jay", "koala", "lark", "lynx", "mole", "moose",
+        "otter", "owl", "panda", "raven", "seal", "swan", "wolf",
     ];
     let [a, b, c, d] = random::bytes::<4>();
     let number = u16::from_le_bytes([c, d]);

@@ -1,14 +1,14 @@
 //! Deleting an instance: marked, moved to the pool's trash, forgotten.
 
+use super::Instances;
 use super::create::{root_pool, volume_of};
 use super::expand::expand;
 use super::machine::State;
-use super::Instances;
 use crate::api::config::instance::Config;
 use crate::api::types::{EventRequestor, Operation};
 use crate::runtime::operations::NewOperation;
-use crate::runtime::{blocking, url};
 use crate::runtime::sys::fault;
+use crate::runtime::{blocking, url};
 use crate::store::records::{InstanceRecord, Phase, PoolRecord, VolumeKind};
 use crate::store::repo::{self, volumes::VolumePath};
 use crate::{Ctx, Error, Kind, Result};

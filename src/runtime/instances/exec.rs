@@ -48,7 +48,8 @@ impl Instances {
             (true, false) => split(Sockets::new(&["0", "1", "2", "control"])),
         };
         let metadata = sockets.as_ref().map(|s| metadata(&spec, s));
-        let new = NewOperation { sockets, metadata, ..self.operation_on("Executing command", project, name, by.clone()) };
+        let new =
+            NewOperation { sockets, metadata, ..self.operation_on("Executing command", project, name, by.clone()) };
         let record = match post.record_output && !post.wait_for_websocket {
             true => Some(self.logs(project, name)?),
             false => None,
@@ -105,7 +106,8 @@ fn metadata(spec: &ExecSpec, sockets: &Sockets) -> Map<String, Value> {
 
 /// Without websockets: output goes to files below `/logs`, or nowhere.
 async fn unattended(running: &Running, mut spec: ExecSpec, record: Option<Logs>, handle: &Handle) -> Result<()> {
-    let null = || File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, || "Failed opening /dev/null");
+    let null =
+        || File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, || "Failed opening /dev/null");
     let (stdout, stderr, urls) = match &record {
         None => (null()?, null()?, None),
         Some(logs) => {

@@ -1,9 +1,9 @@
 //! Expanded configuration: profiles laid over each other in their order, the instance's own on top.
 
+use crate::Result;
 use crate::api::types::{ConfigMap, Devices};
 use crate::store::records::{InstanceRecord, ProfileRecord};
 use crate::store::{Read, repo};
-use crate::Result;
 
 /// What an instance is configured as, with its profiles.
 #[derive(Clone, Debug, Default, PartialEq)]

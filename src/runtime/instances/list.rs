@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use futures_util::StreamExt;
 
 use super::{Depth, Instances, Scope};
-use crate::api::types::{
-    Instance, InstanceFull, InstanceState, InstanceStateCpu, InstanceStateMemory, StatusCode,
-};
+use crate::Result;
+use crate::api::types::{Instance, InstanceFull, InstanceState, InstanceStateCpu, InstanceStateMemory, StatusCode};
 use crate::store::records::{InstanceRecord, Phase};
 use crate::store::repo;
-use crate::Result;
 
 /// Instances whose state is read at the same time.
 const AT_ONCE: usize = 8;
@@ -33,7 +31,12 @@ impl Instances {
     /// The same with their states; those of running instances are read a few at a time.
     pub async fn list_full(&self, scope: &Scope) -> Result<Vec<InstanceFull>> {
         let states = self.shown(scope)?.into_iter().map(|(record, instance)| async move {
-            InstanceFull { state: Some(self.state(record.id, instance.status_code).await), instance, backups: None, snapshots: None }
+            InstanceFull {
+                state: Some(self.state(record.id, instance.status_code).await),
+                instance,
+                backups: None,
+                snapshots: None,
+            }
         });
         Ok(futures_util::stream::iter(states).buffered(AT_ONCE).collect().await)
     }

@@ -214,7 +214,10 @@ impl Instances {
     /// An operation about one instance, shown under its new and its old URL.
     fn operation_on(&self, what: &'static str, project: &str, name: &str, by: EventRequestor) -> NewOperation {
         let old = vec![url::of("containers", name, project)];
-        NewOperation::task(what, project).on("instances", vec![url::of("instances", name, project)]).on("containers", old).by(by)
+        NewOperation::task(what, project)
+            .on("instances", vec![url::of("instances", name, project)])
+            .on("containers", old)
+            .by(by)
     }
 
     fn announce(&self, project: &str, name: &str, action: &str, by: Option<&EventRequestor>) {

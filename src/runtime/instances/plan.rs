@@ -160,10 +160,10 @@ fn environment(config: &ConfigMap) -> Vec<(String, String)> {
 }
 
 fn mounts(expanded: &Expanded, lxd_dir: &Path) -> Result<Vec<Mount>> {
-    let disks = expanded.devices.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "disk") && !device::is_root(d));
+    let disks =
+        expanded.devices.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "disk") && !device::is_root(d));
     let mut mounts = disks.map(|(name, disk)| devices::disk::mount(name, disk, lxd_dir)).collect::<Result<Vec<_>>>()?;
     // A mount below another one has to come after it.
     mounts.sort_by_key(|m| m.target.components().count());
     Ok(mounts)
 }
-

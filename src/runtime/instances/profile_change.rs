@@ -56,7 +56,9 @@ impl Instances {
             true => Ok(()),
             false => {
                 let list = failed.join("\n");
-                Err(Error::internal(format!("The following instances failed to update (profile change still saved):\n{list}")))
+                Err(Error::internal(format!(
+                    "The following instances failed to update (profile change still saved):\n{list}"
+                )))
             }
         }
     }

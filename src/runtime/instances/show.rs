@@ -2,10 +2,10 @@
 
 use super::Instances;
 use super::expand::{Expanded, expand};
+use crate::Result;
 use crate::api::types::{Instance, StatusCode, Timestamp};
 use crate::store::Read;
 use crate::store::records::InstanceRecord;
-use crate::Result;
 
 impl Instances {
     /// An instance as clients see it, with whether it runs now.

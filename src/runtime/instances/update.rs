@@ -48,7 +48,8 @@ impl Instances {
         by: EventRequestor,
     ) -> Result<()> {
         let mut wants = self.exclusive(project, name);
-        wants.extend(self.record(project, name)?.profiles.iter().map(|id| Want::shared(Class::Profile, id.to_string())));
+        wants
+            .extend(self.record(project, name)?.profiles.iter().map(|id| Want::shared(Class::Profile, id.to_string())));
         let _lease = self.leases.take(wants).await;
         let (change, _) = self
             .db

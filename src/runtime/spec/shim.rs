@@ -251,7 +251,10 @@ mod tests {
 
     #[test]
     fn messages_are_small_and_tagged() {
-        assert_eq!(serde_json::to_string(&ToShim::Console { force: true }).unwrap(), r#"{"do":"console","force":true}"#);
+        assert_eq!(
+            serde_json::to_string(&ToShim::Console { force: true }).unwrap(),
+            r#"{"do":"console","force":true}"#
+        );
         let failed = FromShim::Failed(Failure { step: Step::Exec, errno: 2, what: "x".into() });
         let text = serde_json::to_string(&failed).unwrap();
         assert_eq!(text, r#"{"say":"failed","step":"exec","errno":2,"what":"x"}"#);

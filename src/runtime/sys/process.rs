@@ -29,7 +29,13 @@ pub fn signal(pidfd: impl AsFd, number: i32) -> io::Result<()> {
     // SAFETY: the system call reads no memory of ours (the siginfo pointer is null) and the descriptor is borrowed through it.
     let result = unsafe {
         use std::os::fd::AsRawFd;
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), number, std::ptr::null::<libc::c_void>(), 0)
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_fd().as_raw_fd(),
+            number,
+            std::ptr::null::<libc::c_void>(),
+            0,
+        )
     };
     match result {
         0 => Ok(()),

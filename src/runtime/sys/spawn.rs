@@ -98,7 +98,14 @@ extern "C" fn child(order: *mut c_void) -> c_int {
         }
         libc::syscall(libc::SYS_close_range, count + 1, u32::MAX, 0);
         libc::setsid();
-        libc::syscall(libc::SYS_execveat, count, c"".as_ptr(), order.argv.as_ptr(), order.envp.as_ptr(), libc::AT_EMPTY_PATH);
+        libc::syscall(
+            libc::SYS_execveat,
+            count,
+            c"".as_ptr(),
+            order.argv.as_ptr(),
+            order.envp.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
         fail(order)
     }
 }
@@ -146,7 +153,8 @@ impl Drop for Blocked {
 /// `program` is a path, or a name that is looked for in `path` (execvp's rules: EACCES is remembered, a file without
 /// a known format is given to `/bin/sh`).
 pub fn execute(args: &[String], env: &[(String, String)], path: &str) -> io::Error {
-    let prepared = strings(args.iter().cloned()).and_then(|a| Ok((a, strings(env.iter().map(|(k, v)| format!("{k}={v}")))?)));
+    let prepared =
+        strings(args.iter().cloned()).and_then(|a| Ok((a, strings(env.iter().map(|(k, v)| format!("{k}={v}")))?)));
     let (args, env) = match prepared {
         Ok(both) => both,
         Err(e) => return e,

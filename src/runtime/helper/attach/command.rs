@@ -79,7 +79,12 @@ fn join_groups(groups: &[Group]) -> Result<(), Fail> {
 }
 
 /// Runs in the container. Comes back only with the failure, and whether the execution itself was what failed.
-fn become_command(plan: &AttachPlan, command: &Command, socket: &OwnedFd, streams: Vec<OwnedFd>) -> (i32, String, bool) {
+fn become_command(
+    plan: &AttachPlan,
+    command: &Command,
+    socket: &OwnedFd,
+    streams: Vec<OwnedFd>,
+) -> (i32, String, bool) {
     if let Err(e) = prepare(plan, command, socket, streams) {
         return (e.errno, e.what, false);
     }

@@ -9,8 +9,8 @@ use super::{Guest, Shim};
 use crate::runtime::helper::{Fail, What, read_plan, say};
 use crate::runtime::spec::ContainerSpec;
 use crate::runtime::spec::shim::{FromShim, MAX_MESSAGE, Phase, SOCKET, ToShim};
-use crate::runtime::sys::process::{Ended, reap};
 use crate::runtime::sys::channel;
+use crate::runtime::sys::process::{Ended, reap};
 
 /// What a daemon says to a guest's reboot.
 pub(super) enum Answer {
@@ -97,8 +97,16 @@ impl Shim {
             return;
         }
         let Ok(socket) = rustix::net::accept_with(&self.listener, rustix::net::SocketFlags::CLOEXEC) else { return };
-        let _ = rustix::net::sockopt::set_socket_timeout(&socket, rustix::net::sockopt::Timeout::Recv, Some(Duration::from_secs(1)));
-        let _ = rustix::net::sockopt::set_socket_timeout(&socket, rustix::net::sockopt::Timeout::Send, Some(Duration::from_secs(1)));
+        let _ = rustix::net::sockopt::set_socket_timeout(
+            &socket,
+            rustix::net::sockopt::Timeout::Recv,
+            Some(Duration::from_secs(1)),
+        );
+        let _ = rustix::net::sockopt::set_socket_timeout(
+            &socket,
+            rustix::net::sockopt::Timeout::Send,
+            Some(Duration::from_secs(1)),
+        );
         let Ok(Some((packet, _))) = channel::receive(&socket, MAX_MESSAGE) else { return };
         match serde_json::from_slice::<ToShim>(&packet) {
             Ok(ToShim::Hello { .. }) => {

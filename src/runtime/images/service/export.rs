@@ -103,7 +103,9 @@ async fn name_of(path: &Path) -> Result<String> {
 impl Export {
     /// The bytes, in chunks.
     pub fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
-        futures_util::stream::iter(self.parts.into_iter().map(Ok::<_, io::Error>)).and_then(|part| async move { Ok(chunks(part)) }).try_flatten()
+        futures_util::stream::iter(self.parts.into_iter().map(Ok::<_, io::Error>))
+            .and_then(|part| async move { Ok(chunks(part)) })
+            .try_flatten()
     }
 }
 

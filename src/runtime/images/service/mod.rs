@@ -96,7 +96,11 @@ impl Images {
                 if put.auto_update && record.source.is_none() {
                     return Err(Error::unsupported("Following the source of an image"));
                 }
-                record.profiles = put.profiles.iter().map(|n| Ok(repo::profiles::by_name(tx, project, n)?.id)).collect::<Result<_>>()?;
+                record.profiles = put
+                    .profiles
+                    .iter()
+                    .map(|n| Ok(repo::profiles::by_name(tx, project, n)?.id))
+                    .collect::<Result<_>>()?;
                 record.public = put.public;
                 record.properties = put.properties;
                 record.expires_at = if put.expires_at.is_zero() { Timestamp::EPOCH } else { put.expires_at };

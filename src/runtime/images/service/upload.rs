@@ -6,11 +6,11 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::runtime::images::import::{Imported, Received, Receiver};
 use super::Images;
-use crate::runtime::images::unpack::{Limits, Runner};
 use crate::api::types::{EventRequestor, Operation, Timestamp};
 use crate::runtime::events::Lifecycle;
+use crate::runtime::images::import::{Imported, Received, Receiver};
+use crate::runtime::images::unpack::{Limits, Runner};
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::{Handle, NewOperation};
 use crate::runtime::sys::fault;
@@ -119,7 +119,8 @@ impl Images {
         let added = self
             .db
             .transact(|tx| {
-                let names = if wanted.profiles.is_empty() { vec!["default".to_owned()] } else { wanted.profiles.clone() };
+                let names =
+                    if wanted.profiles.is_empty() { vec!["default".to_owned()] } else { wanted.profiles.clone() };
                 let ids = names.iter().map(|name| Ok(repo::profiles::by_name(tx, project, name)?.id));
                 let record = ImageRecord { profiles: ids.collect::<Result<_>>()?, ..record.clone() };
                 repo::images::insert(tx, &record)

@@ -10,9 +10,7 @@ use super::running::Running;
 use super::{RunDirs, blocking};
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::spec::VERSION;
-use crate::runtime::spec::shim::{
-    EXIT, ExitReason, ExitRecord, FromShim, Process, RECORD, RunRecord, SOCKET, ToShim,
-};
+use crate::runtime::spec::shim::{EXIT, ExitReason, ExitRecord, FromShim, Process, RECORD, RunRecord, SOCKET, ToShim};
 use crate::runtime::sys::{cgroup, channel, process};
 
 /// How long one round of bringing something down takes at most.
@@ -71,7 +69,8 @@ async fn connect(dirs: &RunDirs, shim: std::os::fd::OwnedFd) -> Result<Adopted> 
                 return Ok(Adopted::Running(Running::new(record, fds, link, shim, dirs.clone())?));
             }
             Some((FromShim::Rebooting, _)) => {
-                let record = read::<RunRecord>(dirs, RECORD)?.ok_or_else(|| Error::internal("A shim has lost its record"))?;
+                let record =
+                    read::<RunRecord>(dirs, RECORD)?.ok_or_else(|| Error::internal("A shim has lost its record"))?;
                 return Ok(Adopted::Rebooting(Running::rebooting(record, link, shim, dirs.clone())?));
             }
             Some((FromShim::Step { .. } | FromShim::Unknown, _)) => {}
@@ -134,7 +133,9 @@ fn bring_down(record: &RunRecord) -> io::Result<()> {
 pub async fn forget(dirs: &RunDirs) -> Result<()> {
     let run = dirs.run.clone();
     blocking(move || match fs::remove_dir_all(&run) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).ctx(Kind::Internal, || format!("Failed removing {run:?}")),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(e).ctx(Kind::Internal, || format!("Failed removing {run:?}"))
+        }
         _ => Ok(()),
     })
     .await?

@@ -171,7 +171,8 @@ impl Running {
             _ => None,
         };
         let (theirs, ours) = streams(spec.stdio)?;
-        let path_extras = ![&policy.environment, &spec.environment].iter().any(|env| env.iter().any(|(k, _)| k == "PATH"));
+        let path_extras =
+            ![&policy.environment, &spec.environment].iter().any(|env| env.iter().any(|(k, _)| k == "PATH"));
         let command = Command {
             command: spec.command,
             environment: environment.clone(),
@@ -218,7 +219,13 @@ impl Running {
         }
     }
 
-    async fn send_helper(&self, init: &OwnedFd, pid: i32, task: Task, streams: Vec<OwnedFd>) -> Result<(Link, Visitor)> {
+    async fn send_helper(
+        &self,
+        init: &OwnedFd,
+        pid: i32,
+        task: Task,
+        streams: Vec<OwnedFd>,
+    ) -> Result<(Link, Visitor)> {
         let (groups, policy) = self.surroundings();
         let plan = AttachPlan { version: VERSION, groups, init: pid, policy, task };
         let plan = serde_json::to_vec(&plan).ctx(Kind::Internal, || "Failed writing a plan")?;
@@ -255,7 +262,8 @@ fn spawn_attach(plan: &[u8], init: &OwnedFd, streams: Vec<OwnedFd>) -> Result<(O
     let plan = memfd::sealed("plan", plan).ctx(Kind::Internal, failed)?;
     let (ours, theirs) = channel::pair().ctx(Kind::Internal, failed)?;
     let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
-    let mut fds: Vec<BorrowedFd<'_>> = vec![null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), init.as_fd()];
+    let mut fds: Vec<BorrowedFd<'_>> =
+        vec![null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), init.as_fd()];
     fds.extend(streams.iter().map(AsFd::as_fd));
     let spawned = start::spawn_helper(&["lxbox", "attach"], &fds).ctx(Kind::Internal, failed)?;
     Ok((ours, spawned.pidfd))
@@ -263,9 +271,8 @@ fn spawn_attach(plan: &[u8], init: &OwnedFd, streams: Vec<OwnedFd>) -> Result<(O
 
 /// The command's ends of its streams, and ours; none of ours when the terminal's comes later.
 fn streams(stdio: Stdio) -> Result<(Vec<OwnedFd>, Option<ExecStreams>)> {
-    let pipe = || {
-        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).ctx(Kind::Internal, || "Failed creating a pipe")
-    };
+    let pipe =
+        || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).ctx(Kind::Internal, || "Failed creating a pipe");
     Ok(match stdio {
         Stdio::Terminal(..) => (Vec::new(), None),
         Stdio::Given(stdin, stdout, stderr) => (vec![stdin, stdout, stderr], Some(ExecStreams::Given)),

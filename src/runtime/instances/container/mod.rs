@@ -8,8 +8,8 @@
 //! adopt ──────┘──wait_exit──▶ Ended::Stopped(record) ──forget──▶ nothing left
 //! ```
 
-pub mod cpus;
 mod adopt;
+pub mod cpus;
 mod exec;
 pub mod idmap;
 mod link;

@@ -52,7 +52,13 @@ pub enum Ended {
 }
 
 impl Running {
-    pub(super) fn new(record: RunRecord, fds: Vec<OwnedFd>, link: Link, shim: Watched, dirs: RunDirs) -> Result<Running> {
+    pub(super) fn new(
+        record: RunRecord,
+        fds: Vec<OwnedFd>,
+        link: Link,
+        shim: Watched,
+        dirs: RunDirs,
+    ) -> Result<Running> {
         let now = Mutex::new(Now::of(record, fds));
         Ok(Running(Arc::new(Inner { dirs, link, shim, now })))
     }
@@ -120,7 +126,8 @@ impl Running {
 
     /// Starts the guest again after [`Ended::Reboot`], with this plan. An error means it is down; then [`Running::wait_exit`] tells.
     pub async fn reboot(&self, spec: &ContainerSpec) -> Result<()> {
-        let plan = serde_json::to_vec(spec).ctx(Kind::Internal, || format!("Failed writing the plan of {:?}", spec.name))?;
+        let plan =
+            serde_json::to_vec(spec).ctx(Kind::Internal, || format!("Failed writing the plan of {:?}", spec.name))?;
         let plan = memfd::sealed("plan", &plan).ctx(Kind::Internal, || "Failed creating a memory file")?;
         self.0.link.send(&ToShim::Next, &[plan.as_fd()]).await?;
         loop {
@@ -133,10 +140,14 @@ impl Running {
                 Some((FromShim::Held { .. }, _)) => self.0.link.send(&ToShim::Go, &[]).await?,
                 Some((FromShim::Exited(exit), _)) => {
                     let failure = exit.failure.as_ref();
-                    return Err(failure.map_or_else(|| unexpected(&FromShim::Exited(exit.clone())), |f| failed(&spec.name, f)));
+                    return Err(
+                        failure.map_or_else(|| unexpected(&FromShim::Exited(exit.clone())), |f| failed(&spec.name, f))
+                    );
                 }
                 Some((other, _)) => return Err(unexpected(&other)),
-                None => return Err(Error::internal(format!("Failed starting container {:?}: its shim died", spec.name))),
+                None => {
+                    return Err(Error::internal(format!("Failed starting container {:?}: its shim died", spec.name)));
+                }
             }
         }
     }
@@ -184,7 +195,9 @@ impl Running {
     async fn set_frozen(&self, frozen: bool) -> Result<()> {
         let record = self.record();
         let word = if frozen { "freezing" } else { "thawing" };
-        blocking(move || cgroup::freeze(&record.groups, frozen)).await?.ctx(Kind::Internal, || format!("Failed {word} the container"))
+        blocking(move || cgroup::freeze(&record.groups, frozen))
+            .await?
+            .ctx(Kind::Internal, || format!("Failed {word} the container"))
     }
 
     /// Whether it is frozen. Reads a small file.
@@ -272,6 +285,7 @@ impl Now {
 /// Whether a process blocks a signal (`SigBlk` in `/proc/PID/status`).
 fn blocks(pid: i32, number: i32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let mask = status.lines().find_map(|l| l.strip_prefix("SigBlk:")).and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    let mask =
+        status.lines().find_map(|l| l.strip_prefix("SigBlk:")).and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (number - 1) & 1 == 1)
 }

@@ -33,7 +33,8 @@ pub struct Starting {
 /// Begins a start. With `hold` in the plan it comes back once the namespaces exist and [`Starting::pid`] is known:
 /// that is the time to move network devices in.
 pub async fn begin(spec: &ContainerSpec, dirs: &RunDirs) -> Result<Starting> {
-    let plan = serde_json::to_vec(spec).ctx(Kind::Internal, || format!("Failed writing the plan of {:?}", spec.name))?;
+    let plan =
+        serde_json::to_vec(spec).ctx(Kind::Internal, || format!("Failed writing the plan of {:?}", spec.name))?;
     let (name, run) = (spec.name.clone(), dirs.clone());
     let (socket, spawned) = blocking(move || spawn_shim(&plan, &name, &run)).await??;
     fault("daemon.start.spawned");
@@ -107,10 +108,16 @@ impl Starting {
 
 fn spawn_shim(plan: &[u8], name: &str, dirs: &RunDirs) -> Result<(OwnedFd, spawn::Spawned)> {
     let run = &dirs.run;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(run).ctx(Kind::Internal, || format!("Failed creating {run:?}"))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(run)
+        .ctx(Kind::Internal, || format!("Failed creating {run:?}"))?;
     for old in [EXIT, RECORD] {
         match fs::remove_file(run.join(old)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).ctx(Kind::Internal, || format!("Failed clearing {run:?}"))?,
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(e).ctx(Kind::Internal, || format!("Failed clearing {run:?}"))?
+            }
             _ => {}
         }
     }

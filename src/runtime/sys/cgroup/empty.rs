@@ -117,7 +117,9 @@ fn walk(path: &Path, visit: &mut impl FnMut(&OwnedFd)) {
     // Paths of names, not descriptors: the tree may be deep and wide, and the guest may be changing it.
     let mut todo: Vec<(usize, std::path::PathBuf)> = vec![(0, std::path::PathBuf::from("."))];
     while let Some((depth, at)) = todo.pop() {
-        let Ok(dir) = rustix::fs::openat(&top, &at, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) else {
+        let Ok(dir) =
+            rustix::fs::openat(&top, &at, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        else {
             continue;
         };
         visit(&dir);

@@ -47,7 +47,9 @@ pub fn freeze(groups: &[Group], frozen: bool) -> io::Result<()> {
     if let Some(group) = groups.iter().find(|g| g.unified && g.path.join("cgroup.freeze").exists()) {
         write(&group.path, "cgroup.freeze", if frozen { "1" } else { "0" })?;
         let wanted = if frozen { "frozen 1" } else { "frozen 0" };
-        return wait_until(deadline, || Ok(fs::read_to_string(group.path.join("cgroup.events"))?.lines().any(|l| l == wanted)));
+        return wait_until(deadline, || {
+            Ok(fs::read_to_string(group.path.join("cgroup.events"))?.lines().any(|l| l == wanted))
+        });
     }
     let group = groups.iter().find(|g| g.has("freezer")).ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
     let state = if frozen { "FROZEN" } else { "THAWED" };
