@@ -136,6 +136,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::zombie_processes, reason = "it is reaped by its pidfd")]
     fn a_child_is_signalled_and_reaped_by_pidfd() {
         let child = std::process::Command::new("/bin/sleep").arg("100").spawn().unwrap();
         let pidfd = open(child.id() as i32).unwrap();

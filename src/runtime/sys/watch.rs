@@ -25,7 +25,7 @@ impl Watch {
         tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
         // SAFETY: an OwnedFd is open and stays the same until dropped, and nothing lends it out mutably or takes it from the AsyncFd before that is dropped.
         let watched = unsafe { AsyncFd::register_with_interest(fd, interest) };
-        Ok(Watch(watched.map_err(|e| io::Error::from(e))?))
+        Ok(Watch(watched.map_err(io::Error::from)?))
     }
 
     /// The descriptor.
