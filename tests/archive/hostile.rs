@@ -1,11 +1,11 @@
 //! Archives that mean harm: each is refused with words that name the thing, or comes out harmless.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use lxbox::Kind;
-use lxbox::runtime::helper::unpack::Limits;
+use lxbox::runtime::helper::unpack::{Limits, unpack_image};
 use tar::EntryType;
 
 use crate::made::Made;
@@ -276,16 +276,17 @@ fn templates_are_taken_only_as_plain_files() {
 #[test]
 fn a_full_disk_is_one_clear_error() {
     let scratch = Scratch::new("full");
-    let target = scratch.path("target");
-    let mounted = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs", target.to_str().unwrap()])
-        .status()
-        .unwrap();
-    assert!(mounted.success());
+    let path = scratch.path("target");
+    let run = |program: &str, arguments: &[&str]| {
+        assert!(std::process::Command::new(program).args(arguments).arg(&path).status().unwrap().success());
+    };
+    run("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs"]);
+    let target = File::open(&path).unwrap();
+    // It lives as long as the descriptor, also when this test is killed.
+    run("umount", &["-l"]);
     let archive = scratch.write("archive", &Made::image().file("rootfs/big", &vec![7; 4 << 20]).bytes());
-    let result = scratch.unpack(&archive);
-    assert!(std::process::Command::new("umount").arg(&target).status().unwrap().success());
-    let error = result.unwrap_err();
+    let files = vec![File::open(archive).unwrap()];
+    let error = unpack_image(target.into(), files, true, Limits::default()).unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
     assert_eq!(error.message(), "Failed unpacking \"big\": No space left on device (os error 28)");
 }
