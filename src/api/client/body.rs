@@ -2,11 +2,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hyper::body::{Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
@@ -44,34 +44,27 @@ impl Piece {
 }
 
 /// The body of a request.
-pub struct Body {
-    source: Source,
-    left: u64,
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// A body of a few bytes.
+pub fn small(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
-enum Source {
-    Bytes(Bytes),
-    Stream(mpsc::Receiver<io::Result<Bytes>>),
-}
-
-impl From<Bytes> for Body {
-    fn from(bytes: Bytes) -> Body {
-        Body { left: bytes.len() as u64, source: Source::Bytes(bytes) }
-    }
-}
-
-impl Body {
-    /// Sends the pieces one after the other, reading files while they are sent.
-    pub fn stream(pieces: Vec<Piece>, progress: Option<Progress>) -> Body {
-        let total = pieces.iter().map(Piece::len).sum();
-        let (sender, receiver) = mpsc::channel(4);
-        tokio::spawn(async move {
-            if let Err(error) = feed(&sender, pieces, total, progress).await {
-                sender.send(Err(error)).await.ok();
-            }
-        });
-        Body { source: Source::Stream(receiver), left: total }
-    }
+/// A body of pieces sent one after the other, files being read meanwhile, and its length for `Content-Length`.
+pub fn stream(pieces: Vec<Piece>, progress: Option<Progress>) -> (u64, Body) {
+    let total = pieces.iter().map(Piece::len).sum();
+    let (sender, receiver) = mpsc::channel(4);
+    tokio::spawn(async move {
+        if let Err(error) = feed(&sender, pieces, total, progress).await {
+            sender.send(Err(error)).await.ok();
+        }
+    });
+    let chunks = futures_util::stream::unfold(receiver, |mut receiver| async {
+        let chunk: io::Result<Bytes> = receiver.recv().await?;
+        Some((chunk.map(Frame::data), receiver))
+    });
+    (total, StreamBody::new(chunks).boxed_unsync())
 }
 
 async fn feed(
@@ -109,29 +102,4 @@ async fn feed(
         }
     }
     Ok(())
-}
-
-impl hyper::body::Body for Body {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let next = match &mut self.source {
-            Source::Bytes(bytes) if bytes.is_empty() => None,
-            Source::Bytes(bytes) => Some(Ok(std::mem::take(bytes))),
-            Source::Stream(chunks) => std::task::ready!(chunks.poll_recv(cx)),
-        };
-        if let Some(Ok(bytes)) = &next {
-            self.left = self.left.saturating_sub(bytes.len() as u64);
-        }
-        Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
-    }
 }

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
-use super::{Body, Client, envelope, path};
+use super::{Client, envelope, path, small};
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// The most that the head of one part of a form may take, in bytes.
@@ -45,7 +45,7 @@ impl Client {
     /// Downloads an image and returns the paths of the one or two files it is.
     pub async fn export_image(&self, fingerprint: &str, to: &ExportTarget) -> Result<Vec<PathBuf>> {
         let address = path(&["images", fingerprint, "export"]);
-        let response = self.exchange(self.request(Method::GET, &address)?, Body::from(Bytes::new())).await?;
+        let response = self.exchange(self.request(Method::GET, &address)?, small(Bytes::new())).await?;
         if !response.status().is_success() {
             envelope::read(response, &address).await?;
             return Err(Error::internal(format!("The server sent no image {fingerprint:?}")));

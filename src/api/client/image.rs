@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hyper::Method;
 
-use super::{Body, Client, Piece, Progress, envelope};
+use super::{Client, Piece, Progress, body, envelope};
 use crate::api::types::Operation;
 use crate::error::Result;
 
@@ -37,7 +37,8 @@ impl Client {
                 request = request.header(name, value);
             }
         }
-        let response = self.exchange(request, Body::stream(pieces, progress)).await?;
+        let (length, body) = body::stream(pieces, progress);
+        let response = self.exchange(request.header("Content-Length", length), body).await?;
         envelope::read(response, "/1.0/images").await?.started()?.operation()
     }
 }

@@ -28,6 +28,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
+use body::small;
 pub use body::{Body, Piece, Progress};
 pub use download::ExportTarget;
 pub use envelope::{Reply, Started};
@@ -153,21 +154,21 @@ impl Client {
         if !body.is_empty() {
             request = request.header("Content-Type", "application/json");
         }
-        let response = self.exchange(request, Body::from(body)).await?;
+        let response = self.exchange(request, small(body)).await?;
         envelope::read(response, path).await
     }
 
     /// Sends any request and returns status and body as they come, up to the limit of a JSON answer.
     pub async fn raw(&self, method: Method, path: &str, body: Bytes) -> Result<(u16, Bytes)> {
         let request = self.request(method, path)?.header("Content-Type", "application/json");
-        let response = self.exchange(request, Body::from(body)).await?;
+        let response = self.exchange(request, small(body)).await?;
         let status = response.status().as_u16();
         Ok((status, envelope::collect(response.into_body(), MAX_REPLY, path).await?))
     }
 
     /// `GET`s text that has no envelope, such as a log.
     pub async fn text(&self, path: &str) -> Result<Bytes> {
-        let response = self.exchange(self.request(Method::GET, path)?, Body::from(Bytes::new())).await?;
+        let response = self.exchange(self.request(Method::GET, path)?, small(Bytes::new())).await?;
         envelope::text(response, path).await
     }
 }

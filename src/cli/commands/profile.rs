@@ -159,9 +159,12 @@ pub async fn add(cx: &Context, args: Words) -> Result<i32> {
 pub async fn remove(cx: &Context, args: Words) -> Result<i32> {
     let (target, profile) = (cx.named(&args.words[0], "instance name")?, &args.words[1]);
     change_instance(&target, |put| {
-        let at = put.profiles.iter().position(|name| name == profile);
-        let text = || format!("Profile {profile} isn't currently applied to {}", target.name);
-        put.profiles.remove(at.ok_or_else(|| Error::new(Kind::NotFound, text()))?);
+        let before = put.profiles.len();
+        put.profiles.retain(|name| name != profile);
+        if put.profiles.len() == before {
+            let text = format!("Profile {profile} isn't currently applied to {}", target.name);
+            return Err(Error::new(Kind::NotFound, text));
+        }
         Ok(())
     })
     .await?;

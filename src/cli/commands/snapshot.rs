@@ -4,12 +4,11 @@ use argh::{ArgsInfo, FromArgs};
 use hyper::Method;
 use serde_json::json;
 
-use super::configure::changeable;
 use crate::api::client::path;
-use crate::api::types::{Instance, InstancePut};
+use crate::api::types::InstancePut;
 use crate::cli::context::Context;
 use crate::cli::waiting::run;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 
 /// `lxc snapshot`.
 #[derive(FromArgs, ArgsInfo)]
@@ -62,13 +61,8 @@ pub async fn restore(cx: &Context, args: Restore) -> Result<i32> {
     let target = cx.named(&args.words[0], "instance name")?;
     let name = args.words[1].rsplit('/').next().unwrap_or_default();
     let instance = path(&["instances", &target.name]);
-    let found = target.client.get::<serde_json::Value>(&path(&["instances", &target.name, "snapshots", name])).await;
-    found.map_err(|error| match error.kind() {
-        Kind::NotFound => Error::not_found(format!("Snapshot {}/{name} does not exist", target.name)),
-        _ => error,
-    })?;
-    let before: Instance = target.client.get(&instance).await?;
-    let put = InstancePut { restore: format!("{}/{name}", target.name), stateful: args.stateful, ..changeable(before) };
+    let restore = format!("{}/{name}", target.name);
+    let put = InstancePut { restore, stateful: args.stateful, ..InstancePut::default() };
     target.client.put(&instance, &put, "").await?;
     Ok(0)
 }
