@@ -53,7 +53,12 @@ async fn commands_that_cannot_be_executed_have_lxds_texts() {
     assert_eq!(error(&[""]).await, "Command not found");
     assert_eq!(error(&["/etc/passwd"]).await, "Command not executable");
     assert_eq!(error(&["/etc"]).await, "Command not executable");
-    let spec = lxbox::runtime::instances::container::ExecSpec { uid: 1000, gid: 1001, cwd: "/nonexist".into(), ..command(&["sh", "-c", "id; pwd; echo $HOME"]) };
+    let spec = lxbox::runtime::instances::container::ExecSpec {
+        uid: 1000,
+        gid: 1001,
+        cwd: "/nonexist".into(),
+        ..command(&["sh", "-c", "id; pwd; echo $HOME"])
+    };
     assert_eq!(run_spec(&running, spec).await.1, "uid=1000 gid=1001\n/\n\n");
     host.bury(&running).await;
 }
@@ -88,7 +93,10 @@ async fn a_guest_looks_as_under_lxd() {
     has("touch /x && ls -ln /x", "0        0").await;
     has("ip link show lo", "UP").await;
     has("cat /proc/self/mountinfo | grep -c ' / /proc '", "1").await;
-    assert_ne!(sh(&running, "cat /proc/sys/kernel/random/boot_id").await, std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap());
+    assert_ne!(
+        sh(&running, "cat /proc/sys/kernel/random/boot_id").await,
+        std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap()
+    );
     assert!(!sh(&running, "cat /proc/self/mountinfo").await.contains("/work"), "the host's mounts are seen");
     host.bury(&running).await;
 }
@@ -116,7 +124,10 @@ async fn limits_are_in_force_and_can_change() {
     let out = run(&running, &["sh", "-c", "head -c 100000000 /dev/zero | tail -c 90000000 | wc -c"]).await;
     assert!(out.1.contains("90000000"), "{out:?}");
     let usage = running.usage();
-    assert!(usage.cpu_ns.unwrap() > 0 && usage.memory_peak.unwrap() > 80 << 20 && usage.processes.unwrap() > 0, "{usage:?}");
+    assert!(
+        usage.cpu_ns.unwrap() > 0 && usage.memory_peak.unwrap() > 80 << 20 && usage.processes.unwrap() > 0,
+        "{usage:?}"
+    );
     host.bury(&running).await;
 }
 
@@ -152,24 +163,98 @@ async fn templates_and_devices_are_there_before_init() {
         optional: false,
     };
     let mut spec = host.spec(Kind::Overlay);
-    let file = |path: &str, create_only| lxbox::runtime::spec::FileWrite { path: path.into(), content: "new\n".into(), mode: 0o644, create_only };
+    let file = |path: &str, create_only| lxbox::runtime::spec::FileWrite {
+        path: path.into(),
+        content: "new\n".into(),
+        mode: 0o644,
+        create_only,
+    };
     spec.files = vec![file("/etc/hostname", false), file("/a/b/c", true), file("etc/passwd", true)];
-    let missing = lxbox::runtime::spec::Mount { source: "/nosuch".into(), optional: true, ..mount("/mnt/none", false, false) };
+    let missing =
+        lxbox::runtime::spec::Mount { source: "/nosuch".into(), optional: true, ..mount("/mnt/none", false, false) };
     spec.mounts = vec![mount("/mnt/ro", true, false), mount("/mnt/rw", false, true), missing];
-    spec.mounts.push(lxbox::runtime::spec::Mount { source: host.dir.join("share/f"), ..mount("/etc/file", true, false) });
+    spec.mounts
+        .push(lxbox::runtime::spec::Mount { source: host.dir.join("share/f"), ..mount("/etc/file", true, false) });
     let running = host.start(&spec).await;
     booted(&running).await;
-    assert_eq!(sh(&running, "cat /etc/hostname /a/b/c; grep -c root /etc/passwd; stat -c %u%a /a/b/c").await, "new\nnew\n1\n0644\n");
+    assert_eq!(
+        sh(&running, "cat /etc/hostname /a/b/c; grep -c root /etc/passwd; stat -c %u%a /a/b/c").await,
+        "new\nnew\n1\n0644\n"
+    );
     assert_eq!(sh(&running, "cat /mnt/ro/f /etc/file; ls /mnt").await, "sharedsharedro\nrw\n");
-    assert_eq!(sh(&running, "echo x > /mnt/rw/g && stat -c %u /mnt/rw/g /mnt/ro/f; touch /mnt/ro/x 2>&1").await, "0\n65534\ntouch: /mnt/ro/x: Read-only file system\n");
-    let out = sh(&running, "mount -o remount,rw,bind /mnt/ro 2>&1; touch /mnt/ro/x 2>&1; umount /mnt/ro && echo gone").await;
+    assert_eq!(
+        sh(&running, "echo x > /mnt/rw/g && stat -c %u /mnt/rw/g /mnt/ro/f; touch /mnt/ro/x 2>&1").await,
+        "0\n65534\ntouch: /mnt/ro/x: Read-only file system\n"
+    );
+    let out =
+        sh(&running, "mount -o remount,rw,bind /mnt/ro 2>&1; touch /mnt/ro/x 2>&1; umount /mnt/ro && echo gone").await;
     assert!(out.contains("ermission denied") && out.contains("Read-only") && out.ends_with("gone\n"), "{out}");
     running.attach_mount(&mount("/mnt/late", true, true)).await.unwrap();
-    let out = sh(&running, "cat /mnt/late/f; stat -c %u /mnt/late/f; mount -o remount,rw,bind /mnt/late 2>&1; touch /mnt/late/x 2>&1").await;
+    let out = sh(
+        &running,
+        "cat /mnt/late/f; stat -c %u /mnt/late/f; mount -o remount,rw,bind /mnt/late 2>&1; touch /mnt/late/x 2>&1",
+    )
+    .await;
     assert!(out.starts_with("shared0\n") && out.contains("ermission denied") && out.contains("Read-only"), "{out}");
     running.detach_mount(std::path::Path::new("/mnt/late")).await.unwrap();
     assert_eq!(sh(&running, "ls /mnt/late").await, "");
     assert!(running.detach_mount(std::path::Path::new("/mnt/late")).await.is_err());
     assert!(host.dir.join("share/g").exists());
     host.bury(&running).await;
+}
+
+#[tokio::test]
+async fn ids_can_be_shifted_on_disk_instead() {
+    use lxbox::runtime::instances::container::shift;
+    let host = Host::busybox("ondisk");
+    let root = host.dir.join("rootfs");
+    assert!(shift::can_mount(&root));
+    let mut spec = host.spec(Kind::Dir);
+    spec.shift = lxbox::runtime::spec::Shift::OnDisk;
+    shift::on_disk(&root, &Default::default(), &spec.idmap).await.unwrap();
+    let running = host.start(&spec).await;
+    booted(&running).await;
+    assert_eq!(sh(&running, "stat -c %u /etc/passwd; touch /x; stat -c %u /x").await, "0\n0\n");
+    host.bury(&running).await;
+    shift::on_disk(&root, &spec.idmap, &Default::default()).await.unwrap();
+    use std::os::unix::fs::MetadataExt;
+    assert_eq!(std::fs::metadata(root.join("x")).unwrap().uid(), 0);
+    let running = host.start(&host.spec(Kind::Dir)).await;
+    host.bury(&running).await;
+}
+
+/// The same on a host that had only one kind of hierarchy, as far as this one can show it.
+async fn with_hierarchies(name: &str, keep: impl Fn(&lxbox::runtime::spec::cgroup::Hierarchy) -> bool) {
+    let host = Host::busybox(name);
+    let mut spec = host.spec(Kind::Dir);
+    spec.cgroups.retain(keep);
+    if spec.cgroups.is_empty() {
+        return;
+    }
+    let running = host.start(&spec).await;
+    booted(&running).await;
+    running.freeze().await.unwrap();
+    assert!(running.is_frozen());
+    running.unfreeze().await.unwrap();
+    assert!(!running.is_frozen());
+    // Groups that the guest makes go with it.
+    let kind = if spec.cgroups[0].unified { "cgroup2" } else { "cgroup -o pids" };
+    let line = format!(
+        "mount -t {kind} none /mnt && cd /mnt && for i in $(seq 30); do mkdir d e && cd d || exit 1; done; sleep 1000 & echo $! > cgroup.procs; pwd"
+    );
+    let process = running.exec(command(&["sh", "-c", &line])).await.unwrap();
+    assert_eq!(process.wait().await.unwrap(), 0);
+    assert_eq!(run(&running, &["true"]).await.0, 0);
+    running.freeze().await.unwrap();
+    host.bury(&running).await;
+}
+
+#[tokio::test]
+async fn groups_are_emptied_and_removed_with_the_v2_tree_alone() {
+    with_hierarchies("onlyv2", |h| h.unified).await;
+}
+
+#[tokio::test]
+async fn groups_are_emptied_and_removed_with_v1_trees_alone() {
+    with_hierarchies("onlyv1", |h| !h.unified).await;
 }

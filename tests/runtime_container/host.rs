@@ -27,7 +27,8 @@ pub struct Host {
 
 impl Host {
     pub fn new(name: &str) -> Host {
-        executable::choose(Path::new(env!("CARGO_BIN_EXE_lxbox"))).unwrap();
+        let program = std::env::var_os("LXBOX_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_lxbox").into());
+        executable::choose(Path::new(&program)).unwrap();
         let name = format!("{name}-{}", std::process::id());
         let dir = Path::new("/var/tmp").join(format!("lxbox-rt-{name}"));
         let _ = fs::remove_dir_all(&dir);
@@ -102,7 +103,8 @@ impl Host {
         let deadline = Instant::now() + Duration::from_secs(3);
         loop {
             let mut found = Vec::new();
-            let groups = Command::new("find").args(["/sys/fs/cgroup", "-name", &format!("*{}*", self.name)]).output().unwrap();
+            let groups =
+                Command::new("find").args(["/sys/fs/cgroup", "-name", &format!("*{}*", self.name)]).output().unwrap();
             found.extend(String::from_utf8(groups.stdout).unwrap().lines().map(str::to_owned));
             let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
             found.extend(mounts.lines().filter(|l| l.contains(&self.name)).map(str::to_owned));
@@ -143,7 +145,9 @@ pub fn busybox_root(root: &Path) {
     for dir in ["bin", "sbin", "etc", "proc", "sys", "dev", "tmp", "root", "run", "var", "mnt", "usr/bin"] {
         fs::create_dir_all(root.join(dir)).unwrap();
     }
-    fs::copy("/bin/busybox", root.join("bin/busybox")).or_else(|_| fs::copy("/usr/bin/busybox", root.join("bin/busybox"))).unwrap();
+    fs::copy("/bin/busybox", root.join("bin/busybox"))
+        .or_else(|_| fs::copy("/usr/bin/busybox", root.join("bin/busybox")))
+        .unwrap();
     let list = Command::new(root.join("bin/busybox")).arg("--list").output().unwrap();
     for applet in String::from_utf8(list.stdout).unwrap().lines().filter(|a| *a != "busybox" && *a != "init") {
         symlink("busybox", root.join("bin").join(applet)).unwrap();

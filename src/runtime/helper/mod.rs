@@ -11,9 +11,10 @@
 
 pub mod attach;
 pub mod init;
+pub mod shift;
 pub mod shim;
-pub mod unpack;
 mod stage;
+pub mod unpack;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -59,7 +59,9 @@ pub(crate) struct Stage<'a> {
 
 /// Runs as the stage, in a forked process with a mount namespace of its own. Never comes back.
 pub(crate) fn run(stage: Stage<'_>) -> ! {
-    let done = assemble(&stage).map_err(|e| e.at(Step::Rootfs)).and_then(|()| become_parent(stage).map_err(|e| e.at(Step::Mapped)));
+    let done = assemble(&stage)
+        .map_err(|e| e.at(Step::Rootfs))
+        .and_then(|()| become_parent(stage).map_err(|e| e.at(Step::Mapped)));
     if let Err(failure) = done {
         let _ = say(stage.shim, &Progress::Failed(failure), &[]);
         fork::exit(1)
@@ -91,7 +93,9 @@ fn become_parent(stage: Stage<'_>) -> Result<(), Fail> {
         fork::join_user(user).what(|| "entering the user namespace")?;
     }
     let namespaces = fork::Namespaces::container();
-    match fork::fork(&fork::Options { namespaces, sibling: true, ..Default::default() }).what(|| "creating the namespaces")? {
+    match fork::fork(&fork::Options { namespaces, sibling: true, ..Default::default() })
+        .what(|| "creating the namespaces")?
+    {
         fork::Forked::Child => init::run(stage.spec, stage.shim),
         fork::Forked::Parent { pid, pidfd } => {
             say(stage.shim, &Progress::Forked { pid }, &[pidfd.as_fd()]).what(|| "telling the shim")
@@ -178,7 +182,8 @@ fn overlay(stage: &Stage<'_>, lowers: &[std::path::PathBuf], (upper, work): (&Pa
 
 /// Runs `make` with the file-system ids given and the mounter's few capabilities in force, then takes ours back.
 fn as_mounter((uid, gid): (u32, u32), make: impl FnOnce() -> std::io::Result<OwnedFd>) -> Result<OwnedFd, Fail> {
-    let mask = capability::mask(capability::OVERLAY_MOUNTER).map_err(|name| Fail::new(format!("no capability {name:?}")))?;
+    let mask =
+        capability::mask(capability::OVERLAY_MOUNTER).map_err(|name| Fail::new(format!("no capability {name:?}")))?;
     let full = capset::effective().what(|| "reading capabilities")?;
     capset::become_fs_user(uid, gid).what(|| "becoming the guest's root for files")?;
     let made = capset::set_effective(full & mask).and_then(|()| make());

@@ -83,6 +83,7 @@ impl Instances {
             cgroups: self.host.cgroups.clone(),
             console_log: self.places.logs(&record.project, &record.name).join("console.log"),
             hold: false,
+            fault: None,
         })
     }
 

@@ -53,7 +53,10 @@ pub fn hierarchies(mountinfo: &str, init_cgroup: &str, v2_controllers: impl Fn(&
     for line in mountinfo.lines() {
         let Some(mount) = parse_mount(line) else { continue };
         let Some(hierarchy) = hierarchy(&mount, init_cgroup, &v2_controllers) else { continue };
-        if !found.iter().any(|h| h.unified == hierarchy.unified && (h.unified || h.controllers == hierarchy.controllers)) {
+        if !found
+            .iter()
+            .any(|h| h.unified == hierarchy.unified && (h.unified || h.controllers == hierarchy.controllers))
+        {
             found.push(hierarchy);
         }
     }
@@ -84,7 +87,9 @@ fn hierarchy(mount: &MountLine<'_>, init_cgroup: &str, v2_controllers: &impl Fn(
             Some(Hierarchy { unified: true, controllers, base })
         }
         "cgroup" => {
-            let known = |word: &&str| !matches!(*word, "rw" | "ro" | "xattr" | "clone_children" | "noprefix") && !word.contains("_agent=");
+            let known = |word: &&str| {
+                !matches!(*word, "rw" | "ro" | "xattr" | "clone_children" | "noprefix") && !word.contains("_agent=")
+            };
             let controllers: Vec<String> = mount.options.split(',').filter(known).map(str::to_owned).collect();
             let first = controllers.first()?.clone();
             let base = base(mount, init_group(init_cgroup, |names| names.split(',').any(|n| n == first))?);

@@ -97,7 +97,8 @@ pub fn root_range(text: &str) -> Option<(u32, u32)> {
         let (owner, first, count) = (fields.next()?, fields.next()?, fields.next()?);
         let first: u32 = first.parse().ok()?;
         let count: u32 = count.parse().ok()?;
-        let usable = matches!(owner, "root" | "0") && first > 0 && count >= MIN_RANGE && first.checked_add(count).is_some();
+        let usable =
+            matches!(owner, "root" | "0") && first > 0 && count >= MIN_RANGE && first.checked_add(count).is_some();
         usable.then_some((first, count))
     })
 }

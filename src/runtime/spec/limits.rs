@@ -192,7 +192,15 @@ mod tests {
         };
         assert_eq!(
             text(&limits.v2(false)),
-            ["cpuset.cpus=0-1", "cpu.weight=39", "cpu.max=20000 100000", "memory.max=max", "memory.high=5", "memory.swap.max=0", "pids.max=3"]
+            [
+                "cpuset.cpus=0-1",
+                "cpu.weight=39",
+                "cpu.max=20000 100000",
+                "memory.max=max",
+                "memory.high=5",
+                "memory.swap.max=0",
+                "pids.max=3"
+            ]
         );
         assert_eq!((weight(2), weight(262_144), weight(0), weight(u64::MAX)), (1, 10_000, 1, 10_000));
     }

@@ -44,6 +44,9 @@ fn readonly_mount(path: &Path) -> io::Result<OwnedFd> {
     let tree = rustix::mount::open_tree(&file, "", flags).or_else(|_| {
         rustix::mount::open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
     })?;
-    super::mount::set_attributes(tree.as_fd(), &super::mount::Attributes { readonly: true, private: true, ..Default::default() })?;
+    super::mount::set_attributes(
+        tree.as_fd(),
+        &super::mount::Attributes { readonly: true, private: true, ..Default::default() },
+    )?;
     Ok(tree)
 }

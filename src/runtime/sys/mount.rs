@@ -52,7 +52,14 @@ pub fn set_attributes(mount: BorrowedFd<'_>, attributes: &Attributes<'_>) -> io:
     let at = libc::AT_EMPTY_PATH | if attributes.recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is a constant C string, `attr` has the kernel's first layout (32 bytes) and lives through the call.
     let result = unsafe {
-        libc::syscall(libc::SYS_mount_setattr, mount.as_raw_fd(), c"".as_ptr(), at, &raw const attr, size_of::<MountAttr>())
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            at,
+            &raw const attr,
+            size_of::<MountAttr>(),
+        )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

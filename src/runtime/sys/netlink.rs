@@ -68,7 +68,7 @@ fn messages(mut data: &[u8], sequence: u32, found: &mut Vec<Vec<u8>>) -> io::Res
         if word(8) == sequence {
             match kind {
                 2 if len >= 20 => return Err(io::Error::from_raw_os_error(-(word(16) as i32))), // NLMSG_ERROR
-                3 => return Ok(true),                                                            // NLMSG_DONE
+                3 => return Ok(true),                                                           // NLMSG_DONE
                 _ => found.push(data[16..len].to_vec()),
             }
         }

@@ -29,7 +29,13 @@ pub fn signal(pidfd: impl AsFd, number: i32) -> io::Result<()> {
     // SAFETY: the system call reads no memory of ours (the siginfo pointer is null) and the descriptor is borrowed through it.
     let result = unsafe {
         use std::os::fd::AsRawFd;
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), number, std::ptr::null::<libc::c_void>(), 0)
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_fd().as_raw_fd(),
+            number,
+            std::ptr::null::<libc::c_void>(),
+            0,
+        )
     };
     match result {
         0 => Ok(()),
@@ -49,6 +55,13 @@ pub fn kill(pidfd: impl AsFd) -> io::Result<()> {
 pub fn has_ended(pidfd: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
     matches!(rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(n) if n > 0)
+}
+
+/// Whether nobody reads the pipe of this writing end any more.
+pub fn has_lost_reader(pipe: impl AsFd) -> bool {
+    let mut fds = [PollFd::new(&pipe, PollFlags::empty())];
+    let _ = rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    fds[0].revents().contains(PollFlags::ERR)
 }
 
 /// Waits until it has ended; `TimedOut` when it takes too long.

@@ -40,7 +40,8 @@ pub fn open_guest(root: BorrowedFd<'_>) -> io::Result<Pty> {
 
 fn finish(master: OwnedFd) -> io::Result<Pty> {
     rustix::pty::unlockpt(&master)?;
-    let slave = rustix::pty::ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    let slave =
+        rustix::pty::ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     let flags = rustix::fs::fcntl_getfl(&master)?;
     rustix::fs::fcntl_setfl(&master, flags - OFlags::NONBLOCK)?;
     Ok(Pty { master, slave })

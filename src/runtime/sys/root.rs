@@ -171,7 +171,10 @@ mod tests {
         let tree = Tree::new("make");
         link("/real", tree.0.join("in/alias")).unwrap();
         let root = tree.root();
-        assert!(directory(root.as_fd(), Path::new("/alias/x/y")).is_err(), "a dangling link is not followed for making");
+        assert!(
+            directory(root.as_fd(), Path::new("/alias/x/y")).is_err(),
+            "a dangling link is not followed for making"
+        );
         fs::create_dir(tree.0.join("in/real")).unwrap();
         directory(root.as_fd(), Path::new("/alias/x/y")).unwrap();
         file(root.as_fd(), Path::new("/alias/f")).unwrap();

@@ -34,7 +34,9 @@ impl Policy {
         filter.export_bpf(&file).ctx(Kind::Internal, || "Failed exporting the seccomp policy")?;
         let mut file = std::fs::File::from(file);
         let mut code = Vec::new();
-        io::Seek::rewind(&mut file).and_then(|()| io::Read::read_to_end(&mut file, &mut code)).ctx(Kind::Internal, || "Failed reading the seccomp policy")?;
+        io::Seek::rewind(&mut file)
+            .and_then(|()| io::Read::read_to_end(&mut file, &mut code))
+            .ctx(Kind::Internal, || "Failed reading the seccomp policy")?;
         Ok(code.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
@@ -53,8 +55,13 @@ impl Policy {
         // A system call of an architecture not listed is let through as LXC does it: there is nothing to deny by name there.
         filter.set_act_badarch(ScmpAction::Allow)?;
         if self.reject_force_umount {
-            let forced = ScmpArgCompare::new(1, ScmpCompareOp::MaskedEqual(libc::MNT_FORCE as u64), libc::MNT_FORCE as u64);
-            filter.add_rule_conditional(ScmpAction::Errno(libc::EACCES), ScmpSyscall::from_name("umount2")?, &[forced])?;
+            let forced =
+                ScmpArgCompare::new(1, ScmpCompareOp::MaskedEqual(libc::MNT_FORCE as u64), libc::MNT_FORCE as u64);
+            filter.add_rule_conditional(
+                ScmpAction::Errno(libc::EACCES),
+                ScmpSyscall::from_name("umount2")?,
+                &[forced],
+            )?;
         }
         for (name, errno) in &self.deny {
             filter.add_rule(ScmpAction::Errno(*errno), ScmpSyscall::from_name(name)?)?;
@@ -72,7 +79,8 @@ pub fn load(hex: &str) -> io::Result<()> {
     }
     let code = parse_hex(hex).filter(|code| code.len() % size_of::<libc::sock_filter>() == 0);
     let code = code.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the seccomp filter is damaged"))?;
-    let mut filters: Vec<libc::sock_filter> = code.chunks_exact(size_of::<libc::sock_filter>()).map(instruction).collect();
+    let mut filters: Vec<libc::sock_filter> =
+        code.chunks_exact(size_of::<libc::sock_filter>()).map(instruction).collect();
     let len = u16::try_from(filters.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
     let program = libc::sock_fprog { len, filter: filters.as_mut_ptr() };
     // SAFETY: `program` points to `len` instructions that live through the call; the kernel checks the program itself.

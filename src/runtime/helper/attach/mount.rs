@@ -47,7 +47,8 @@ pub(super) fn add(plan: &AttachPlan, device: &Mount, init: &OwnedFd) -> Result<(
 pub(super) fn remove(plan: &AttachPlan, target: &Path, init: &OwnedFd) -> Result<(), Fail> {
     let user = user_namespace(plan)?;
     // Ours, since the guest's may not be mounted or be something else.
-    let proc = rustix::fs::open("/proc/self/fd", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).what(|| "opening \"/proc\"")?;
+    let proc = rustix::fs::open("/proc/self/fd", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .what(|| "opening \"/proc\"")?;
     if let Some(user) = &user {
         fork::join_user(user.as_fd()).what(|| "entering the user namespace")?;
     }

@@ -24,8 +24,12 @@ const NODES: [(&str, bool); 8] = [
     ("zero", false),
 ];
 
-const LINKS: [(&str, &str); 4] =
-    [("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2")];
+const LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
 
 /// Binds the host's nodes: nobody can make device nodes in a user namespace.
 pub(super) fn bind_files(guest: BorrowedFd<'_>) -> Result<(), Fail> {

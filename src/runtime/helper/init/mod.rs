@@ -36,7 +36,8 @@ fn set_up(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> Result<(), Fail> {
     // After the ids: changing them clears it. A shim that died before is noticed by the socket's end.
     process::die_with_parent().what(|| "binding process 1's life to the shim's")?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    rustix::system::sethostname(spec.hostname.as_bytes()).what(|| format!("setting the host name {:?}", spec.hostname))?;
+    rustix::system::sethostname(spec.hostname.as_bytes())
+        .what(|| format!("setting the host name {:?}", spec.hostname))?;
     let floor = stage::floor()?;
     let guest = enter_root(&floor)?;
     let terminals = mounts::mount_all(spec, guest.as_fd(), floor.as_fd())?;

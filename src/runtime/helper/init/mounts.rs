@@ -27,7 +27,13 @@ const HOST_TREES: [&str; 6] = [
 
 /// Mounts everything below the root `guest`; gives the mount of devpts.
 pub(super) fn mount_all(spec: &ContainerSpec, guest: BorrowedFd<'_>, floor: BorrowedFd<'_>) -> Result<OwnedFd, Fail> {
-    let dev = new("tmpfs", "dev", guest, &[Setting::Value("mode", "0755"), Setting::Value("size", "492k")], MountAttrFlags::empty())?;
+    let dev = new(
+        "tmpfs",
+        "dev",
+        guest,
+        &[Setting::Value("mode", "0755"), Setting::Value("size", "492k")],
+        MountAttrFlags::empty(),
+    )?;
     let proc = new("proc", "proc", guest, &[], CAREFUL)?;
     if spec.privileged() {
         privileged_proc_and_sys(guest, &proc)?;
@@ -81,7 +87,8 @@ fn privileged_proc_and_sys(guest: BorrowedFd<'_>, proc: &OwnedFd) -> Result<(), 
         attach(&trigger, guest, "proc/sysrq-trigger")?;
     }
     let sysfs = new("sysfs", "sys", guest, &[], CAREFUL)?;
-    let net = mount::clone_at(&sysfs, Path::new("devices/virtual/net"), false).what(|| "opening \"/sys/devices/virtual/net\"")?;
+    let net = mount::clone_at(&sysfs, Path::new("devices/virtual/net"), false)
+        .what(|| "opening \"/sys/devices/virtual/net\"")?;
     mount::set_attributes(sysfs.as_fd(), &readonly).what(|| "making \"/sys\" read-only")?;
     attach(&net, guest, "sys/devices/virtual/net")
 }
@@ -125,7 +132,8 @@ fn bind_device(
     let target = &device.target;
     let Ok(status) = rustix::fs::statat(floor, staged, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };
     let directory = rustix::fs::FileType::from_raw_mode(status.st_mode).is_dir();
-    let tree = mount::clone_at(floor, staged, device.recursive).what(|| format!("opening the device for {target:?}"))?;
+    let tree =
+        mount::clone_at(floor, staged, device.recursive).what(|| format!("opening the device for {target:?}"))?;
     let place = if directory { root::directory(guest, target) } else { root::file(guest, target) };
     let place = place.what(|| format!("making {target:?} in the container"))?;
     mount::attach(tree.as_fd(), place.as_fd()).what(|| format!("mounting {target:?} in the container"))

@@ -208,7 +208,9 @@ impl Shim {
         use crate::runtime::spec::cgroup::group_name;
         let name = group_name("monitor", &self.spec.project, &self.spec.name);
         // Those by which a service manager takes processes for a service's; limits don't concern a shim.
-        let own = |h: &&crate::runtime::spec::cgroup::Hierarchy| h.unified || h.controllers.iter().any(|c| c == "name=systemd");
+        let own = |h: &&crate::runtime::spec::cgroup::Hierarchy| {
+            h.unified || h.controllers.iter().any(|c| c == "name=systemd")
+        };
         let hierarchies: Vec<_> = self.spec.cgroups.iter().filter(own).cloned().collect();
         let record = &mut self.record;
         let dir = self.dir.as_fd();
@@ -256,6 +258,7 @@ fn exit_record(ended: Ended, reason: ExitReason, failure: Option<Failure>) -> Ex
 
 /// Ourselves or a child, told apart from later processes of the same id.
 fn identify(pid: i32) -> Result<Process, Fail> {
-    let start = process::start_time(pid).ok_or_else(|| Fail::new(format!("reading the start time of process {pid}")))?;
+    let start =
+        process::start_time(pid).ok_or_else(|| Fail::new(format!("reading the start time of process {pid}")))?;
     Ok(Process { pid, start })
 }

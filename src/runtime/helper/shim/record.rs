@@ -11,15 +11,16 @@ use serde::Serialize;
 use super::identify;
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::ContainerSpec;
-use crate::runtime::spec::shim::{EXIT, ExitRecord, Phase, Policy, RECORD, RunRecord, SOCKET};
 use crate::runtime::spec::VERSION;
+use crate::runtime::spec::shim::{EXIT, ExitRecord, Phase, Policy, RECORD, RunRecord, SOCKET};
 use crate::runtime::sys::process;
 
 /// Locks the container's volume for the life of this process. `EWOULDBLOCK` while something else uses it.
 pub(super) fn lock(spec: &ContainerSpec) -> Result<Option<File>, Fail> {
     let Some(path) = &spec.lock else { return Ok(None) };
     let file = File::open(path).what(|| format!("opening {path:?}"))?;
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).what(|| format!("locking {path:?}, which is in use"))?;
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
+        .what(|| format!("locking {path:?}, which is in use"))?;
     Ok(Some(file))
 }
 

@@ -108,7 +108,9 @@ mod tests {
             assert_eq!(CpuSet::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(CpuSet::parse("2,1,0,1\n").unwrap().to_string(), "0-2");
-        assert!(CpuSet::parse("3-1").is_none() && CpuSet::parse("x").is_none() && CpuSet::parse("0-4294967295").is_none());
+        assert!(
+            CpuSet::parse("3-1").is_none() && CpuSet::parse("x").is_none() && CpuSet::parse("0-4294967295").is_none()
+        );
         assert!(CpuSet::parse("").unwrap().is_empty());
     }
 

@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use super::link::{Link, Watched};
 use super::plan;
 use super::running::Running;
-use super::{blocking, start};
+use super::start;
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::runtime::blocking;
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::attach::{AttachAnswer, AttachPlan, Command, Task};
 use crate::runtime::sys::{channel, memfd, process, pty};
@@ -66,7 +67,7 @@ pub struct ExecProcess {
     pub pid: i32,
     process: OwnedFd,
     link: Link,
-    helper: Helper,
+    helper: Visitor,
     /// Our ends of its streams. A command may leave children that keep the other ends: after [`ExecProcess::wait`] read
     /// what is there without waiting, then stop.
     pub streams: ExecStreams,
@@ -118,16 +119,16 @@ pub fn return_code(error: &Error) -> Option<i32> {
 const NOT_FOUND: &str = "Command not found";
 const NOT_EXECUTABLE: &str = "Command not executable";
 
-/// An attach helper, our child. Killed when dropped before [`Helper::release`], and its command with it.
+/// An attach helper, our child. Killed when dropped before [`Visitor::release`], and its command with it.
 #[derive(Debug)]
-struct Helper {
+struct Visitor {
     watched: Option<Watched>,
     released: bool,
 }
 
-impl Helper {
-    fn new(pidfd: OwnedFd) -> Result<Helper> {
-        Ok(Helper { watched: Some(Watched::new(pidfd)?), released: false })
+impl Visitor {
+    fn new(pidfd: OwnedFd) -> Result<Visitor> {
+        Ok(Visitor { watched: Some(Watched::new(pidfd)?), released: false })
     }
 
     /// From now on it lives as long as its command.
@@ -144,7 +145,7 @@ impl Helper {
     }
 }
 
-impl Drop for Helper {
+impl Drop for Visitor {
     fn drop(&mut self) {
         let Some(watched) = self.watched.take() else { return };
         if !self.released {
@@ -171,7 +172,8 @@ impl Running {
             _ => None,
         };
         let (theirs, ours) = streams(spec.stdio)?;
-        let path_extras = ![&policy.environment, &spec.environment].iter().any(|env| env.iter().any(|(k, _)| k == "PATH"));
+        let path_extras =
+            ![&policy.environment, &spec.environment].iter().any(|env| env.iter().any(|(k, _)| k == "PATH"));
         let command = Command {
             command: spec.command,
             environment: environment.clone(),
@@ -218,7 +220,13 @@ impl Running {
         }
     }
 
-    async fn send_helper(&self, init: &OwnedFd, pid: i32, task: Task, streams: Vec<OwnedFd>) -> Result<(Link, Helper)> {
+    async fn send_helper(
+        &self,
+        init: &OwnedFd,
+        pid: i32,
+        task: Task,
+        streams: Vec<OwnedFd>,
+    ) -> Result<(Link, Visitor)> {
         let (groups, policy) = self.surroundings();
         let plan = AttachPlan { version: VERSION, groups, init: pid, policy, task };
         let plan = serde_json::to_vec(&plan).ctx(Kind::Internal, || "Failed writing a plan")?;
@@ -228,9 +236,9 @@ impl Running {
         let (socket, helper) = blocking(move || {
             let (socket, pidfd) = spawn_attach(&plan, &init, streams)?;
             let _inside = runtime.enter();
-            Ok((socket, Helper::new(pidfd)?))
+            Ok((socket, Visitor::new(pidfd)?))
         })
-        .await??;
+        .await?;
         Ok((Link::new(socket)?, helper))
     }
 }
@@ -255,7 +263,8 @@ fn spawn_attach(plan: &[u8], init: &OwnedFd, streams: Vec<OwnedFd>) -> Result<(O
     let plan = memfd::sealed("plan", plan).ctx(Kind::Internal, failed)?;
     let (ours, theirs) = channel::pair().ctx(Kind::Internal, failed)?;
     let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
-    let mut fds: Vec<BorrowedFd<'_>> = vec![null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), init.as_fd()];
+    let mut fds: Vec<BorrowedFd<'_>> =
+        vec![null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), init.as_fd()];
     fds.extend(streams.iter().map(AsFd::as_fd));
     let spawned = start::spawn_helper(&["lxbox", "attach"], &fds).ctx(Kind::Internal, failed)?;
     Ok((ours, spawned.pidfd))
@@ -263,9 +272,8 @@ fn spawn_attach(plan: &[u8], init: &OwnedFd, streams: Vec<OwnedFd>) -> Result<(O
 
 /// The command's ends of its streams, and ours; none of ours when the terminal's comes later.
 fn streams(stdio: Stdio) -> Result<(Vec<OwnedFd>, Option<ExecStreams>)> {
-    let pipe = || {
-        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).ctx(Kind::Internal, || "Failed creating a pipe")
-    };
+    let pipe =
+        || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).ctx(Kind::Internal, || "Failed creating a pipe");
     Ok(match stdio {
         Stdio::Terminal(..) => (Vec::new(), None),
         Stdio::Given(stdin, stdout, stderr) => (vec![stdin, stdout, stderr], Some(ExecStreams::Given)),

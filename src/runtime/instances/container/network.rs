@@ -94,8 +94,10 @@ fn counters(data: &[u8]) -> Option<InstanceStateNetworkCounters> {
 /// `struct ifaddrmsg` with its attributes. IFA_LOCAL is the interface's own address where IFA_ADDRESS is the peer's.
 fn address(message: &[u8]) -> Option<(u32, InstanceStateNetworkAddress)> {
     let (prefix, index) = (*message.get(1)?, word(message, 4)?);
-    let found: BTreeMap<u16, IpAddr> =
-        attributes(message.get(8..)?).filter(|(kind, _)| matches!(kind, 1 | 2)).filter_map(|(k, c)| Some((k, ip(c)?))).collect();
+    let found: BTreeMap<u16, IpAddr> = attributes(message.get(8..)?)
+        .filter(|(kind, _)| matches!(kind, 1 | 2))
+        .filter_map(|(k, c)| Some((k, ip(c)?)))
+        .collect();
     let address = found.get(&2).or_else(|| found.get(&1))?;
     let scope = match address {
         a if a.is_loopback() => "local",

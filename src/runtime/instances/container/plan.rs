@@ -34,7 +34,8 @@ pub fn dropped_capabilities(privileged: bool) -> Result<u64> {
     if !privileged {
         return Ok(0);
     }
-    capability::mask(capability::PRIVILEGED_DROP).map_err(|name| Error::internal(format!("Unknown capability {name:?}")))
+    capability::mask(capability::PRIVILEGED_DROP)
+        .map_err(|name| Error::internal(format!("Unknown capability {name:?}")))
 }
 
 /// The default seccomp policy, compiled once for the life of the process.

@@ -162,7 +162,9 @@ mod tests {
         assert_eq!(parse("c 1:3 rwm"), Some(Rule { kind: Some(2), major: Some(1), minor: Some(3), access: 7 }));
         assert_eq!(parse("b *:* m"), Some(Rule { kind: Some(1), major: None, minor: None, access: 1 }));
         assert_eq!(parse("a").unwrap().access, 7);
-        assert!(parse("x 1:1 r").is_none() && parse("c 1 r").is_none() && parse("c 1:1 q").is_none() && parse("").is_none());
+        assert!(
+            parse("x 1:1 r").is_none() && parse("c 1 r").is_none() && parse("c 1:1 q").is_none() && parse("").is_none()
+        );
     }
 
     /// Runs the program as the kernel would.

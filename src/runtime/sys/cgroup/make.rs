@@ -15,7 +15,8 @@ const MAX_SUFFIX: u32 = 1000;
 
 /// Files of a v1 and a v2 group that its owner may write, beside the directory itself (what LXC 5.0 hands over).
 const OWNED_V1: [&str; 2] = ["cgroup.procs", "tasks"];
-const OWNED_V2: [&str; 5] = ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"];
+const OWNED_V2: [&str; 5] =
+    ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"];
 
 /// Makes one directory in each hierarchy, all called `name`, or `name-1`, `name-2`, … where that is taken in any of them.
 ///
@@ -115,7 +116,9 @@ pub fn set_limits(groups: &[Group], limits: &Limits, reset: bool) -> io::Result<
         match groups.iter().find(|g| g.unified && g.has(setting.controller)) {
             Some(group) => apply(group, &setting)?,
             None if setting.optional || reset => {}
-            None => return Err(io::Error::other(format!("this host has no {:?} cgroup controller", setting.controller))),
+            None => {
+                return Err(io::Error::other(format!("this host has no {:?} cgroup controller", setting.controller)));
+            }
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 
-pub use empty::{bring_down, is_empty, remove};
+pub use empty::{bring_down, is_empty, kill, remove};
 pub use make::{make, set_devices, set_limits};
 pub use usage::{Usage, usage};
 
@@ -47,7 +47,9 @@ pub fn freeze(groups: &[Group], frozen: bool) -> io::Result<()> {
     if let Some(group) = groups.iter().find(|g| g.unified && g.path.join("cgroup.freeze").exists()) {
         write(&group.path, "cgroup.freeze", if frozen { "1" } else { "0" })?;
         let wanted = if frozen { "frozen 1" } else { "frozen 0" };
-        return wait_until(deadline, || Ok(fs::read_to_string(group.path.join("cgroup.events"))?.lines().any(|l| l == wanted)));
+        return wait_until(deadline, || {
+            Ok(fs::read_to_string(group.path.join("cgroup.events"))?.lines().any(|l| l == wanted))
+        });
     }
     let group = groups.iter().find(|g| g.has("freezer")).ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
     let state = if frozen { "FROZEN" } else { "THAWED" };
@@ -77,15 +79,4 @@ fn wait_until(deadline: Instant, mut done: impl FnMut() -> io::Result<bool>) -> 
         pause = (pause * 2).min(Duration::from_millis(20));
     }
     Ok(())
-}
-
-/// Lets everything in the groups go on, without waiting and whatever went wrong before.
-pub fn thaw(groups: &[Group]) {
-    for group in groups {
-        if group.unified {
-            let _ = write(&group.path, "cgroup.freeze", "0");
-        } else if group.has("freezer") {
-            let _ = write(&group.path, "freezer.state", "THAWED");
-        }
-    }
 }

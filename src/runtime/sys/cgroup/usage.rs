@@ -35,7 +35,8 @@ pub fn usage(groups: &[Group]) -> Usage {
         memory: memory.or_else(|| v2("memory.current")),
         memory_peak: v1("memory", "memory.max_usage_in_bytes").or_else(|| v2("memory.peak")),
         swap: swap("memory.memsw.usage_in_bytes", "memory.usage_in_bytes").or_else(|| v2("memory.swap.current")),
-        swap_peak: swap("memory.memsw.max_usage_in_bytes", "memory.max_usage_in_bytes").or_else(|| v2("memory.swap.peak")),
+        swap_peak: swap("memory.memsw.max_usage_in_bytes", "memory.max_usage_in_bytes")
+            .or_else(|| v2("memory.swap.peak")),
         processes: v1("pids", "pids.current").or_else(|| v2("pids.current")),
     }
 }
