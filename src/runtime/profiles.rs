@@ -87,6 +87,7 @@ impl Profiles {
                 validate(&put.config, &put.devices, Site::ProfileUpdate)?;
                 let mut after = before.clone();
                 (after.config, after.devices, after.description) = (put.config, put.devices, put.description);
+                after.config.retain(|_, value| !value.is_empty());
                 self.instances.check_profile_change(&before, &after)?;
                 repo::profiles::update(tx, &after)?;
                 Ok((before, after))

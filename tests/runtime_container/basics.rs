@@ -202,3 +202,59 @@ async fn templates_and_devices_are_there_before_init() {
     assert!(host.dir.join("share/g").exists());
     host.bury(&running).await;
 }
+
+#[tokio::test]
+async fn ids_can_be_shifted_on_disk_instead() {
+    use lxbox::runtime::instances::container::shift;
+    let host = Host::busybox("ondisk");
+    let root = host.dir.join("rootfs");
+    assert!(shift::can_mount(&root));
+    let mut spec = host.spec(Kind::Dir);
+    spec.shift = lxbox::runtime::spec::Shift::OnDisk;
+    shift::on_disk(&root, &Default::default(), &spec.idmap).await.unwrap();
+    let running = host.start(&spec).await;
+    booted(&running).await;
+    assert_eq!(sh(&running, "stat -c %u /etc/passwd; touch /x; stat -c %u /x").await, "0\n0\n");
+    host.bury(&running).await;
+    shift::on_disk(&root, &spec.idmap, &Default::default()).await.unwrap();
+    use std::os::unix::fs::MetadataExt;
+    assert_eq!(std::fs::metadata(root.join("x")).unwrap().uid(), 0);
+    let running = host.start(&host.spec(Kind::Dir)).await;
+    host.bury(&running).await;
+}
+
+/// The same on a host that had only one kind of hierarchy, as far as this one can show it.
+async fn with_hierarchies(name: &str, keep: impl Fn(&lxbox::runtime::spec::cgroup::Hierarchy) -> bool) {
+    let host = Host::busybox(name);
+    let mut spec = host.spec(Kind::Dir);
+    spec.cgroups.retain(keep);
+    if spec.cgroups.is_empty() {
+        return;
+    }
+    let running = host.start(&spec).await;
+    booted(&running).await;
+    running.freeze().await.unwrap();
+    assert!(running.is_frozen());
+    running.unfreeze().await.unwrap();
+    assert!(!running.is_frozen());
+    // Groups that the guest makes go with it.
+    let kind = if spec.cgroups[0].unified { "cgroup2" } else { "cgroup -o pids" };
+    let line = format!(
+        "mount -t {kind} none /mnt && cd /mnt && for i in $(seq 30); do mkdir d e && cd d || exit 1; done; sleep 1000 & echo $! > cgroup.procs; pwd"
+    );
+    let process = running.exec(command(&["sh", "-c", &line])).await.unwrap();
+    assert_eq!(process.wait().await.unwrap(), 0);
+    assert_eq!(run(&running, &["true"]).await.0, 0);
+    running.freeze().await.unwrap();
+    host.bury(&running).await;
+}
+
+#[tokio::test]
+async fn groups_are_emptied_and_removed_with_the_v2_tree_alone() {
+    with_hierarchies("onlyv2", |h| h.unified).await;
+}
+
+#[tokio::test]
+async fn groups_are_emptied_and_removed_with_v1_trees_alone() {
+    with_hierarchies("onlyv1", |h| !h.unified).await;
+}

@@ -27,7 +27,8 @@ pub struct Host {
 
 impl Host {
     pub fn new(name: &str) -> Host {
-        executable::choose(Path::new(env!("CARGO_BIN_EXE_lxbox"))).unwrap();
+        let program = std::env::var_os("LXBOX_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_lxbox").into());
+        executable::choose(Path::new(&program)).unwrap();
         let name = format!("{name}-{}", std::process::id());
         let dir = Path::new("/var/tmp").join(format!("lxbox-rt-{name}"));
         let _ = fs::remove_dir_all(&dir);

@@ -253,5 +253,9 @@ impl Instances {
 
 /// Ids of these profiles, in their order.
 fn profile_ids(r: &impl Read, project: &str, names: &[String]) -> Result<Vec<u64>> {
+    let twice = |(at, name): (usize, &String)| names[..at].contains(name);
+    if names.iter().enumerate().any(twice) {
+        return Err(Error::invalid("Duplicate profile found in request"));
+    }
     names.iter().map(|name| Ok(repo::profiles::by_name(r, project, name)?.id)).collect()
 }

@@ -26,8 +26,10 @@ pub const SOCKET: &str = "shim.sock";
 pub const RECORD: &str = "run.json";
 /// How the container ended, below the run directory ([`ExitRecord`]); exists only once it is down.
 pub const EXIT: &str = "exit.json";
-/// Bytes of one message, at most.
+/// Bytes of one message to the daemon, at most.
 pub const MAX_MESSAGE: usize = 64 * 1024;
+/// Bytes of one message to a shim, at most: they are all short, and a shim is small.
+pub const MAX_REQUEST: usize = 1024;
 /// Seconds the shim waits for the daemon's next plan when the guest reboots.
 pub const REBOOT_WAIT: u64 = 5;
 
@@ -85,8 +87,9 @@ pub enum FromShim {
         /// Process 1 on the host.
         pid: i32,
     },
-    /// The container runs. Carries a route-netlink socket of its network namespace.
-    Started(RunRecord),
+    /// The container runs; the rest stands in the [`RunRecord`] on disk (which may be longer than a message). Carries a route-netlink
+    /// socket of its network namespace.
+    Started,
     /// The guest asked for a reboot and is down.
     Rebooting,
     /// The container is down for good; the shim ends after this.
@@ -95,7 +98,8 @@ pub enum FromShim {
     Console,
     /// Somebody else has the console.
     ConsoleBusy,
-    /// The request was not understood (by an older shim).
+    /// The request was not understood (by an older shim), or this message isn't (by an older daemon).
+    #[serde(other)]
     Unknown,
 }
 
@@ -259,6 +263,7 @@ mod tests {
         let text = serde_json::to_string(&failed).unwrap();
         assert_eq!(text, r#"{"say":"failed","step":"exec","errno":2,"what":"x"}"#);
         assert_eq!(serde_json::from_str::<FromShim>(&text).unwrap(), failed);
+        assert_eq!(serde_json::from_str::<FromShim>(r#"{"say":"later","x":1}"#).unwrap(), FromShim::Unknown);
         assert_eq!(Step::Exec.number(), 7);
     }
 }

@@ -57,6 +57,13 @@ pub fn has_ended(pidfd: impl AsFd) -> bool {
     matches!(rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(n) if n > 0)
 }
 
+/// Whether nobody reads the pipe of this writing end any more.
+pub fn has_lost_reader(pipe: impl AsFd) -> bool {
+    let mut fds = [PollFd::new(&pipe, PollFlags::empty())];
+    let _ = rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    fds[0].revents().contains(PollFlags::ERR)
+}
+
 /// Waits until it has ended; `TimedOut` when it takes too long.
 pub fn wait_end(pidfd: impl AsFd, timeout: std::time::Duration) -> io::Result<()> {
     let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];

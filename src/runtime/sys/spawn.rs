@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// What is started.
 #[derive(Debug)]
-pub struct Program<'a> {
+pub struct Launch<'a> {
     /// The program file, open.
     pub program: BorrowedFd<'a>,
     /// Its arguments, the name first.
@@ -41,14 +41,14 @@ struct Order {
 ///
 /// The copy shares our memory until then and this thread is suspended (CLONE_VM, CLONE_VFORK): nothing is copied however big we
 /// are. The helper starts in a session of its own with all signals blocked; [`super::signal::reset_all`] is its first act.
-pub fn spawn(helper: &Program<'_>) -> io::Result<Spawned> {
-    let args = strings(helper.args.iter().map(|a| (*a).to_owned()))?;
-    let env = strings(helper.env.iter().map(|(k, v)| format!("{k}={v}")))?;
+pub fn spawn(launch: &Launch<'_>) -> io::Result<Spawned> {
+    let args = strings(launch.args.iter().map(|a| (*a).to_owned()))?;
+    let env = strings(launch.env.iter().map(|(k, v)| format!("{k}={v}")))?;
     let mut order = Order {
-        program: helper.program.as_raw_fd(),
+        program: launch.program.as_raw_fd(),
         argv: pointers(&args),
         envp: pointers(&env),
-        fds: helper.fds.iter().map(AsRawFd::as_raw_fd).collect(),
+        fds: launch.fds.iter().map(AsRawFd::as_raw_fd).collect(),
         errno: 0,
     };
     let mut stack = vec![0u128; STACK / size_of::<u128>()];
@@ -214,7 +214,7 @@ mod tests {
         let fds = [null.as_fd(), into.as_fd(), null.as_fd()];
         let args = ["lxbox", "-c", script, "zero"];
         let env = [("A", "b c"), ("PATH", "/bin:/usr/bin")];
-        let started = spawn(&Program { program: program.as_fd(), args: &args, env: &env, fds: &fds }).unwrap();
+        let started = spawn(&Launch { program: program.as_fd(), args: &args, env: &env, fds: &fds }).unwrap();
         drop(into);
         let mut text = String::new();
         File::from(out).read_to_string(&mut text).unwrap();
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_program_that_cannot_be_executed_is_reported() {
         let program = File::open("/etc/passwd").unwrap();
-        let e = spawn(&Program { program: program.as_fd(), args: &["x"], env: &[], fds: &[] }).unwrap_err();
+        let e = spawn(&Launch { program: program.as_fd(), args: &["x"], env: &[], fds: &[] }).unwrap_err();
         assert_eq!(e.raw_os_error(), Some(libc::EACCES));
     }
 }

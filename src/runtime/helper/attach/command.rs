@@ -35,7 +35,7 @@ pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> R
     match fork::fork(&fork::Options::default()).what(|| "forking the command")? {
         fork::Forked::Child => {
             drop(executed);
-            let (errno, what, exec) = become_command(plan, command, socket, streams);
+            let (errno, what, exec) = become_command(plan, command, (socket, &failed), streams);
             let _ = say(socket, &AttachAnswer::Failed { errno, what, exec }, &[]);
             let _ = rustix::io::write(&failed, b"x");
             fork::exit(127)
@@ -60,33 +60,36 @@ pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> R
 
 /// Joins the groups before anything of the guest can see this process.
 ///
-/// A cgroup v2 directory whose children have controllers takes no processes (the guest's systemd does that); then `.lxc` below it
-/// does, which is LXC's name for that.
+/// In cgroup v2 a directory with processes can't give its children controllers, which the guest's systemd wants to do with its
+/// root; so commands go one below, into `.lxc` (LXC's name for that).
 fn join_groups(groups: &[Group]) -> Result<(), Fail> {
-    for group in groups {
-        let joined = cgroup::join(std::slice::from_ref(group), 0, false);
-        let joined = match joined {
-            Err(e) if group.unified && matches!(e.raw_os_error(), Some(libc::EBUSY | libc::EOPNOTSUPP)) => {
-                let below = group.path.join(".lxc");
-                let _ = rustix::fs::mkdir(&below, Mode::from_raw_mode(0o755));
-                cgroup::write(&below, "cgroup.procs", "0")
-            }
-            other => other,
-        };
-        joined.what(|| format!("joining the control group {:?}", group.path))?;
+    cgroup::join(groups, 0, true).what(|| "joining the container's control groups")?;
+    for group in groups.iter().filter(|g| g.unified) {
+        let below = group.path.join(".lxc");
+        match rustix::fs::mkdir(&below, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(e) => return Err(e).what(|| format!("making {below:?}")),
+        }
+        cgroup::write(&below, "cgroup.procs", "0").what(|| format!("joining the control group {below:?}"))?;
     }
     Ok(())
 }
 
 /// Runs in the container. Comes back only with the failure, and whether the execution itself was what failed.
+///
+/// `socket` goes to the daemon, `helper` is a pipe to attach.
 fn become_command(
     plan: &AttachPlan,
     command: &Command,
-    socket: &OwnedFd,
+    (socket, helper): (&OwnedFd, &OwnedFd),
     streams: Vec<OwnedFd>,
 ) -> (i32, String, bool) {
     if let Err(e) = prepare(plan, command, socket, streams) {
         return (e.errno, e.what, false);
+    }
+    // It may have been killed before that took hold; its end of the pipe is closed then.
+    if process::has_lost_reader(helper) {
+        fork::exit(127);
     }
     let mut environment = command.environment.clone();
     let path = match environment.iter_mut().find(|(k, _)| k == "PATH") {
@@ -113,6 +116,8 @@ fn extend(path: &mut String) {
 }
 
 fn prepare(plan: &AttachPlan, command: &Command, socket: &OwnedFd, streams: Vec<OwnedFd>) -> Result<(), Fail> {
+    // Joining has left us with the host's ids, which mean nobody here; a change from them wouldn't even drop capabilities.
+    capset::become_user(0, 0).what(|| "becoming the guest's root")?;
     process::hide_memory().what(|| "hiding memory")?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     if let Some((columns, rows)) = command.terminal {
@@ -138,8 +143,6 @@ fn prepare(plan: &AttachPlan, command: &Command, socket: &OwnedFd, streams: Vec<
 
 /// A terminal of the guest's own devpts, so that `tty` works there; our end goes to the daemon.
 fn open_terminal(command: &Command, (columns, rows): (u16, u16), socket: &OwnedFd) -> Result<(), Fail> {
-    // As the guest's root: joining leaves us with the host's ids, which mean nobody here.
-    capset::become_user(0, 0).what(|| "becoming the guest's root")?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(Path::new("/"), flags, Mode::empty()).what(|| "opening the root")?;
     let Pty { master, slave } = pty::open_guest(root.as_fd()).what(|| "opening a terminal in the container")?;

@@ -7,8 +7,8 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::{Guest, Shim};
 use crate::runtime::helper::{Fail, What, read_plan, say};
-use crate::runtime::spec::ContainerSpec;
-use crate::runtime::spec::shim::{FromShim, MAX_MESSAGE, Phase, SOCKET, ToShim};
+use crate::runtime::spec::shim::{FromShim, MAX_REQUEST, Phase, SOCKET, ToShim};
+use crate::runtime::spec::{ContainerSpec, VERSION};
 use crate::runtime::sys::channel;
 use crate::runtime::sys::process::{Ended, reap};
 
@@ -107,7 +107,7 @@ impl Shim {
             rustix::net::sockopt::Timeout::Send,
             Some(Duration::from_secs(1)),
         );
-        let Ok(Some((packet, _))) = channel::receive(&socket, MAX_MESSAGE) else { return };
+        let Ok(Some((packet, _))) = channel::receive(&socket, MAX_REQUEST) else { return };
         match serde_json::from_slice::<ToShim>(&packet) {
             Ok(ToShim::Hello { .. }) => {
                 self.daemon = Some(socket);
@@ -122,9 +122,8 @@ impl Shim {
 
     /// Tells a new daemon what it needs to go on.
     fn introduce(&mut self, guest: Option<&mut Guest>) {
-        let started = FromShim::Started(self.record.clone());
         match guest {
-            Some(guest) => self.tell_with(&started, &[guest.netlink.as_fd()]),
+            Some(guest) => self.tell_with(&FromShim::Started, &[guest.netlink.as_fd()]),
             None if self.record.phase == Phase::Rebooting => self.tell(&FromShim::Rebooting),
             None => {}
         }
@@ -133,7 +132,7 @@ impl Shim {
     /// Reads one message of the daemon. A closed or broken connection is given up.
     fn listen_to_daemon(&mut self, guest: Option<&mut Guest>) -> Option<Answer> {
         let daemon = self.daemon.as_ref()?;
-        let (packet, fds) = match channel::try_receive(daemon, MAX_MESSAGE) {
+        let (packet, fds) = match channel::try_receive(daemon, MAX_REQUEST) {
             Ok(Some(got)) => got,
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return None,
             _ => {
@@ -143,11 +142,12 @@ impl Shim {
         };
         match serde_json::from_slice::<ToShim>(&packet) {
             Ok(ToShim::Next) if guest.is_none() => {
-                let plan = fds.first().map(|fd| read_plan::<ContainerSpec>(fd.as_fd()));
-                match plan {
-                    Some(Ok(spec)) => Some(Answer::Next(Box::new(spec))),
-                    _ => Some(Answer::None),
-                }
+                let plan = fds.first().and_then(|fd| read_plan::<ContainerSpec>(fd.as_fd()).ok());
+                // A plan of a newer program may ask for what this one would leave out without a word.
+                Some(match plan.filter(|spec| spec.version <= VERSION) {
+                    Some(spec) => Answer::Next(Box::new(spec)),
+                    None => Answer::None,
+                })
             }
             Ok(ToShim::Stop) if guest.is_none() => Some(Answer::Stop),
             Ok(ToShim::Hello { .. }) => {

@@ -28,8 +28,7 @@ impl Shim {
         self.record.policy = record::policy(&self.spec);
         record::write(self.dir.as_fd(), &self.record).what(|| "writing the record").map_err(|e| e.at(Step::Exec))?;
         fault("shim.started");
-        let started = FromShim::Started(self.record.clone());
-        self.tell_with(&started, &[guest.netlink.as_fd()]);
+        self.tell_with(&FromShim::Started, &[guest.netlink.as_fd()]);
         Ok(guest)
     }
 

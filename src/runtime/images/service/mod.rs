@@ -103,6 +103,7 @@ impl Images {
                     .collect::<Result<_>>()?;
                 record.public = put.public;
                 record.properties = put.properties;
+                record.properties.retain(|_, value| !value.is_empty());
                 record.expires_at = if put.expires_at.is_zero() { Timestamp::EPOCH } else { put.expires_at };
                 repo::images::update(tx, &record)?;
                 Ok(record.fingerprint)

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use super::RunDirs;
 use super::link::{Link, Watched};
 use super::running::Running;
-use super::{RunDirs, blocking};
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::runtime::blocking;
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::shim::{EXIT, ExitReason, ExitRecord, FromShim, Process, RECORD, RunRecord, SOCKET, ToShim};
 use crate::runtime::sys::{cgroup, channel, process};
@@ -50,14 +51,10 @@ pub async fn adopt(dirs: &RunDirs) -> Result<Adopted> {
     }
 }
 
-async fn connect(dirs: &RunDirs, shim: std::os::fd::OwnedFd) -> Result<Adopted> {
+async fn connect(dirs: &RunDirs, shim: OwnedFd) -> Result<Adopted> {
     let shim = Watched::new(shim)?;
     let run = dirs.run.clone();
-    let socket = blocking(move || {
-        let directory = fs::File::open(&run)?;
-        channel::connect(directory.as_fd(), SOCKET)
-    })
-    .await?;
+    let socket = blocking(move || connect_in(&run)).await;
     let Ok(socket) = socket else { return after_shim(dirs, &shim).await };
     let link = Link::new(socket)?;
     if link.send(&ToShim::Hello { version: VERSION }, &[]).await.is_err() {
@@ -65,18 +62,22 @@ async fn connect(dirs: &RunDirs, shim: std::os::fd::OwnedFd) -> Result<Adopted> 
     }
     loop {
         match link.receive::<FromShim>().await? {
-            Some((FromShim::Started(record), fds)) => {
-                return Ok(Adopted::Running(Running::new(record, fds, link, shim, dirs.clone())?));
+            Some((FromShim::Started, fds)) => {
+                return Ok(Adopted::Running(Running::new(record(dirs)?, fds, link, shim, dirs.clone())));
             }
             Some((FromShim::Rebooting, _)) => {
-                let record =
-                    read::<RunRecord>(dirs, RECORD)?.ok_or_else(|| Error::internal("A shim has lost its record"))?;
-                return Ok(Adopted::Rebooting(Running::rebooting(record, link, shim, dirs.clone())?));
+                return Ok(Adopted::Rebooting(Running::new(record(dirs)?, Vec::new(), link, shim, dirs.clone())));
             }
             Some((FromShim::Step { .. } | FromShim::Unknown, _)) => {}
             Some(_) | None => return after_shim(dirs, &shim).await,
         }
     }
+}
+
+/// Connects to the shim of a run directory. Blocks shortly.
+pub(super) fn connect_in(run: &std::path::Path) -> Result<OwnedFd> {
+    let directory = fs::File::open(run).ctx(Kind::Conflict, || format!("Failed opening {run:?}"))?;
+    channel::connect(directory.as_fd(), SOCKET).ctx(Kind::Conflict, || "Failed connecting to the container's shim")
 }
 
 /// The shim ended (or is about to) while we came.
@@ -97,7 +98,7 @@ pub(super) async fn clean_up(dirs: &RunDirs) -> Result<()> {
     }
     loop {
         let record = record.clone();
-        match blocking(move || bring_down(&record)).await? {
+        match blocking(move || Ok(bring_down(&record))).await? {
             Err(e) if e.kind() == io::ErrorKind::TimedOut => {
                 tracing::warn!(run = %dirs.run.display(), "a container's processes don't die; still waiting");
             }
@@ -138,20 +139,30 @@ pub async fn forget(dirs: &RunDirs) -> Result<()> {
         }
         _ => Ok(()),
     })
-    .await?
+    .await
 }
 
 /// A handle on exactly this process; `None` when it is gone.
-pub(super) fn open(wanted: Process) -> Option<std::os::fd::OwnedFd> {
+pub(super) fn open(wanted: Process) -> Option<OwnedFd> {
     let pidfd = process::open(wanted.pid).ok()?;
     // After the handle is open its number can't be reused, so the comparison holds.
     (process::start_time(wanted.pid) == Some(wanted.start) && !process::has_ended(&pidfd)).then_some(pidfd)
+}
+
+/// Whether the shim that wrote this record is alive.
+pub(super) fn lives(record: &RunRecord) -> bool {
+    process::boot_id().is_ok_and(|boot| boot == record.boot_id) && open(record.shim).is_some()
 }
 
 /// The exit of a container about which no shim left a word.
 pub(super) fn lost(reason: ExitReason) -> ExitRecord {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
     ExitRecord { reason, code: None, signal: None, ended_ms: now, failure: None }
+}
+
+/// The record of a shim that lives.
+pub(super) fn record(dirs: &RunDirs) -> Result<RunRecord> {
+    read(dirs, RECORD)?.ok_or_else(|| Error::internal(format!("A shim has lost its record in {:?}", dirs.run)))
 }
 
 /// Reads a small file of the run directory; `None` when it doesn't exist.

@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use super::link::{Link, Watched};
 use super::plan;
 use super::running::Running;
-use super::{blocking, start};
+use super::start;
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::runtime::blocking;
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::attach::{AttachAnswer, AttachPlan, Command, Task};
 use crate::runtime::sys::{channel, memfd, process, pty};
@@ -237,7 +238,7 @@ impl Running {
             let _inside = runtime.enter();
             Ok((socket, Visitor::new(pidfd)?))
         })
-        .await??;
+        .await?;
         Ok((Link::new(socket)?, helper))
     }
 }

@@ -16,6 +16,7 @@ mod link;
 mod network;
 pub mod plan;
 mod running;
+pub mod shift;
 mod start;
 
 use std::path::PathBuf;
@@ -35,9 +36,4 @@ pub struct RunDirs {
     /// Its own, made when missing (mode 0700), removed by [`forget`]: the shim's socket and records. Name it by the instance's number
     /// and put it where a reboot of the host clears it, or not: records of an earlier boot are recognised.
     pub run: PathBuf,
-}
-
-/// Runs blocking work beside the async threads.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> crate::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| crate::Error::internal(format!("A task ended early: {e}")))
 }

@@ -8,14 +8,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::link::{Link, Watched};
 use super::start::{failed, unexpected};
-use super::{RunDirs, adopt, blocking, network};
+use super::{RunDirs, adopt, network};
 use crate::api::types::InstanceStateNetwork;
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::runtime::blocking;
 use crate::runtime::spec::attach::Task;
-use crate::runtime::spec::shim::{EXIT, ExitReason, ExitRecord, FromShim, Policy, RunRecord, SOCKET, ToShim};
+use crate::runtime::spec::shim::{EXIT, ExitReason, ExitRecord, FromShim, Policy, RunRecord, ToShim};
 use crate::runtime::spec::{ContainerSpec, Limits, Mount};
 use crate::runtime::sys::cgroup::{self, Usage};
-use crate::runtime::sys::{channel, memfd, process, signal};
+use crate::runtime::sys::{memfd, process, signal};
 
 /// A running container; clones are handles on the same one.
 ///
@@ -52,19 +53,17 @@ pub enum Ended {
 }
 
 impl Running {
-    pub(super) fn new(
-        record: RunRecord,
-        fds: Vec<OwnedFd>,
-        link: Link,
-        shim: Watched,
-        dirs: RunDirs,
-    ) -> Result<Running> {
+    /// One whose shim said `started` (with these descriptors) or `rebooting` (with none).
+    pub(super) fn new(record: RunRecord, fds: Vec<OwnedFd>, link: Link, shim: Watched, dirs: RunDirs) -> Running {
         let now = Mutex::new(Now::of(record, fds));
-        Ok(Running(Arc::new(Inner { dirs, link, shim, now })))
+        Running(Arc::new(Inner { dirs, link, shim, now }))
     }
 
-    pub(super) fn rebooting(record: RunRecord, link: Link, shim: Watched, dirs: RunDirs) -> Result<Running> {
-        Running::new(record, Vec::new(), link, shim, dirs)
+    /// Takes over what the shim has started again.
+    fn renew(&self, fds: Vec<OwnedFd>) -> Result<()> {
+        let now = Now::of(adopt::record(&self.0.dirs)?, fds);
+        *self.now() = now;
+        Ok(())
     }
 
     fn now(&self) -> std::sync::MutexGuard<'_, Now> {
@@ -109,7 +108,7 @@ impl Running {
                     return Ok(Ended::Stopped(exit));
                 }
                 // The shim didn't wait any longer for an answer about a reboot.
-                Some((FromShim::Started(record), fds)) => *self.now() = Now::of(record, fds),
+                Some((FromShim::Started, fds)) => self.renew(fds)?,
                 Some(_) => {}
                 None => return self.after_shim().await,
             }
@@ -132,10 +131,7 @@ impl Running {
         self.0.link.send(&ToShim::Next, &[plan.as_fd()]).await?;
         loop {
             match self.0.link.receive::<FromShim>().await? {
-                Some((FromShim::Started(record), fds)) => {
-                    *self.now() = Now::of(record, fds);
-                    return Ok(());
-                }
+                Some((FromShim::Started, fds)) => return self.renew(fds),
                 Some((FromShim::Step { .. } | FromShim::Unknown, _)) => {}
                 Some((FromShim::Held { .. }, _)) => self.0.link.send(&ToShim::Go, &[]).await?,
                 Some((FromShim::Exited(exit), _)) => {
@@ -169,17 +165,14 @@ impl Running {
     pub async fn kill(&self) -> Result<()> {
         let (record, init) = (self.record(), self.init().ok());
         blocking(move || {
-            // The init's end takes all others of its pid namespace along; a frozen guest must be thawed for that.
-            if cgroup::is_frozen(&record.groups) {
-                cgroup::thaw(&record.groups);
-            }
+            // Not the init alone: its end waits for commands whose helpers have yet to reap them.
+            cgroup::kill(&record.groups);
             match init {
-                Some((init, _)) => process::kill(&init),
+                Some((init, _)) => process::kill(&init).ctx(Kind::Internal, || "Failed killing the container's init"),
                 None => Ok(()),
             }
         })
-        .await?
-        .ctx(Kind::Internal, || "Failed killing the container's init")
+        .await
     }
 
     /// Stops all its processes where they are.
@@ -195,9 +188,10 @@ impl Running {
     async fn set_frozen(&self, frozen: bool) -> Result<()> {
         let record = self.record();
         let word = if frozen { "freezing" } else { "thawing" };
-        blocking(move || cgroup::freeze(&record.groups, frozen))
-            .await?
-            .ctx(Kind::Internal, || format!("Failed {word} the container"))
+        let frozen = move || {
+            cgroup::freeze(&record.groups, frozen).ctx(Kind::Internal, || format!("Failed {word} the container"))
+        };
+        blocking(frozen).await
     }
 
     /// Whether it is frozen. Reads a small file.
@@ -221,21 +215,18 @@ impl Running {
     /// Changes its limits; those that are `None` are lifted. A CPU set that is `None` stays as it was.
     pub async fn set_limits(&self, limits: &Limits) -> Result<()> {
         let (record, limits) = (self.record(), limits.clone());
-        blocking(move || cgroup::set_limits(&record.groups, &limits, true))
-            .await?
-            .ctx(Kind::Internal, || "Failed changing the container's limits")
+        blocking(move || {
+            cgroup::set_limits(&record.groups, &limits, true)
+                .ctx(Kind::Internal, || "Failed changing the container's limits")
+        })
+        .await
     }
 
     /// The console: a stream of its output that also takes its input, and the terminal (for its size, by
     /// [`crate::runtime::sys::pty::resize`]). `Busy` when somebody has it and `force` is false.
     pub async fn console(&self, force: bool) -> Result<(OwnedFd, OwnedFd)> {
         let run = self.0.dirs.run.clone();
-        let socket = blocking(move || {
-            let directory = fs::File::open(&run)?;
-            channel::connect(directory.as_fd(), SOCKET)
-        })
-        .await?
-        .ctx(Kind::Conflict, || "Failed connecting to the container's console")?;
+        let socket = blocking(move || adopt::connect_in(&run)).await?;
         let link = Link::new(socket)?;
         link.send(&ToShim::Console { force }, &[]).await?;
         match link.receive::<FromShim>().await? {

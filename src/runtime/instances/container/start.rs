@@ -6,10 +6,11 @@ use std::{fs, io};
 
 use super::link::{Link, Watched};
 use super::running::Running;
-use super::{RunDirs, adopt, blocking};
+use super::{RunDirs, adopt};
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::runtime::blocking;
 use crate::runtime::spec::ContainerSpec;
-use crate::runtime::spec::shim::{EXIT, Failure, FromShim, RECORD, ToShim};
+use crate::runtime::spec::shim::{EXIT, Failure, FromShim, RECORD, RunRecord, ToShim};
 use crate::runtime::sys::{channel, executable, fault, memfd, spawn};
 
 /// Starts a container and waits until its process 1 has been executed.
@@ -36,7 +37,7 @@ pub async fn begin(spec: &ContainerSpec, dirs: &RunDirs) -> Result<Starting> {
     let plan =
         serde_json::to_vec(spec).ctx(Kind::Internal, || format!("Failed writing the plan of {:?}", spec.name))?;
     let (name, run) = (spec.name.clone(), dirs.clone());
-    let (socket, spawned) = blocking(move || spawn_shim(&plan, &name, &run)).await??;
+    let (socket, spawned) = blocking(move || spawn_shim(&plan, &name, &run)).await?;
     fault("daemon.start.spawned");
     let mut starting = Starting {
         name: spec.name.clone(),
@@ -64,9 +65,10 @@ impl Starting {
         }
         loop {
             match self.hear().await? {
-                (FromShim::Started(record), fds) => {
+                (FromShim::Started, fds) => {
                     fault("daemon.start.started");
-                    return Running::new(record, fds, self.link, self.shim, self.dirs);
+                    let record = adopt::record(&self.dirs)?;
+                    return Ok(Running::new(record, fds, self.link, self.shim, self.dirs));
                 }
                 (FromShim::Step { .. }, _) => {}
                 (other, _) => return Err(unexpected(&other)),
@@ -91,7 +93,7 @@ impl Starting {
         match self.link.receive::<FromShim>().await? {
             Some((FromShim::Failed(failure), _)) => {
                 self.shim.reaped().await?;
-                forget_quietly(&self.dirs).await?;
+                adopt::forget(&self.dirs).await?;
                 Err(failed(&self.name, &failure))
             }
             Some(other) => Ok(other),
@@ -99,7 +101,7 @@ impl Starting {
                 // Killed in the middle: undo from its record what it couldn't.
                 self.shim.reaped().await?;
                 adopt::clean_up(&self.dirs).await?;
-                forget_quietly(&self.dirs).await?;
+                adopt::forget(&self.dirs).await?;
                 Err(Error::internal(format!("Failed starting container {:?}: its shim died", self.name)))
             }
         }
@@ -113,6 +115,9 @@ fn spawn_shim(plan: &[u8], name: &str, dirs: &RunDirs) -> Result<(OwnedFd, spawn
         .mode(0o700)
         .create(run)
         .ctx(Kind::Internal, || format!("Failed creating {run:?}"))?;
+    if adopt::read::<RunRecord>(dirs, RECORD)?.is_some_and(|record| adopt::lives(&record)) {
+        return Err(Error::new(Kind::Busy, format!("Container {name:?} is running already")));
+    }
     for old in [EXIT, RECORD] {
         match fs::remove_file(run.join(old)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
@@ -135,7 +140,7 @@ fn spawn_shim(plan: &[u8], name: &str, dirs: &RunDirs) -> Result<(OwnedFd, spawn
 pub(super) fn spawn_helper(args: &[&str], fds: &[std::os::fd::BorrowedFd<'_>]) -> io::Result<spawn::Spawned> {
     let fault = std::env::var("LXBOX_FAULT").ok();
     let env: Vec<(&str, &str)> = fault.iter().map(|point| ("LXBOX_FAULT", point.as_str())).collect();
-    spawn::spawn(&spawn::Program { program: executable::get()?, args, env: &env, fds })
+    spawn::spawn(&spawn::Launch { program: executable::get()?, args, env: &env, fds })
 }
 
 /// The error of a start that the shim has undone.
@@ -154,8 +159,4 @@ pub(super) fn failed(name: &str, failure: &Failure) -> Error {
 
 pub(super) fn unexpected(message: &FromShim) -> Error {
     Error::internal(format!("A shim said what it should not: {message:?}"))
-}
-
-async fn forget_quietly(dirs: &RunDirs) -> Result<()> {
-    adopt::forget(dirs).await
 }

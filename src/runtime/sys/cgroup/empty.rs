@@ -26,7 +26,7 @@ pub fn bring_down(groups: &[Group], timeout: Duration) -> io::Result<()> {
         if is_empty(groups) && remove(groups).is_ok() {
             return Ok(());
         }
-        groups.iter().for_each(kill);
+        kill(groups);
         if Instant::now() >= deadline {
             return Err(io::Error::from(io::ErrorKind::TimedOut));
         }
@@ -55,18 +55,27 @@ pub fn remove(groups: &[Group]) -> io::Result<()> {
     groups.iter().try_for_each(|group| remove_tree(&group.path))
 }
 
-fn kill(group: &Group) {
-    if group.unified {
+/// Kills everything in the groups and below, without waiting. What is in the v2 one is in the others too.
+///
+/// Thaws as well: tasks stopped by a v1 freezer ignore SIGKILL until then.
+pub fn kill(groups: &[Group]) {
+    let unified = groups.iter().find(|g| g.unified);
+    let killed = unified.is_some_and(|group| {
         let _ = write(&group.path, "cgroup.freeze", "0");
-        if write(&group.path, "cgroup.kill", "1").is_ok() {
-            return;
-        }
-    }
-    if group.has("freezer") {
+        write(&group.path, "cgroup.kill", "1").is_ok()
+    });
+    for group in groups.iter().filter(|g| g.has("freezer")) {
         walk(&group.path, &mut |dir| {
             let _ = write_at(dir, "freezer.state", "THAWED");
         });
     }
+    // (A command on its way in may be in some groups only. It finds no process 1 to follow, and ends.)
+    if !killed {
+        groups.iter().for_each(kill_one);
+    }
+}
+
+fn kill_one(group: &Group) {
     walk(&group.path, &mut |dir| {
         for pid in pids(dir) {
             // The pidfd is opened first and the list read again, so that a reused id of somebody else is never hit.

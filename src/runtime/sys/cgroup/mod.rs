@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 
-pub use empty::{bring_down, is_empty, remove};
+pub use empty::{bring_down, is_empty, kill, remove};
 pub use make::{make, set_devices, set_limits};
 pub use usage::{Usage, usage};
 
@@ -79,15 +79,4 @@ fn wait_until(deadline: Instant, mut done: impl FnMut() -> io::Result<bool>) -> 
         pause = (pause * 2).min(Duration::from_millis(20));
     }
     Ok(())
-}
-
-/// Lets everything in the groups go on, without waiting and whatever went wrong before.
-pub fn thaw(groups: &[Group]) {
-    for group in groups {
-        if group.unified {
-            let _ = write(&group.path, "cgroup.freeze", "0");
-        } else if group.has("freezer") {
-            let _ = write(&group.path, "freezer.state", "THAWED");
-        }
-    }
 }

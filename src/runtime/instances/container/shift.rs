@@ -1,0 +1,52 @@
+//! Ids on disk, for file systems and kernels without idmapped mounts.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use super::link::{Link, Watched};
+use super::start;
+use crate::error::{Ctx, Error, Kind, Result};
+use crate::runtime::blocking;
+use crate::runtime::helper::shift::MODE;
+use crate::runtime::spec::shift::{ShiftAnswer, ShiftPlan};
+use crate::runtime::spec::{Idmap, VERSION};
+use crate::runtime::sys::{channel, memfd, mount, probe};
+
+/// Whether the file tree at `path` can be mounted with shifted ids. If not, it must be shifted on disk ([`on_disk`]) before a start with
+/// [`crate::runtime::spec::Shift::OnDisk`]. `LXD_IDMAPPED_MOUNTS_DISABLE` in the environment says no for all. Blocks shortly.
+pub fn can_mount(path: &Path) -> bool {
+    let disabled =
+        std::env::var("LXD_IDMAPPED_MOUNTS_DISABLE").is_ok_and(|v| matches!(v.as_str(), "1" | "true" | "yes" | "on"));
+    !disabled && probe::user_namespace().is_ok_and(|user| mount::can_shift(path, user.as_fd()))
+}
+
+/// Rewrites owners, ACLs and file capabilities of a stopped container's tree from one map to another (an empty one: the
+/// guest's own ids), in a helper process. Given up or failed half-way the tree is mixed.
+pub async fn on_disk(path: &Path, from: &Idmap, to: &Idmap) -> Result<()> {
+    let plan = ShiftPlan { version: VERSION, path: path.to_owned(), from: from.clone(), to: to.clone() };
+    let plan = serde_json::to_vec(&plan).ctx(Kind::Internal, || "Failed writing a plan")?;
+    let failed = || "Failed starting the shift helper";
+    let spawn = move || -> io::Result<_> {
+        let plan = memfd::sealed("plan", &plan)?;
+        let (ours, theirs) = channel::pair()?;
+        let null = fs::File::options().read(true).write(true).open("/dev/null")?;
+        let fds = [null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd()];
+        Ok((ours, start::spawn_helper(&["lxbox", MODE], &fds)?))
+    };
+    let (socket, spawned) = blocking(move || spawn().ctx(Kind::Internal, failed)).await?;
+    let (link, helper) = (Link::new(socket)?, Watched::new(spawned.pidfd)?);
+    let answer = link.receive::<ShiftAnswer>().await?;
+    helper.reaped().await?;
+    match answer {
+        Some((ShiftAnswer::Done, _)) => Ok(()),
+        Some((ShiftAnswer::Failed { errno: 0, what }, _)) => {
+            Err(Error::internal(format!("Failed shifting {path:?}: {what}")))
+        }
+        Some((ShiftAnswer::Failed { errno, what }, _)) => {
+            Err(io::Error::from_raw_os_error(errno)).ctx(Kind::Internal, || format!("Failed shifting {path:?}: {what}"))
+        }
+        None => Err(Error::internal(format!("Failed shifting {path:?}: the helper died"))),
+    }
+}
