@@ -10,8 +10,14 @@ const LAST_SIGNAL: i32 = 64;
 /// Rust's runtime ignores SIGPIPE and our parent blocks signals around a start; both survive exec (signal(7)).
 pub fn reset_all() {
     for number in 1..=LAST_SIGNAL {
-        // SAFETY: SIG_DFL is no function of ours, so nothing can run; numbers that can't be changed give an error that is meant to be passed over.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+        // The kernel's own call: libc keeps 32 to 34 to itself and refuses them, and whoever started the daemon may have
+        // had them ignored. All zeros is SIG_DFL without flags, whatever the architecture's order of the fields.
+        let default = [0u64; 4];
+        // SAFETY: `default` is at least as long as a kernel's sigaction and lives through the call, the old action isn't
+        // asked for, and a mask has 8 bytes; numbers that can't be changed give an error that is meant to be passed over.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), std::ptr::null::<u64>(), 8usize);
+        }
     }
     unblock_all();
 }
