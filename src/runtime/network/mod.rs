@@ -1,0 +1,11 @@
+//! Networks on the host: links, addresses, routes, firewall.
+//!
+//! ```text
+//! netlink   links, addresses, routes, neighbours, bridge ports, switches below /proc/sys/net
+//! nft       the packet filter: tables, chains, rules
+//! ```
+//!
+//! Everything here blocks for as long as the kernel takes, and belongs on blocking threads.
+
+pub mod netlink;
+pub mod nft;
