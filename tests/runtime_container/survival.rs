@@ -95,7 +95,7 @@ async fn a_reboot_runs_the_daemons_next_plan() {
     assert_eq!(running.pid(), 0);
     let mut next = host.spec(Kind::Overlay);
     next.hostname = "renamed".into();
-    running.reboot(&next).await.unwrap();
+    running.reboot(&next, async |_| Ok(())).await.unwrap();
     booted(&running).await;
     assert_ne!(running.pid(), first);
     assert_eq!(sh(&running, "hostname; cat /etc/kept").await, "renamed\nkept\n");

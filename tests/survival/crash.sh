@@ -76,15 +76,21 @@ clean
 
 it "start, when the daemon dies"
 does lxc init bb "$N" -q
-all_of daemon.start.{spawned,started,recorded}
-for point in daemon.start.{spawned,started,recorded}; do
+does lxc config device add "$N" eth0 nic nictype=p2p
+cables() { ls /sys/class/net | grep -c '^veth'; }
+no_cable() { [ "$(cables)" = 0 ]; }
+all_of daemon.start.{spawned,plugged,started,recorded}
+for point in daemon.start.{spawned,plugged,started,recorded}; do
 	dies $point lxc start "$N"
 	# It may be up or down, but must be what is said; and the next start has to end with one guest.
 	if is_now "$N" Running; then works "$N"; else clean_of "$N"; does lxc start "$N"; fi
 	works "$N"
 	same "$(shims_of "$N")" 1 shims
+	does lxc exec "$N" -- ip link show eth0
+	[ -d "/sys/class/net/$(lxc config get "$N" volatile.eth0.host_name)" ] || fail "the host's end is not known after $point"
 	does lxc stop -f "$N"
 	clean_of "$N"
+	until_true 5 no_cable
 done
 
 it "start, when a shim or the guest's first process dies"

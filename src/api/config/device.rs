@@ -62,6 +62,7 @@ pub fn types() -> Vec<Type> {
         .chain(under("gpu", table::device::GPUTYPES))
         .chain(infiniband)
         .chain(under("nic", table::nic::NICTYPES))
+        .map(|kind| if kind.name == "nic" && APPLIED_NICS.contains(&kind.sub) { kind.applied() } else { kind })
         .collect()
 }
 
@@ -96,6 +97,9 @@ fn says_type(name: &str, kind: &Type) -> bool {
         _ => false,
     }
 }
+
+/// The kinds of network devices that this server acts on.
+const APPLIED_NICS: &[&str] = &["bridged", "macvlan", "p2p", "physical"];
 
 /// The most devices taken in one object.
 const MAX_DEVICES: usize = 1024;
@@ -287,7 +291,8 @@ fn check_gpu(device: &DeviceMap, kind: &Type) -> Result<()> {
 fn support(device: &DeviceMap) -> Result<()> {
     let kind = kind_of(device)?;
     if kind.support != Support::Applied {
-        return Err(Error::unsupported(format_args!("Device type {:?}", kind.name)));
+        let name = if kind.name == "nic" { format!("nic with nictype={}", kind.sub) } else { kind.name.to_owned() };
+        return Err(Error::unsupported(format_args!("Device type {name:?}")));
     }
     let rows = device.iter().filter_map(|(name, value)| {
         Some((name.as_str(), value.as_str(), find(&[kind.keys, table::device::COMMON], name)?))

@@ -12,6 +12,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Instances;
 use super::container::{Ended, ExitReason, Running};
 use super::machine::{Effect, Event, State};
+use crate::runtime::devices::nic;
+use crate::runtime::spec::ContainerSpec;
 use crate::runtime::sys::fault;
 use crate::{Error, Kind, Result};
 
@@ -299,14 +301,22 @@ impl Task {
         if self.state() == State::Stopping {
             return guest.decline_reboot().await;
         }
-        match self.instances.plan_of(self.id).await {
-            Ok(spec) => guest.reboot(&spec).await?,
+        self.instances.unplug_all(self.id).await;
+        let (nics, mut spec) = match self.next_plan().await {
+            Ok(next) => next,
             Err(e) => {
                 guest.decline_reboot().await?;
                 return Err(e);
             }
-        }
+        };
+        spec.hold = !nics.is_empty();
+        guest.reboot(&spec, async |pid| self.instances.plug_all(self.id, pid, nics).await).await?;
+        self.instances.record_nics(self.id).await?;
         self.happen(Event::Rebooted).await
+    }
+
+    async fn next_plan(&self) -> Result<(Vec<nic::Plan>, ContainerSpec)> {
+        Ok((self.instances.choose_nics(self.id).await?, self.instances.plan_of(self.id).await?))
     }
 }
 

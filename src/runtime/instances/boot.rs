@@ -60,11 +60,13 @@ impl Instances {
         match container::adopt(&self.run_directory(record.id)).await? {
             // One that reboots says so to the actor at once.
             container::Adopted::Running(running) | container::Adopted::Rebooting(running) => {
+                let pid = running.pid();
                 let actor = Actor::spawn(self.clone(), record.id, Some(running));
                 self.actors().insert(record.id, actor);
                 let config = self.db.view(|v| Ok(expand(v, &record)?.config))?;
                 // Its processors are counted again; what it has stays.
                 self.limits(record.id, &config)?;
+                self.adopt_nics(record.id, pid).await?;
             }
             container::Adopted::Exited(ended) => {
                 tracing::info!(instance = %record.name, reason = ?ended.reason, "Instance went down meanwhile");

@@ -10,12 +10,13 @@ use super::{Instances, profile_ids};
 use crate::api::config::instance::Target;
 use crate::api::config::{Site, device, instance, names};
 use crate::api::types::{ConfigMap, EventRequestor, InstancesPost, Operation, Timestamp};
+use crate::runtime::devices::{self, nic};
 use crate::runtime::images::service::ImageFiles;
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::Handle;
 use crate::runtime::storage::{Content, Driver, Image, Volume};
 use crate::runtime::sys::fault;
-use crate::runtime::{blocking, devices, random, storage};
+use crate::runtime::{blocking, random, storage};
 use crate::store::records::{ContentKind, ImageRecord, InstanceKind, InstanceRecord, Phase, PoolRecord, VolumeRecord};
 use crate::store::{Read, repo};
 use crate::{Error, Kind, Result};
@@ -166,7 +167,9 @@ impl Instances {
                 let expanded = expand::expand(tx, &record)?;
                 let pool = root_pool(tx, &expanded).map_err(no_root)?;
                 devices::check(&expanded.devices).map_err(|e| site.expanded_devices(e))?;
-                let record = repo::instances::insert(tx, record.clone()).map_err(taken)?;
+                let mut record = record.clone();
+                nic::fill(&mut record.config, &expanded.devices);
+                let record = repo::instances::insert(tx, record).map_err(taken)?;
                 let volume = repo::volumes::insert(tx, new_volume(&record, pool.id))?;
                 Ok((record, volume, pool))
             })

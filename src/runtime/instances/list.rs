@@ -64,6 +64,12 @@ impl Instances {
         };
         let Some(running) = running else { return stopped() };
         let usage = running.usage();
+        let mut network = running.network_state().unwrap_or_default();
+        for (name, host_name) in self.nics.host_names(id) {
+            if let Some(state) = network.get_mut(&name) {
+                state.host_name = host_name;
+            }
+        }
         InstanceState {
             status: status.name().into(),
             status_code: status,
@@ -74,7 +80,7 @@ impl Instances {
                 swap_usage: amount(usage.swap),
                 swap_usage_peak: amount(usage.swap_peak),
             },
-            network: Some(running.network_state().unwrap_or_default()),
+            network: Some(network),
             pid: i64::from(running.pid()),
             processes: amount(usage.processes),
             cpu: InstanceStateCpu { usage: amount(usage.cpu_ns) },

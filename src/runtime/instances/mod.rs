@@ -40,6 +40,7 @@ mod list;
 mod live;
 mod logs;
 pub mod machine;
+mod nics;
 mod plan;
 mod profile_change;
 mod rename;
@@ -111,6 +112,7 @@ pub struct Inner {
     pub(crate) host: Host,
     actors: Mutex<HashMap<u64, Actor>>,
     balance: balance::Balance,
+    nics: nics::Nics,
 }
 
 /// What instances need to know of the host; gathered once at start.
@@ -161,8 +163,21 @@ impl Instances {
     pub fn new(parts: Parts) -> Instances {
         let Parts { db, events, operations, leases, pools, images, places, host } = parts;
         let balance = balance::Balance::new(host.cpus.clone());
+        let nics = nics::Nics::default();
         let actors = Mutex::default();
-        Instances(Arc::new(Inner { db, events, operations, leases, pools, images, places, host, actors, balance }))
+        Instances(Arc::new(Inner {
+            db,
+            events,
+            operations,
+            leases,
+            pools,
+            images,
+            places,
+            host,
+            actors,
+            balance,
+            nics,
+        }))
     }
 
     /// The record of an instance that is complete.

@@ -10,6 +10,7 @@ use crate::api::config::instance::Config;
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::runtime::spec::{ContainerSpec, Idmap, Limits, Mount, RootSource, Shift};
 use crate::runtime::storage::Root;
+use crate::runtime::sys::fault;
 use crate::runtime::{blocking, devices};
 use crate::store::records::{InstanceRecord, Phase, PoolRecord};
 use crate::store::repo;
@@ -30,9 +31,21 @@ impl Instances {
         let driver = self.pools.driver(&pool)?;
         let checking = driver.clone();
         blocking(move || checking.check()).await?;
-        let spec = self.plan_of(id).await?;
+        let nics = self.choose_nics(id).await?;
+        let mut spec = self.plan_of(id).await?;
+        spec.hold = !nics.is_empty();
         self.make_places(&record)?;
-        container::start(&spec, &self.run_directory(record.id)).await
+        let starting = container::begin(&spec, &self.run_directory(record.id)).await?;
+        if let Some(pid) = starting.pid() {
+            // Dropped, the start is given up, and undone by the shim.
+            self.plug_all(id, pid, nics).await?;
+            fault("daemon.start.plugged");
+        }
+        let running = starting.finish().await;
+        if running.is_err() {
+            self.unplug_all(id).await;
+        }
+        running
     }
 
     /// The plan by the configuration of now.
@@ -112,6 +125,7 @@ impl Instances {
             .transact(|tx| {
                 let mut record = repo::instances::by_id(tx, id)?;
                 record.config.insert("volatile.last_state.power".into(), power.into());
+                self.note_nics(id, &mut record.config, up);
                 if up {
                     record.last_used_at = Timestamp::now();
                     record.config.remove("volatile.apply_template");
@@ -129,6 +143,7 @@ impl Instances {
     /// Gives back what a guest that is down had.
     pub(super) async fn stopped(&self, id: u64) {
         self.balance.forget(id);
+        self.unplug_all(id).await;
         if let Err(e) = container::forget(&self.run_directory(id)).await {
             tracing::warn!(id, "Failed removing a run directory: {}", e.chain());
         }

@@ -5,7 +5,7 @@ use super::expand::{Expanded, expand};
 use super::{Instances, live, profile_ids};
 use crate::api::config::{Live, Site, device, instance};
 use crate::api::types::{ConfigMap, EventRequestor, Instance, InstancePut, Operation};
-use crate::runtime::devices;
+use crate::runtime::devices::{self, nic};
 use crate::runtime::leases::{Class, Want};
 use crate::store::records::InstanceRecord;
 use crate::store::{Read, repo};
@@ -56,8 +56,10 @@ impl Instances {
             .transact(|tx| {
                 let before = repo::instances::by_name(tx, project, name)?;
                 let put = decide(&self.show(tx, &before)?)?;
-                let after = changed(tx, &before, put)?;
+                let mut after = changed(tx, &before, put)?;
                 let (was, becomes) = (expand(tx, &before)?, expand(tx, &after)?);
+                nic::forget(&mut after.config, &was.devices, &becomes.devices);
+                nic::fill(&mut after.config, &becomes.devices);
                 self.check(tx, &after, (&before, &was), &becomes)?;
                 repo::instances::update(tx, &after)?;
                 Ok(Change { before, was, becomes })
@@ -105,6 +107,7 @@ impl Instances {
     pub(super) async fn apply(&self, id: u64, was: &Expanded, becomes: &Expanded) -> Result<()> {
         let Some(running) = self.actor(id).live().running else { return Ok(()) };
         let difference = live::difference(was, becomes, &self.places.root)?;
+        self.change_nics(id, running.pid(), was, becomes).await?;
         if difference.limits {
             let limits = self.limits(id, &becomes.config)?;
             running.set_limits(&limits).await?;

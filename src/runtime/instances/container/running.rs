@@ -123,8 +123,10 @@ impl Running {
         Ok(Ended::Stopped(exit.unwrap_or_else(|| adopt::lost(ExitReason::ShimLost))))
     }
 
-    /// Starts the guest again after [`Ended::Reboot`], with this plan. An error means it is down; then [`Running::wait_exit`] tells.
-    pub async fn reboot(&self, spec: &ContainerSpec) -> Result<()> {
+    /// Starts the guest again after [`Ended::Reboot`], with this plan; `plug` puts network devices into process 1's namespace
+    /// when the plan says `hold`. An error means it is down; then [`Running::wait_exit`] tells.
+    pub async fn reboot(&self, spec: &ContainerSpec, plug: impl AsyncFnOnce(i32) -> Result<()>) -> Result<()> {
+        let (mut plug, mut unplugged) = (Some(plug), None);
         let plan =
             serde_json::to_vec(spec).ctx(Kind::Internal, || format!("Failed writing the plan of {:?}", spec.name))?;
         let plan = memfd::sealed("plan", &plan).ctx(Kind::Internal, || "Failed creating a memory file")?;
@@ -133,8 +135,17 @@ impl Running {
             match self.0.link.receive::<FromShim>().await? {
                 Some((FromShim::Started, fds)) => return self.renew(fds),
                 Some((FromShim::Step { .. } | FromShim::Unknown, _)) => {}
-                Some((FromShim::Held { .. }, _)) => self.0.link.send(&ToShim::Go, &[]).await?,
+                Some((FromShim::Held { pid }, _)) => {
+                    if let Some(plug) = plug.take() {
+                        unplugged = plug(pid).await.err();
+                    }
+                    let answer = if unplugged.is_none() { ToShim::Go } else { ToShim::Stop };
+                    self.0.link.send(&answer, &[]).await?;
+                }
                 Some((FromShim::Exited(exit), _)) => {
+                    if let Some(why) = unplugged {
+                        return Err(why);
+                    }
                     let failure = exit.failure.as_ref();
                     return Err(
                         failure.map_or_else(|| unexpected(&FromShim::Exited(exit.clone())), |f| failed(&spec.name, f))

@@ -1,0 +1,237 @@
+//! Network devices of guests: plugged in while a start is held, taken out when the guest is down, changed while it runs.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Instances;
+use super::expand::{Expanded, expand};
+use crate::api::types::ConfigMap;
+use crate::runtime::blocking;
+use crate::runtime::devices::nic::{self, Plan, Plugged};
+use crate::store::repo;
+use crate::{Ctx, Kind, Result};
+
+/// The network devices of all guests that run.
+#[derive(Default)]
+pub(super) struct Nics(Mutex<HashMap<u64, Wired>>);
+
+/// Those of one guest.
+#[derive(Clone)]
+struct Wired {
+    /// Kept open, so that it outlives the guest until physical interfaces are out of it.
+    namespace: Arc<OwnedFd>,
+    /// As they were plugged in, with what is remembered of each.
+    devices: Vec<(Plan, Plugged)>,
+}
+
+impl Nics {
+    fn all(&self) -> MutexGuard<'_, HashMap<u64, Wired>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, id: u64) -> Option<Wired> {
+        self.all().get(&id).cloned()
+    }
+
+    /// The hosts' ends of the interfaces that a guest has, by their names in the guest.
+    pub(super) fn host_names(&self, id: u64) -> HashMap<String, String> {
+        let wired = self.of(id).into_iter().flat_map(|w| w.devices);
+        wired.filter_map(|(plan, plugged)| Some((plan.name, value(&plugged, "host_name")?))).collect()
+    }
+
+    /// The volatile keys of what is plugged in.
+    fn volatile(&self, id: u64) -> ConfigMap {
+        let wired = self.of(id).into_iter().flat_map(|w| w.devices);
+        let keys = wired.flat_map(|(plan, plugged)| {
+            plugged.into_iter().map(move |(key, value)| (format!("volatile.{}.{key}", plan.device), value))
+        });
+        keys.collect()
+    }
+}
+
+/// What of the volatile keys of a network device holds only while it is plugged in.
+const WHILE_PLUGGED: &[&str] = &["host_name", "last_state.created", "last_state.hwaddr", "last_state.mtu"];
+
+impl Instances {
+    /// The network devices of an instance. What the configuration leaves open is chosen and recorded first.
+    pub(super) async fn choose_nics(&self, id: u64) -> Result<Vec<Plan>> {
+        let (record, expanded) = self.db.view(|v| {
+            let record = repo::instances::by_id(v, id)?;
+            let expanded = expand(v, &record)?;
+            Ok((record, expanded))
+        })?;
+        let mut config = record.config.clone();
+        nic::fill(&mut config, &expanded.devices);
+        if config != record.config {
+            let chosen = self.db.transact(|tx| {
+                repo::instances::modify(tx, id, |record| {
+                    nic::fill(&mut record.config, &expanded.devices);
+                    Ok(())
+                })
+            });
+            config = chosen.await?.0.config;
+        }
+        nic::plans(&expanded.devices, &config)
+    }
+
+    /// Plugs devices into a guest that is being started, all or none.
+    pub(super) async fn plug_all(&self, id: u64, pid: i32, plans: Vec<Plan>) -> Result<()> {
+        let wired = blocking(move || {
+            let namespace = namespace_of(pid)?;
+            let mut devices: Vec<(Plan, Plugged)> = Vec::new();
+            for plan in plans {
+                match nic::plug(&plan, namespace.as_fd()) {
+                    Ok(plugged) => devices.push((plan, plugged)),
+                    Err(e) => {
+                        let done = Wired { namespace: Arc::new(namespace), devices };
+                        unplug(&done);
+                        return Err(started(&plan.device, e));
+                    }
+                }
+            }
+            Ok(Wired { namespace: Arc::new(namespace), devices })
+        });
+        let wired = wired.await?;
+        self.nics.all().insert(id, wired);
+        Ok(())
+    }
+
+    /// Takes out all devices of a guest that is down.
+    pub(super) async fn unplug_all(&self, id: u64) {
+        let Some(wired) = self.nics.all().remove(&id) else { return };
+        let _ = blocking(move || {
+            unplug(&wired);
+            Ok(())
+        })
+        .await;
+    }
+
+    /// Finds the devices of a guest that runs already; one that is missing, after a reboot without a daemon, is plugged in.
+    pub(super) async fn adopt_nics(&self, id: u64, pid: i32) -> Result<()> {
+        let plans = self.choose_nics(id).await?;
+        if plans.is_empty() || pid == 0 {
+            return Ok(());
+        }
+        let config = self.db.view(|v| Ok(repo::instances::by_id(v, id)?.config))?;
+        let wired = blocking(move || {
+            let namespace = namespace_of(pid)?;
+            let mut devices = Vec::new();
+            for plan in plans {
+                let plugged = match nic::found(&plan, namespace.as_fd())? {
+                    Some(seen) => [seen, remembered(&plan, &config)].concat(),
+                    None => nic::plug(&plan, namespace.as_fd()).map_err(|e| started(&plan.device, e))?,
+                };
+                devices.push((plan, plugged));
+            }
+            Ok(Wired { namespace: Arc::new(namespace), devices })
+        });
+        let wired = wired.await?;
+        self.nics.all().insert(id, wired);
+        self.record_nics(id).await
+    }
+
+    /// Changes the devices of a running guest: those that are no more or are different go, then the new ones come.
+    pub(super) async fn change_nics(&self, id: u64, pid: i32, was: &Expanded, becomes: &Expanded) -> Result<()> {
+        if nic::nics(&was.devices).eq(nic::nics(&becomes.devices)) {
+            return Ok(());
+        }
+        let plans = self.choose_nics(id).await?;
+        let current = self.nics.of(id);
+        let wired = blocking(move || {
+            let current = match current {
+                Some(current) => current,
+                None => Wired { namespace: Arc::new(namespace_of(pid)?), devices: Vec::new() },
+            };
+            rewire(&current, &plans)
+        });
+        let wired = wired.await?;
+        self.nics.all().insert(id, wired);
+        self.record_nics(id).await
+    }
+
+    /// Records what is remembered of the devices that are plugged in.
+    pub(super) async fn record_nics(&self, id: u64) -> Result<()> {
+        let (volatile, up) = (self.nics.volatile(id), true);
+        let record = self.db.view(|v| repo::instances::by_id(v, id))?;
+        let mut config = record.config.clone();
+        note(&mut config, &volatile, up);
+        if config == record.config {
+            return Ok(());
+        }
+        let write = self.db.transact(|tx| {
+            repo::instances::modify(tx, id, |record| {
+                note(&mut record.config, &volatile, up);
+                Ok(())
+            })
+        });
+        write.await.map(drop)
+    }
+
+    /// Brings the volatile keys of network devices to what is so: for a guest that is up or down.
+    pub(super) fn note_nics(&self, id: u64, config: &mut ConfigMap, up: bool) {
+        note(config, &self.nics.volatile(id), up);
+    }
+}
+
+fn note(config: &mut ConfigMap, volatile: &ConfigMap, up: bool) {
+    let fleeting = |key: &str| {
+        let device = key.strip_prefix("volatile.").and_then(|rest| rest.split_once('.'));
+        device.is_some_and(|(_, key)| WHILE_PLUGGED.contains(&key))
+    };
+    config.retain(|key, _| !fleeting(key));
+    if up {
+        config.extend(volatile.clone());
+    }
+}
+
+/// Takes out what is no more or is different, changes what can be changed in place, and plugs in what is new.
+fn rewire(current: &Wired, plans: &[Plan]) -> Result<Wired> {
+    let stays = |plan: &Plan| plans.iter().any(|next| next.device == plan.device && next.differs_by_routes_alone(plan));
+    for (plan, plugged) in current.devices.iter().filter(|(plan, _)| !stays(plan)).rev() {
+        nic::unplug(plan, Some(current.namespace.as_fd()), |key| value(plugged, key))?;
+    }
+    let mut devices = Vec::new();
+    for plan in plans {
+        let old =
+            current.devices.iter().find(|(old, _)| old.device == plan.device && plan.differs_by_routes_alone(old));
+        let plugged = match old {
+            Some((old, plugged)) => {
+                nic::change_routes(old, plan, value(plugged, "host_name").as_deref())?;
+                plugged.clone()
+            }
+            None => nic::plug(plan, current.namespace.as_fd()).map_err(|e| started(&plan.device, e))?,
+        };
+        devices.push((plan.clone(), plugged));
+    }
+    Ok(Wired { namespace: current.namespace.clone(), devices })
+}
+
+/// Takes out all; what fails is logged, and the rest goes all the same.
+fn unplug(wired: &Wired) {
+    for (plan, plugged) in wired.devices.iter().rev() {
+        if let Err(e) = nic::unplug(plan, Some(wired.namespace.as_fd()), |key| value(plugged, key)) {
+            tracing::warn!(device = %plan.device, "Failed taking out a network device: {}", e.chain());
+        }
+    }
+}
+
+fn value(plugged: &Plugged, key: &str) -> Option<String> {
+    plugged.iter().find(|(k, _)| *k == key).map(|(_, value)| value.clone())
+}
+
+/// What the record remembers of a device.
+fn remembered(plan: &Plan, config: &ConfigMap) -> Plugged {
+    let known = WHILE_PLUGGED.iter();
+    known.filter_map(|key| Some((*key, config.get(&format!("volatile.{}.{key}", plan.device))?.clone()))).collect()
+}
+
+fn namespace_of(pid: i32) -> Result<OwnedFd> {
+    let path = format!("/proc/{pid}/ns/net");
+    Ok(File::open(&path).ctx(Kind::Internal, || format!("Failed opening {path:?}"))?.into())
+}
+
+fn started(device: &str, error: crate::Error) -> crate::Error {
+    crate::Error::new(error.kind(), format!("Failed to start device {device:?}: {error}"))
+}
