@@ -207,7 +207,7 @@ impl Batch<'_> {
             let mark = digest(&encode::rule(*family, rule, 0));
             let encoded = encode::rule(*family, rule, self.sets);
             for (set, id) in encoded.sets.iter().zip(self.sets..) {
-                self.set(*family, table, set, id, &what);
+                self.set((*family, table), set, id, &what);
             }
             self.sets += u32::try_from(encoded.sets.len()).unwrap_or(0);
             let mut attributes = named(&[(1, table), (2, &chain.name)]);
@@ -219,7 +219,7 @@ impl Batch<'_> {
         }
     }
 
-    fn set(&mut self, family: Family, table: &str, set: &Set, id: u32, what: &str) {
+    fn set(&mut self, (family, table): (Family, &str), set: &Set, id: u32, what: &str) {
         let elements = set.values.elements();
         let spans = set.values.has_spans();
         let mut attributes = named(&[(1, table), (2, "__set%d")]);
