@@ -209,7 +209,6 @@ it "refuses what is no command"
 req POST $E '{"command":[]}'
 # LXD 5.0.2 accepts it, and what becomes of that varies.
 if ours; then error 400 'command is required'; fi
-[ "$code" -ge 400 ] || [ "$(get .status_code)" = 400 ] || fail "$body"
 req POST $E 'x'
 error 400 'invalid character'
 req POST $E ''

@@ -1,6 +1,7 @@
 //! What a start needs: the plan of the container, and the records and places around it.
 
 use std::path::Path;
+use std::sync::PoisonError;
 
 use super::create::{root_pool, volume_of};
 use super::expand::{Expanded, expand};
@@ -142,7 +143,8 @@ impl Instances {
     /// Records that an instance is up or down; the one durable commit of a start or stop.
     pub(super) async fn record_power(&self, id: u64, up: bool) -> Result<()> {
         let idmap = serde_json::to_string(&self.host.idmap).unwrap_or_default();
-        let power = if up { "RUNNING" } else { "STOPPED" };
+        let for_host = self.host_stops.lock().unwrap_or_else(PoisonError::into_inner).contains(&id);
+        let power = if up || for_host { "RUNNING" } else { "STOPPED" };
         self.db
             .transact(|tx| {
                 let mut record = repo::instances::by_id(tx, id)?;
