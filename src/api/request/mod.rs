@@ -12,12 +12,12 @@ use crate::runtime::daemon::Services;
 use crate::{Error, Kind, Result};
 
 pub mod filter;
-mod json;
+pub mod json;
 mod owned;
 mod websocket;
 
 pub use owned::owned;
-pub use websocket::upgrade;
+pub use websocket::{MESSAGE, upgrade, websocket_config};
 
 /// The largest JSON document that is read, in bytes.
 pub const JSON_LIMIT: usize = 16 << 20;
