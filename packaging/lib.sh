@@ -3,6 +3,8 @@
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 ARCH=$(uname -m)
+# A root by plain `su` has neither the administrator's folders nor rustup's in it.
+PATH=$PATH:/usr/sbin:/sbin${HOME:+:$HOME/.cargo/bin}
 MUSL_TARGET=$ARCH-unknown-linux-musl
 # What may be fetched or made again; kept between runs and between checkouts.
 if [ "$(id -u)" = 0 ]; then CACHE=${LXBOX_CACHE:-/var/cache/lxbox}; else CACHE=${LXBOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lxbox}; fi
