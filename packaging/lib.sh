@@ -75,10 +75,11 @@ rustup_has_musl() {
 	command -v rustup >/dev/null || return 1
 	local version
 	version=$(pinned_toolchain)
-	[ -d "$(rustc "+$version" --print sysroot 2>/dev/null)/lib/rustlib/$MUSL_TARGET/lib" ] && return 0
+	[ -d "$(RUSTUP_AUTO_INSTALL=0 rustc "+$version" --print sysroot 2>/dev/null)/lib/rustlib/$MUSL_TARGET/lib" ] && return 0
+	say "rustup fetches Rust $version"
 	# Not with --force-non-host and the like: a toolchain that cannot be had plainly is not there.
-	timeout 600 rustup toolchain install "$version" --profile minimal --component rustfmt --component clippy \
-		--target "$MUSL_TARGET" >&2 && timeout 300 rustup target add --toolchain "$version" "$MUSL_TARGET" >&2
+	timeout 600 rustup --quiet toolchain install "$version" --no-self-update --profile minimal --component rustfmt --component clippy \
+		--target "$MUSL_TARGET" >&2 && timeout 300 rustup --quiet target add --toolchain "$version" "$MUSL_TARGET" >&2
 }
 
 # static_seccomp DIR: a copy of Debian's static libseccomp that also links with musl, in DIR/libseccomp.a.
