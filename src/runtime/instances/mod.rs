@@ -6,7 +6,7 @@
 //! handler -> verb (validate, one transaction, leases) -> operation -> actor -> container driver -> shim
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -113,6 +113,8 @@ pub struct Inner {
     actors: Mutex<HashMap<u64, Actor>>,
     balance: balance::Balance,
     nics: nics::Nics,
+    /// Instances that are stopped because the host goes down.
+    host_stops: Mutex<BTreeSet<u64>>,
 }
 
 /// What instances need to know of the host; gathered once at start.
@@ -165,6 +167,7 @@ impl Instances {
         let balance = balance::Balance::new(host.cpus.clone());
         let nics = nics::Nics::default();
         let actors = Mutex::default();
+        let host_stops = Mutex::default();
         Instances(Arc::new(Inner {
             db,
             events,
@@ -177,6 +180,7 @@ impl Instances {
             actors,
             balance,
             nics,
+            host_stops,
         }))
     }
 

@@ -35,9 +35,7 @@ fn cable(host: &mut Netlink, plan: &Plan, guest: BorrowedFd<'_>) -> Result<Plugg
     let bridge = (plan.kind == Kind::Bridged).then(|| parent(host, plan)).transpose()?;
     let mtu = plan.mtu.or(bridge.as_ref().map(|b| b.mtu));
     let near = plan.host_name.clone().unwrap_or_else(|| name("veth"));
-    let mut veth = Veth::into_namespace(&plan.name, guest);
-    veth.with.mac = plan.hwaddr;
-    veth.with.mtu = mtu;
+    let veth = Veth { peer: &plan.name, netns: Some(guest), mac: plan.hwaddr, mtu, queue_length: None };
     let mut link = NewLink::new(&near, LinkKind::Veth(veth));
     link.with = LinkChange { mtu, ..LinkChange::default() };
     host.create(&link)?;
