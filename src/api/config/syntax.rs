@@ -21,7 +21,9 @@ pub(super) fn cidr(text: &str, v4: bool, network: bool) -> Result<(), String> {
         IpAddr::V4(a) => u128::from(u32::from(a)) & mask(32 - length),
         IpAddr::V6(a) => u128::from(a) & mask(128 - length),
     };
-    require(!network || host_bits == 0, || format!("Not an {name} network address {text:?}"))
+    require(!network || host_bits == 0, || format!("Not an {name} network address {text:?}"))?;
+    // LXD calls the first address of a network unusable, also that of one with a single address.
+    require(network || host_bits != 0, || format!("Not a usable {name} address {text:?}"))
 }
 
 /// The lowest `bits` bits.
@@ -190,6 +192,7 @@ mod tests {
         assert!(cidr("10.1.2.3/24", true, false).is_ok());
         assert_eq!(cidr("10.1.2.3/24", true, true), Err("Not an IPv4 network address \"10.1.2.3/24\"".into()));
         assert!(cidr("10.1.2.0/24", true, true).is_ok());
+        assert_eq!(cidr("10.1.2.0/24", true, false), Err("Not a usable IPv4 address \"10.1.2.0/24\"".into()));
         assert!(cidr("fd00::/64", false, true).is_ok());
         assert!(cidr("0.0.0.0/0", true, true).is_ok());
         assert!(cidr("::/0", false, true).is_ok());
