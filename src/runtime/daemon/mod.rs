@@ -22,6 +22,7 @@ use crate::runtime::images::service::Images;
 use crate::runtime::instances::container::{self, cpus::CpuSet};
 use crate::runtime::instances::{Host, Instances, Parts};
 use crate::runtime::leases::Leases;
+use crate::runtime::network::service::Networks;
 use crate::runtime::operations::Operations;
 use crate::runtime::pools::Pools;
 use crate::runtime::profiles::Profiles;
@@ -83,6 +84,7 @@ async fn serve(options: &Options, api: Serve) -> Result<()> {
     let services = Arc::new(compose(root, db, events, shutdown_tx)?);
     let listener = listen(options)?;
     services.instances.reconcile_pools().await?;
+    services.networks.converge().await?;
     services.instances.converge().await?;
     sweep(&services).await;
     let serving = tokio::spawn(api(listener, services.clone()));
@@ -99,7 +101,8 @@ async fn serve(options: &Options, api: Serve) -> Result<()> {
 fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<ShutdownRequest>) -> Result<Services> {
     let places = Places { root: root.clone() };
     let (operations, leases) = (Operations::new(events.clone()), Leases::default());
-    let pools = Pools::new(db.clone(), events.clone(), leases.clone(), root)?;
+    let pools = Pools::new(db.clone(), events.clone(), leases.clone(), root.clone())?;
+    let networks = Networks::new(db.clone(), events.clone(), leases.clone(), root);
     let images = Images::new(db.clone(), events.clone(), operations.clone(), pools.clone(), &places);
     let server = Server::new(db.clone(), events.clone(), &places, shutdown);
     let instances = Instances::new(Parts {
@@ -121,6 +124,7 @@ fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<Shutdow
         operations,
         images,
         pools,
+        networks,
         instances,
     })
 }
@@ -174,6 +178,7 @@ async fn after_start(services: Arc<Services>) {
     if let Err(e) = services.instances.autostart().await {
         tracing::warn!("Failed starting instances: {}", e.chain());
     }
+    services.networks.watch(services.warnings.clone()).await;
 }
 
 /// Why the daemon ends.

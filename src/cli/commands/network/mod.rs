@@ -1,13 +1,23 @@
-//! `lxc network list`, `show`, `get`, `info`.
+//! `lxc network …`: networks themselves; what belongs to them is in the files beside this one.
 
+use argh::{ArgsInfo, FromArgs};
 use serde_json::{Value, json};
 
-use super::args::{Format, OnMember, fetch, objects};
+use super::args::{Format, OnMember, Words, fetch, objects};
 use crate::api::client::{path, with_query};
-use crate::api::types::Network;
+use crate::api::types::{ConfigMap, Network, NetworkLease, NetworkPut, NetworksPost, RenamePost};
 use crate::cli::context::Context;
+use crate::cli::input::settings;
 use crate::cli::output::{Rows, bytes_iec, emit, fill, render, say, sort_rows, yaml};
 use crate::error::{Error, Result};
+use thing::Thing;
+
+pub mod acl;
+pub mod attach;
+pub mod forward;
+pub mod peer;
+mod thing;
+pub mod zone;
 
 fn document(mut value: Value) -> Value {
     for network in value.as_array_mut().into_iter().flatten() {
@@ -96,5 +106,151 @@ pub async fn info(cx: &Context, args: OnMember) -> Result<i32> {
         say!("  Packets received: {}", number("packets_received"));
         say!("  Packets sent: {}", number("packets_sent"));
     }
+    more(&state);
+    Ok(0)
+}
+
+/// What only some kinds of interfaces have.
+fn more(state: &Value) {
+    let shown = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    };
+    let sections: [(&str, &str, &[(&str, &str)]); 3] = [
+        (
+            "bond",
+            "Bond",
+            &[
+                ("Mode", "mode"),
+                ("Transmit policy", "transmit_policy"),
+                ("Up delay", "up_delay"),
+                ("Down delay", "down_delay"),
+                ("MII Frequency", "mii_frequency"),
+                ("MII state", "mii_state"),
+                ("Lower devices", "lower_devices"),
+            ],
+        ),
+        (
+            "bridge",
+            "Bridge",
+            &[
+                ("ID", "id"),
+                ("STP", "stp"),
+                ("Forward delay", "forward_delay"),
+                ("Default VLAN ID", "vlan_default"),
+                ("VLAN filtering", "vlan_filtering"),
+                ("Upper devices", "upper_devices"),
+            ],
+        ),
+        ("vlan", "VLAN", &[("Lower device", "lower_device"), ("VLAN ID", "vid")]),
+    ];
+    for (key, title, rows) in sections {
+        if state[key].is_object() {
+            say!("\n{title}:");
+            for (label, field) in rows {
+                say!("  {label}: {}", shown(&state[key][*field]));
+            }
+        }
+    }
+}
+
+/// `lxc network create`.
+#[derive(FromArgs, ArgsInfo)]
+pub struct Create {
+    /// cluster member
+    #[argh(option)]
+    target: Option<String>,
+    /// kind of network
+    #[argh(option, long = "type", short = 't')]
+    kind: Option<String>,
+    /// the words
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+/// `KEY=VALUE` words.
+fn pairs(words: &[String]) -> Result<ConfigMap> {
+    let pair = |word: &String| {
+        let (key, value) = word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key/value pair: {word}")))?;
+        Ok((key.to_owned(), value.to_owned()))
+    };
+    words.iter().map(pair).collect()
+}
+
+/// `lxc network create`.
+pub async fn create(cx: &Context, args: Create) -> Result<i32> {
+    let target = cx.named(&args.words[0], "network name")?;
+    let config = pairs(&args.words[1..])?;
+    let kind = args.kind.unwrap_or_default();
+    let post = NetworksPost { config, name: target.name.clone(), kind, ..NetworksPost::default() };
+    let member = args.target.as_deref().unwrap_or("");
+    target.client.post(&with_query("/1.0/networks", &[("target", member)]), &post).await?;
+    match member {
+        "" => say!("Network {} created", target.name),
+        member => say!("Network {} pending on member {member}", target.name),
+    }
+    Ok(0)
+}
+
+/// `lxc network delete`.
+pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "network name")?;
+    target.client.delete(&address(&target.name, &[], &None)).await?;
+    say!("Network {} deleted", target.name);
+    Ok(0)
+}
+
+/// `lxc network rename`.
+pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "network name")?;
+    target.client.post(&address(&target.name, &[], &None), &RenamePost { name: args.words[1].clone() }).await?;
+    say!("Network {} renamed to {}", target.name, args.words[1]);
+    Ok(0)
+}
+
+fn thing(cx: &Context, word: &str, member: &Option<String>) -> Result<Thing> {
+    let target = cx.named(word, "network name")?;
+    let address = address(&target.name, &[], member);
+    Ok(Thing { client: target.client, address })
+}
+
+/// `lxc network edit`.
+pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
+    thing(cx, &args.words[0], &None)?.edit::<Network, NetworkPut>("network", "config and description").await
+}
+
+/// `lxc network set`.
+pub async fn set(cx: &Context, args: OnMember) -> Result<i32> {
+    let keys = settings(&args.words[1..])?;
+    change(cx, &args, |config| config.extend(keys)).await
+}
+
+/// `lxc network unset`.
+pub async fn unset(cx: &Context, args: OnMember) -> Result<i32> {
+    change(cx, &args, |config| _ = config.insert(args.words[1].clone(), String::new())).await
+}
+
+async fn change(cx: &Context, args: &OnMember, edit: impl FnOnce(&mut ConfigMap)) -> Result<i32> {
+    let thing = thing(cx, &args.words[0], &args.target)?;
+    let (network, etag): (Network, String) = thing.client.get_with_etag(&thing.address).await?;
+    if !network.managed {
+        return Err(Error::invalid("Only managed networks can be modified"));
+    }
+    let mut put = NetworkPut { config: network.config, description: network.description };
+    edit(&mut put.config);
+    thing.client.put(&thing.address, &put, &etag).await?;
+    Ok(0)
+}
+
+/// `lxc network list-leases`.
+pub async fn list_leases(cx: &Context, args: Format) -> Result<i32> {
+    let target = cx.named(&args.words[0], "network name")?;
+    let (raw, leases) = fetch::<NetworkLease>(&target.client, &address(&target.name, &["leases"], &None)).await?;
+    let row = |l: &NetworkLease| vec![l.hostname.clone(), l.hwaddr.clone(), l.address.clone(), l.kind.to_uppercase()];
+    let mut cells: Vec<Vec<String>> = leases.iter().map(row).collect();
+    sort_rows(&mut cells);
+    let head = ["HOSTNAME", "MAC ADDRESS", "IP ADDRESS", "TYPE"].map(String::from).to_vec();
+    render(&args.format, &Rows { head, cells, raw: &|| objects(&args.format, &raw, &leases) })?;
     Ok(0)
 }
