@@ -22,6 +22,8 @@ const PARTS: &[(u8, &str)] = &[
     // `runtime`'s own file has only what everything below it shares (`blocking`).
     (3, "runtime"),
     (3, "runtime::sys"),
+    // A library over netlink alone, for daemon and helper processes.
+    (3, "runtime::network::netlink"),
     (3, "runtime::spec"),
     (3, "store"),
     (3, "api::client"),
@@ -30,6 +32,7 @@ const PARTS: &[(u8, &str)] = &[
     (4, "runtime::devices"),
     (4, "runtime::storage"),
     (4, "runtime::images"),
+    (4, "runtime::network"),
     (4, "runtime::instances::container"),
     (4, "runtime::network"),
     (4, "runtime::random"),
@@ -59,7 +62,8 @@ const PARTS: &[(u8, &str)] = &[
 /// Parts that may use less than what is below them: (path, what alone they use).
 const NARROW: &[(&str, &[&str])] = &[
     // What runs in a re-executed process stays small and single-threaded.
-    ("runtime::helper", &["error", "runtime::spec", "runtime::sys"]),
+    ("runtime::helper", &["error", "runtime::network::netlink", "runtime::spec", "runtime::sys"]),
+    ("runtime::network::netlink", &["error", "runtime::sys"]),
     // Plans are plain data, also for the calls that carry them out.
     ("runtime::sys", &["error", "runtime::spec"]),
     ("runtime::spec", &["error"]),

@@ -1,11 +1,15 @@
-//! Networks on the host.
+//! Networks on the host: links, addresses, routes, firewall, and what configuration makes of them.
 //!
 //! ```text
+//! netlink   links, addresses, routes, neighbours, bridge ports, switches below /proc/sys/net
+//! nft       the packet filter: tables, chains, rules
 //! subnet   bridge   acl   forward   zone     what configuration says: pure
 //! plan (with firewall)                       what a bridge is to be on the host: pure
 //! apply                                      makes it so
 //! service                                    networks, forwards, access lists and zones as the API has them
 //! ```
+//!
+//! `netlink`, `nft` and `apply` block for as long as the kernel takes, and belong on blocking threads.
 
 pub mod acl;
 pub mod apply;

@@ -1,14 +1,70 @@
-//! A route-netlink socket (rtnetlink(7)). It belongs for ever to the network namespace it was made in.
+//! Netlink sockets (netlink(7)). One belongs for ever to the network namespace it was made in.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::net::netlink::{GENERIC, NETFILTER};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::thread::LinkNameSpaceType;
+
+/// The part of the kernel a netlink socket speaks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Links, addresses, routes, traffic control (rtnetlink(7)).
+    Route,
+    /// Firewall and connection tracking.
+    Netfilter,
+    /// Families found by name: ethtool and others.
+    Generic,
+}
+
+/// A socket in the network namespace of the calling thread, whose refusals carry the kernel's reason in words.
+pub fn open(part: Part) -> io::Result<OwnedFd> {
+    let protocol = match part {
+        Part::Route => None,
+        Part::Netfilter => Some(NETFILTER),
+        Part::Generic => Some(GENERIC),
+    };
+    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
+    // The reason in words, and an answer without the question in it. Both are since Linux 4.12 and only comfort.
+    for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK] {
+        let _ = switch_on(&socket, option);
+    }
+    Ok(socket)
+}
+
+/// The same in another network namespace.
+pub fn open_in(part: Part, netns: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    in_network(netns, || open(part))?
+}
+
+/// Runs `work` on a thread of its own that has joined the network namespace `netns`.
+///
+/// # Errors
+/// Why the namespace could not be joined, or that no thread could be made.
+pub fn in_network<T: Send>(netns: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let joined = std::thread::Builder::new().spawn_scoped(scope, move || {
+            rustix::thread::move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))?;
+            Ok(work())
+        })?;
+        joined.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the network namespace panicked")))
+    })
+}
+
+fn switch_on(socket: &OwnedFd, option: libc::c_int) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let size = std::mem::size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the option's value is an int that lives across the call, and its size is given.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_NETLINK, option, (&raw const on).cast::<libc::c_void>(), size)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
 
 /// A socket in the network namespace of the calling process.
 pub fn route_socket() -> io::Result<OwnedFd> {
-    // Protocol 0 is NETLINK_ROUTE.
-    Ok(rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?)
+    open(Part::Route)
 }
 
 /// Brings the loopback interface of the current network namespace up (netdevice(7)).

@@ -12,7 +12,7 @@ use crate::runtime::sys::fault;
 use crate::runtime::url;
 use crate::store::records::AclRecord;
 use crate::store::{Read, repo};
-use crate::{Error, Kind, Result};
+use crate::{Error, Result};
 
 /// A name for the lease that keeps changes of access lists and of networks apart.
 fn lease(name: &str) -> Vec<Want> {
@@ -33,7 +33,7 @@ impl Networks {
     /// One access list.
     ///
     /// # Errors
-    /// [`Kind::NotFound`].
+    /// [`crate::Kind::NotFound`].
     pub fn acl(&self, project: &str, name: &str) -> Result<NetworkAcl> {
         let place = self.place(project)?;
         self.db.view(|v| show(v, repo::network_acls::by_name(v, &place, name)?))
@@ -42,7 +42,7 @@ impl Networks {
     /// A new access list.
     ///
     /// # Errors
-    /// [`Kind::Invalid`] when the name is taken; as LXD, [`Kind::Internal`] for what is wrong with it.
+    /// [`crate::Kind::Invalid`] when the name is taken; as LXD, [`Kind::Internal`] for what is wrong with it.
     pub async fn create_acl(&self, project: &str, post: NetworkAclsPost, by: EventRequestor) -> Result<()> {
         let place = self.place(project)?;
         let name = post.name.clone();
@@ -115,7 +115,7 @@ impl Networks {
     /// Renames an access list that nothing uses.
     ///
     /// # Errors
-    /// As LXD, [`Kind::Internal`] for a wrong or taken name, and when it is in use.
+    /// As LXD, [`crate::Kind::Internal`] for a wrong or taken name, and when it is in use.
     pub async fn rename_acl(&self, project: &str, name: &str, new_name: &str, by: EventRequestor) -> Result<()> {
         let place = self.place(project)?;
         let _lease = self.leases.take(lease(name)).await;
@@ -139,7 +139,7 @@ impl Networks {
     /// Removes an access list that nothing uses.
     ///
     /// # Errors
-    /// As LXD, [`Kind::Internal`] when it is in use.
+    /// As LXD, [`crate::Kind::Internal`] when it is in use.
     pub async fn delete_acl(&self, project: &str, name: &str, by: EventRequestor) -> Result<()> {
         let place = self.place(project)?;
         let _lease = self.leases.take(lease(name)).await;

@@ -1,0 +1,362 @@
+//! Links: what the kernel calls network devices (rtnetlink(7), `RTM_*LINK`).
+
+use std::fmt;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use netlink_packet_core::{NlaBuffer, NlasIterator, ParseableParametrized};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::link::{
+    InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkHeader, LinkInfo, LinkMessage, State, Stats64,
+};
+
+use super::kinds::LinkKind;
+use super::socket::{CREATE, EXCL, Message, Refusal};
+use super::{MacAddr, Netlink, bytes};
+use crate::error::{Ctx, Error, Kind, Result};
+
+const NEW_LINK: u16 = 16;
+const DELETE_LINK: u16 = 17;
+const GET_LINK: u16 = 18;
+/// Bytes of `struct ifinfomsg`.
+const HEAD: usize = 16;
+/// IFNAMSIZ without the zero at the end.
+const MAX_NAME: usize = 15;
+
+/// Fails when the kernel would not take `name` as a link's, or a path made with it would lead elsewhere.
+pub fn check_name(name: &str) -> Result<()> {
+    let good = |b: u8| b.is_ascii_graphic() && b != b'/' && b != b':';
+    if name.is_empty() || name.len() > MAX_NAME || name == "." || name == ".." || !name.bytes().all(good) {
+        return Err(Error::invalid(format!("Invalid network interface name {name:?}")));
+    }
+    Ok(())
+}
+
+/// A link as the kernel lists it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Its number in its namespace.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// What it is (`bridge`, `veth`, …); empty for hardware and the loopback.
+    pub kind: String,
+    /// Its hardware address; none for tunnels.
+    pub mac: Option<MacAddr>,
+    /// The longest packet, in bytes.
+    pub mtu: u32,
+    /// Packets its queue holds.
+    pub queue_length: u32,
+    /// Whether it was switched on.
+    pub up: bool,
+    /// Whether packets can go through (on, and the other end is too).
+    pub running: bool,
+    /// Whether this is the loopback.
+    pub loopback: bool,
+    /// Number of the bridge or bond it is a port of.
+    pub master: Option<u32>,
+    /// Number of the link it is made on (vlan, macvlan) or of the other end (veth), which may be in another namespace.
+    pub parent: Option<u32>,
+    /// Which namespace the parent is in, when it is another.
+    pub parent_netns: Option<i32>,
+    /// The text put on it.
+    pub alias: String,
+    /// The tag, for links of kind `vlan`.
+    pub vlan: Option<u16>,
+    /// What went through.
+    pub counters: Counters,
+}
+
+/// What went through a link since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes that came in.
+    pub rx_bytes: u64,
+    /// Bytes that went out.
+    pub tx_bytes: u64,
+    /// Packets that came in.
+    pub rx_packets: u64,
+    /// Packets that went out.
+    pub tx_packets: u64,
+}
+
+/// A link by its number or its name; numbers can't be mistaken, names are looked up by the kernel in the same step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which<'a> {
+    /// Its number.
+    Index(u32),
+    /// Its name.
+    Name(&'a str),
+}
+
+impl From<u32> for Which<'_> {
+    fn from(index: u32) -> Self {
+        Which::Index(index)
+    }
+}
+
+impl<'a> From<&'a str> for Which<'a> {
+    fn from(name: &'a str) -> Self {
+        Which::Name(name)
+    }
+}
+
+impl fmt::Display for Which<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Which::Index(index) => write!(f, "network interface {index}"),
+            Which::Name(name) => write!(f, "network interface {name:?}"),
+        }
+    }
+}
+
+/// A link to make; everything that is `None` is the kernel's choice.
+#[derive(Clone, Debug)]
+pub struct NewLink<'a> {
+    /// Its name, at most 15 bytes.
+    pub name: &'a str,
+    /// What it is to be.
+    pub kind: LinkKind<'a>,
+    /// Number of the link it is made on: for vlan, macvlan and ipvlan, and for tunnels bound to one.
+    pub parent: Option<u32>,
+    /// What is set on it in the same step.
+    pub with: LinkChange<'a>,
+}
+
+impl<'a> NewLink<'a> {
+    /// One with nothing set.
+    pub fn new(name: &'a str, kind: LinkKind<'a>) -> NewLink<'a> {
+        NewLink { name, kind, parent: None, with: LinkChange::default() }
+    }
+}
+
+/// Changes of a link, done by the kernel in one step, though not undone by it when one of them fails.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LinkChange<'a> {
+    /// On or off.
+    pub up: Option<bool>,
+    /// The longest packet, in bytes.
+    pub mtu: Option<u32>,
+    /// The hardware address.
+    pub mac: Option<MacAddr>,
+    /// Packets its queue holds.
+    pub queue_length: Option<u32>,
+    /// Number of the bridge it becomes a port of; 0 for none.
+    pub master: Option<u32>,
+    /// A new name; the link must be off (before Linux 6.2).
+    pub name: Option<&'a str>,
+    /// The network namespace it moves into. It is off afterwards and has no addresses.
+    pub netns: Option<BorrowedFd<'a>>,
+    /// The text put on it.
+    pub alias: Option<&'a str>,
+    /// The group it belongs to.
+    pub group: Option<u32>,
+}
+
+impl LinkChange<'_> {
+    /// The attributes for this, and what of the flags it says.
+    pub(super) fn fill(&self, message: &mut LinkMessage) -> Result<()> {
+        if let Some(up) = self.up {
+            message.header.change_mask |= LinkFlags::Up;
+            message.header.flags |= if up { LinkFlags::Up } else { LinkFlags::empty() };
+        }
+        if let Some(name) = self.name {
+            check_name(name)?;
+        }
+        let attributes = [
+            self.name.map(|name| LinkAttribute::IfName(name.to_owned())),
+            self.mtu.map(LinkAttribute::Mtu),
+            self.mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())),
+            self.queue_length.map(LinkAttribute::TxQueueLen),
+            self.master.map(LinkAttribute::Controller),
+            self.netns.map(|netns| LinkAttribute::NetNsFd(netns.as_raw_fd())),
+            self.alias.map(|alias| LinkAttribute::IfAlias(alias.to_owned())),
+            self.group.map(LinkAttribute::Group),
+        ];
+        message.attributes.extend(attributes.into_iter().flatten());
+        Ok(())
+    }
+}
+
+impl Netlink {
+    /// All links of the namespace, in the order of their numbers.
+    pub fn links(&mut self) -> Result<Vec<Link>> {
+        let answers = self.list(GET_LINK, &LinkMessage::default(), "listing network interfaces")?;
+        Ok(answers.iter().filter_map(link).collect())
+    }
+
+    /// The link of this name or number, if there is one.
+    pub fn link<'a>(&mut self, which: impl Into<Which<'a>>) -> Result<Option<Link>> {
+        let which = which.into();
+        if matches!(which, Which::Name(name) if check_name(name).is_err()) {
+            return Ok(None);
+        }
+        match self.socket.ask(GET_LINK, 0, &bytes(&named(which))) {
+            Ok(answers) => Ok(answers.iter().find_map(link)),
+            Err(refusal) if refusal.errno() == libc::ENODEV => Ok(None),
+            Err(refusal) => Err(refusal).ctx(Kind::Internal, || format!("Failed looking up {which}")),
+        }
+    }
+
+    /// The number of the link of this name; [`Kind::NotFound`] when there is none.
+    pub fn index(&mut self, name: &str) -> Result<u32> {
+        let link = self.link(name)?;
+        link.map(|l| l.index).ok_or_else(|| Error::not_found(format!("Network interface {name:?} not found")))
+    }
+
+    /// Makes a link with all that is set on it, or nothing.
+    ///
+    /// # Errors
+    /// EEXIST when the name is taken, EOPNOTSUPP when the kernel has no such kind, as [`Error::errno`] tells.
+    pub fn create(&mut self, new: &NewLink<'_>) -> Result<()> {
+        check_name(new.name)?;
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName(new.name.to_owned()));
+        message.attributes.extend(new.parent.map(LinkAttribute::Link));
+        message.attributes.push(LinkAttribute::LinkInfo(new.kind.info()?));
+        LinkChange { name: None, ..new.with }.fill(&mut message)?;
+        self.tell(NEW_LINK, CREATE | EXCL, &message, || format!("creating network interface {:?}", new.name))
+    }
+
+    /// Changes a link.
+    pub fn set<'a>(&mut self, which: impl Into<Which<'a>>, change: &LinkChange<'_>) -> Result<()> {
+        let which = which.into();
+        let mut message = named(which);
+        if let (Which::Name(_), Some(_)) = (which, change.name) {
+            // One message can't have both names.
+            let index = self.link(which)?.map(|l| l.index);
+            let index = index.ok_or_else(|| Error::not_found(format!("Failed changing {which}: not found")))?;
+            message = named(Which::Index(index));
+        }
+        change.fill(&mut message)?;
+        self.tell(NEW_LINK, 0, &message, || format!("changing {which}"))
+    }
+
+    /// Deletes a link; false when there was none.
+    pub fn delete<'a>(&mut self, which: impl Into<Which<'a>>) -> Result<bool> {
+        let which = which.into();
+        match self.try_tell(DELETE_LINK, 0, &named(which)) {
+            Ok(()) => Ok(true),
+            Err(refusal) if refusal.errno() == libc::ENODEV => Ok(false),
+            Err(refusal) => Err(refusal).ctx(Kind::Internal, || format!("Failed deleting {which}")),
+        }
+    }
+
+    /// Sets what a link of its kind has, as making it does (a bridge's options).
+    pub fn set_kind<'a>(&mut self, which: impl Into<Which<'a>>, kind: &LinkKind<'_>) -> Result<()> {
+        let which = which.into();
+        let mut message = named(which);
+        message.attributes.push(LinkAttribute::LinkInfo(kind.info()?));
+        self.tell(NEW_LINK, 0, &message, || format!("changing {which}"))
+    }
+
+    pub(super) fn tell_link(&mut self, which: Which<'_>, attribute: LinkAttribute) -> Result<(), Refusal> {
+        let mut message = named(which);
+        message.attributes.push(attribute);
+        self.try_tell(NEW_LINK, 0, &message)
+    }
+}
+
+fn named(which: Which<'_>) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    match which {
+        Which::Index(index) => message.header.index = index,
+        Which::Name(name) => message.attributes.push(LinkAttribute::IfName(name.to_owned())),
+    }
+    message
+}
+
+/// Reads one attribute after another: one that the crate does not understand (a newer kernel's) hides only itself.
+fn link(answer: &Message) -> Option<Link> {
+    if answer.kind != NEW_LINK {
+        return None;
+    }
+    let header = LinkHeader::parse(&answer.body).ok()?;
+    let mut link = Link {
+        index: header.index,
+        up: header.flags.contains(LinkFlags::Up),
+        running: header.flags.contains(LinkFlags::Running),
+        loopback: header.flags.contains(LinkFlags::Loopback),
+        ..Link::default()
+    };
+    for attribute in NlasIterator::new(answer.body.get(HEAD..)?).flatten() {
+        let attribute: NlaBuffer<&[u8]> = attribute;
+        if let Ok(attribute) = LinkAttribute::parse_with_param(&attribute, AddressFamily::Unspec) {
+            link.take(attribute);
+        }
+    }
+    Some(link)
+}
+
+impl Link {
+    fn take(&mut self, attribute: LinkAttribute) {
+        match attribute {
+            LinkAttribute::IfName(name) => self.name = name,
+            LinkAttribute::Address(bytes) => self.mac = MacAddr::from_bytes(&bytes),
+            LinkAttribute::Mtu(mtu) => self.mtu = mtu,
+            LinkAttribute::TxQueueLen(length) => self.queue_length = length,
+            LinkAttribute::Controller(index) => self.master = Some(index),
+            LinkAttribute::Link(index) => self.parent = Some(index).filter(|index| *index != 0),
+            LinkAttribute::LinkNetNsId(id) => self.parent_netns = Some(id),
+            LinkAttribute::IfAlias(alias) => self.alias = alias,
+            LinkAttribute::OperState(State::Down | State::LowerLayerDown | State::NotPresent) => self.running = false,
+            LinkAttribute::Stats64(stats) => self.counters = counters(&stats),
+            LinkAttribute::LinkInfo(info) => info.into_iter().for_each(|info| self.take_info(info)),
+            _ => {}
+        }
+    }
+
+    fn take_info(&mut self, info: LinkInfo) {
+        match info {
+            LinkInfo::Kind(kind) => self.kind = kind.to_string(),
+            LinkInfo::Data(InfoData::Vlan(vlan)) => {
+                self.vlan = vlan.iter().find_map(|v| if let InfoVlan::Id(id) = v { Some(*id) } else { None });
+            }
+            _ => {}
+        }
+    }
+}
+
+fn counters(stats: &Stats64) -> Counters {
+    Counters {
+        rx_bytes: stats.rx_bytes,
+        tx_bytes: stats.tx_bytes,
+        rx_packets: stats.rx_packets,
+        tx_packets: stats.tx_packets,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_is_found_by_name_and_number() {
+        let mut netlink = Netlink::open().unwrap();
+        let lo = netlink.link("lo").unwrap().unwrap();
+        assert_eq!((lo.index, lo.loopback, lo.mtu, lo.kind.as_str()), (1, true, 65_536, ""));
+        assert_eq!(netlink.link(1).unwrap().unwrap().name, "lo");
+        assert!(netlink.links().unwrap().iter().any(|l| l.name == "lo"));
+        assert_eq!(netlink.link("no-such-if").unwrap(), None);
+        assert_eq!(netlink.link("../../etc").unwrap(), None);
+        assert_eq!(netlink.index("no-such-if").unwrap_err().kind(), Kind::NotFound);
+    }
+
+    #[test]
+    fn names_the_kernel_would_not_take_are_refused_by_name() {
+        for good in ["eth0", "a", "lxdbr0-mtu", "veth1234abcd567", "br.10", "a@b"] {
+            check_name(good).unwrap();
+        }
+        for bad in ["", ".", "..", "a/b", "a b", "a:1", "sixteen-letters-", "\u{e9}"] {
+            assert!(check_name(bad).unwrap_err().message().contains(&format!("{bad:?}")));
+        }
+    }
+
+    #[test]
+    fn what_is_no_link_is_none() {
+        assert_eq!(link(&Message { kind: NEW_LINK, body: vec![0; 4] }), None);
+        assert_eq!(link(&Message { kind: 20, body: vec![0; 16] }), None);
+        // Attributes that end too early hide only themselves.
+        let body = [vec![0; HEAD], vec![200, 0, 3, 0]].concat();
+        assert_eq!(link(&Message { kind: NEW_LINK, body }), Some(Link::default()));
+    }
+}

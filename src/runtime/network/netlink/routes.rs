@@ -1,0 +1,235 @@
+//! Routes (rtnetlink(7), `RTM_*ROUTE`).
+
+use std::net::IpAddr;
+
+use netlink_packet_core::{NlasIterator, ParseableParametrized};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteLwEnCapType, RouteMessage};
+
+use super::addresses::family;
+use super::socket::{CREATE, EXCL, Message, REPLACE};
+use super::{Netlink, bytes};
+use crate::error::{Ctx, Kind, Result};
+
+const NEW_ROUTE: u16 = 24;
+const DELETE_ROUTE: u16 = 25;
+const GET_ROUTE: u16 = 26;
+/// Bytes of `struct rtmsg`.
+const HEAD: usize = 12;
+/// The table that is looked at when no rule says another.
+pub const TABLE_MAIN: u32 = 254;
+/// The kernel's own table of this host's addresses.
+pub const TABLE_LOCAL: u32 = 255;
+
+/// How far an address or a route is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everywhere.
+    Universe,
+    /// On the link.
+    Link,
+    /// On this host.
+    Host,
+    /// Others have no name here.
+    Other(u8),
+}
+
+impl From<Scope> for u8 {
+    fn from(scope: Scope) -> u8 {
+        match scope {
+            Scope::Universe => 0,
+            Scope::Link => 253,
+            Scope::Host => 254,
+            Scope::Other(number) => number,
+        }
+    }
+}
+
+impl From<u8> for Scope {
+    fn from(number: u8) -> Scope {
+        match number {
+            0 => Scope::Universe,
+            253 => Scope::Link,
+            254 => Scope::Host,
+            number => Scope::Other(number),
+        }
+    }
+}
+
+/// What becomes of packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteKind {
+    /// They go on.
+    Unicast,
+    /// They are for this host.
+    Local,
+    /// They are thrown away.
+    Blackhole,
+    /// Others have no name here (`RTN_*`).
+    Other(u8),
+}
+
+impl From<RouteKind> for u8 {
+    fn from(kind: RouteKind) -> u8 {
+        match kind {
+            RouteKind::Unicast => 1,
+            RouteKind::Local => 2,
+            RouteKind::Blackhole => 6,
+            RouteKind::Other(number) => number,
+        }
+    }
+}
+
+impl From<u8> for RouteKind {
+    fn from(number: u8) -> RouteKind {
+        match number {
+            1 => RouteKind::Unicast,
+            2 => RouteKind::Local,
+            6 => RouteKind::Blackhole,
+            number => RouteKind::Other(number),
+        }
+    }
+}
+
+/// A route; its family is the destination's (`0.0.0.0/0` and `::/0` are the default routes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Where packets are to go.
+    pub destination: IpAddr,
+    /// Length of its prefix.
+    pub prefix: u8,
+    /// The router they are given to.
+    pub gateway: Option<IpAddr>,
+    /// Number of the link they leave through.
+    pub index: Option<u32>,
+    /// The address they are from when nobody said another.
+    pub source: Option<IpAddr>,
+    /// The table it is in.
+    pub table: u32,
+    /// Who made it (`RTPROT_*`): 2 the kernel, 3 `ip route` when not told, 4 an administrator.
+    pub protocol: u8,
+    /// Which of several counts: the lowest. The kernel's choice when none is said.
+    pub metric: Option<u32>,
+    /// How far it is valid.
+    pub scope: Scope,
+    /// What becomes of packets.
+    pub kind: RouteKind,
+}
+
+impl Route {
+    /// A route through a link without a router, as `ip route add DESTINATION dev LINK` makes it.
+    pub fn through(index: u32, destination: IpAddr, prefix: u8) -> Route {
+        let scope = if destination.is_ipv4() { Scope::Link } else { Scope::Universe };
+        Route {
+            destination,
+            prefix,
+            gateway: None,
+            index: Some(index),
+            source: None,
+            table: TABLE_MAIN,
+            protocol: 3,
+            metric: None,
+            scope,
+            kind: RouteKind::Unicast,
+        }
+    }
+
+    /// A route to a router.
+    pub fn by(gateway: IpAddr, destination: IpAddr, prefix: u8) -> Route {
+        let route = Route::through(0, destination, prefix);
+        Route { gateway: Some(gateway), index: None, scope: Scope::Universe, ..route }
+    }
+
+    fn message(&self) -> RouteMessage {
+        let mut message = RouteMessage::default();
+        message.header = RouteHeader {
+            address_family: family(self.destination),
+            destination_prefix_length: self.prefix,
+            // Numbers that don't fit stand in the attribute alone.
+            table: u8::try_from(self.table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC),
+            protocol: self.protocol.into(),
+            scope: u8::from(self.scope).into(),
+            kind: u8::from(self.kind).into(),
+            ..RouteHeader::default()
+        };
+        let attributes = [
+            (self.prefix != 0).then(|| RouteAttribute::Destination(self.destination.into())),
+            self.gateway.map(|gateway| RouteAttribute::Gateway(gateway.into())),
+            self.index.map(RouteAttribute::Oif),
+            self.source.map(|source| RouteAttribute::PrefSource(source.into())),
+            self.metric.map(RouteAttribute::Priority),
+            Some(RouteAttribute::Table(self.table)),
+        ];
+        message.attributes = attributes.into_iter().flatten().collect();
+        message
+    }
+
+    fn name(&self) -> String {
+        format!("route to \"{}/{}\"", self.destination, self.prefix)
+    }
+}
+
+impl Netlink {
+    /// All routes of all tables, or those through one link.
+    pub fn routes(&mut self, index: Option<u32>) -> Result<Vec<Route>> {
+        let answers = self.list(GET_ROUTE, &RouteMessage::default(), "listing routes")?;
+        Ok(answers.iter().filter_map(route).filter(|r| index.is_none() || r.index == index).collect())
+    }
+
+    /// Adds a route.
+    ///
+    /// # Errors
+    /// EEXIST when there is one to the same place with the same metric.
+    pub fn add_route(&mut self, route: &Route) -> Result<()> {
+        self.tell(NEW_ROUTE, CREATE | EXCL, &route.message(), || format!("adding {}", route.name()))
+    }
+
+    /// Adds a route in place of one to the same place with the same metric.
+    pub fn replace_route(&mut self, route: &Route) -> Result<()> {
+        self.tell(NEW_ROUTE, CREATE | REPLACE, &route.message(), || format!("setting {}", route.name()))
+    }
+
+    /// Deletes a route; false when there was none.
+    pub fn delete_route(&mut self, route: &Route) -> Result<bool> {
+        match self.socket.ask(DELETE_ROUTE, 0, &bytes(&route.message())) {
+            Ok(_) => Ok(true),
+            Err(refusal) if matches!(refusal.errno(), libc::ESRCH | libc::ENODEV) => Ok(false),
+            Err(refusal) => Err(refusal).ctx(Kind::Internal, || format!("Failed deleting {}", route.name())),
+        }
+    }
+}
+
+fn route(answer: &Message) -> Option<Route> {
+    if answer.kind != NEW_ROUTE {
+        return None;
+    }
+    let header = RouteHeader::parse(&answer.body).ok()?;
+    let nowhere = match u8::from(header.address_family) {
+        2 => IpAddr::from([0u8; 4]),
+        10 => IpAddr::from([0u8; 16]),
+        _ => return None,
+    };
+    let mut route = Route::through(0, nowhere, header.destination_prefix_length);
+    (route.index, route.table, route.protocol) = (None, header.table.into(), header.protocol.into());
+    (route.scope, route.kind) = (u8::from(header.scope).into(), u8::from(header.kind).into());
+    for attribute in NlasIterator::new(answer.body.get(HEAD..)?).flatten() {
+        let parameters = (header.address_family, header.kind, RouteLwEnCapType::None);
+        match RouteAttribute::parse_with_param(&attribute, parameters) {
+            Ok(RouteAttribute::Destination(to)) => route.destination = plain(&to)?,
+            Ok(RouteAttribute::Gateway(gateway)) => route.gateway = plain(&gateway),
+            Ok(RouteAttribute::PrefSource(source)) => route.source = plain(&source),
+            Ok(RouteAttribute::Oif(index)) => route.index = Some(index),
+            Ok(RouteAttribute::Priority(metric)) => route.metric = Some(metric),
+            Ok(RouteAttribute::Table(table)) => route.table = table,
+            _ => {}
+        }
+    }
+    Some(route)
+}
+
+fn plain(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(v4) => Some((*v4).into()),
+        RouteAddress::Inet6(v6) => Some((*v6).into()),
+        _ => None,
+    }
+}
