@@ -20,11 +20,11 @@ const STATIC: u8 = 4;
 /// The longest alias of a link (IFALIASZ without the final zero).
 const ALIAS: usize = 255;
 
-/// Makes the bridge be as planned; `before` are the links of the host that were its ports before a change.
+/// Makes the bridge be as planned and returns its number; `before` are the links of the host that were its ports before a change.
 ///
 /// # Errors
 /// The first thing the kernel refuses. What was done until then stays: call again, with this plan or the one before.
-pub fn apply(plan: &BridgePlan, before: &[String]) -> Result<()> {
+pub fn apply(plan: &BridgePlan, before: &[String]) -> Result<u32> {
     let mut net = Netlink::open()?;
     let index = link(&mut net, plan)?;
     fault("network.apply.link");
@@ -38,7 +38,7 @@ pub fn apply(plan: &BridgePlan, before: &[String]) -> Result<()> {
     let gone = firewall::gone(&plan.name, &plan.chains);
     Nft::open()?.ensure(nft::Family::Inet, firewall::TABLE, &plan.chains, &gone)?;
     fault("network.apply.firewall");
-    Ok(())
+    Ok(index)
 }
 
 /// Takes away everything that [`apply`] may have made for a network of this name. What is gone already is no error.

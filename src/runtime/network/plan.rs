@@ -63,6 +63,25 @@ pub struct Facts {
     pub forwards: Vec<ForwardRecord>,
     /// Its access lists, in the order it names them.
     pub acls: Vec<AclRecord>,
+    /// The devices of instances on it.
+    pub nics: Vec<Nic>,
+}
+
+/// A network device of an instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nic {
+    /// The instance.
+    pub instance: String,
+    /// Its project.
+    pub project: String,
+    /// The device's name.
+    pub device: String,
+    /// Its Ethernet address, once it has one.
+    pub hwaddr: Option<String>,
+    /// The IPv4 address it is to have.
+    pub ipv4: Option<String>,
+    /// The IPv6 address it is to have.
+    pub ipv6: Option<String>,
 }
 
 /// The MTU of a bridge with tunnels: room is left for their heads.

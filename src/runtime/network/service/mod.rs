@@ -30,8 +30,6 @@ mod start;
 mod update;
 mod zones;
 
-pub use nics::Nic;
-
 /// The service. Cheap to clone.
 #[derive(Clone)]
 pub struct Networks {
@@ -152,21 +150,26 @@ impl Networks {
         Ok(())
     }
 
-    /// Takes everything of a network off the host.
+    /// Takes everything of a network off the host, and its folder.
     async fn take_down(&self, record: &NetworkRecord) -> Result<()> {
-        let (folder, record) = (self.folder(&record.name), record.clone());
-        blocking(move || {
-            if record.kind == "bridge" {
-                apply::remove(&record.name, &external(&record))?;
+        self.off_host(record).await?;
+        let folder = self.folder(&record.name);
+        blocking(move || match std::fs::remove_dir_all(&folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(e).ctx(Kind::Internal, || format!("Failed removing {folder:?}"))
             }
-            match std::fs::remove_dir_all(&folder) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    Err(e).ctx(Kind::Internal, || format!("Failed removing {folder:?}"))
-                }
-                _ => Ok(()),
-            }
+            _ => Ok(()),
         })
         .await
+    }
+
+    /// Takes everything of a network off the host; its folder stays.
+    async fn off_host(&self, record: &NetworkRecord) -> Result<()> {
+        if record.kind != "bridge" {
+            return Ok(());
+        }
+        let record = record.clone();
+        blocking(move || apply::remove(&record.name, &external(&record))).await
     }
 }
 
@@ -189,6 +192,7 @@ fn facts(r: &impl Read, network: &NetworkRecord) -> Result<Facts> {
         network: network.clone(),
         forwards: repo::networks::forwards(r, network.id)?,
         acls: acls.collect::<Result<Vec<_>>>()?,
+        nics: nics::on(r, &network.name)?,
     })
 }
 

@@ -3,26 +3,10 @@
 use super::Networks;
 use crate::Result;
 use crate::api::types::Devices;
+use crate::runtime::network::plan::Nic;
+use crate::store::Read;
 use crate::store::records::InstanceRecord;
 use crate::store::repo::{self, User};
-use crate::store::{Read, View};
-
-/// A network device of an instance.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Nic {
-    /// The instance.
-    pub instance: String,
-    /// Its project.
-    pub project: String,
-    /// The device's name.
-    pub device: String,
-    /// Its Ethernet address, once it has one.
-    pub hwaddr: Option<String>,
-    /// The IPv4 address it is to have.
-    pub ipv4: Option<String>,
-    /// The IPv6 address it is to have.
-    pub ipv6: Option<String>,
-}
 
 impl Networks {
     /// The devices of instances on the network or link of this name, by project and instance.
@@ -31,8 +15,8 @@ impl Networks {
     }
 }
 
-/// Likewise, in a view.
-pub(super) fn on(v: &View, name: &str) -> Result<Vec<Nic>> {
+/// Likewise. Not for transactions: all instances are looked at.
+pub(super) fn on(v: &impl Read, name: &str) -> Result<Vec<Nic>> {
     let users = repo::networks::used_by(v, name)?;
     if users.is_empty() {
         return Ok(Vec::new());

@@ -8,7 +8,7 @@ use crate::runtime::sys::fault;
 use crate::runtime::{blocking, url};
 use crate::store::records::NetworkRecord;
 use crate::store::repo;
-use crate::{Error, Result};
+use crate::{Ctx, Error, Kind, Result};
 
 impl Networks {
     /// Renames a network: it goes from the host, and comes back under its new name.
@@ -25,7 +25,7 @@ impl Networks {
         }
         let check = || -> Result<()> {
             match self.db.view(|v| repo::networks::by_name(v, &place, new_name)) {
-                Ok(_) => Err(Error::new(crate::Kind::Exists, format!("Network {new_name:?} already exists"))),
+                Ok(_) => Err(Error::new(Kind::Exists, format!("Network {new_name:?} already exists"))),
                 Err(_) => config::network::check_name(new_name),
             }
         };
@@ -54,22 +54,28 @@ impl Networks {
     }
 
     async fn move_over(&self, from: &NetworkRecord, to: &NetworkRecord) -> Result<()> {
-        let (old, new) = (self.folder(&from.name), self.folder(&to.name));
-        // Leases go along. A folder of that name without a record is of no use to anybody.
-        let moved = blocking(move || {
-            let _ = std::fs::remove_dir_all(&new);
-            crate::Ctx::ctx(std::fs::rename(&old, &new), crate::Kind::Internal, || format!("Failed renaming {old:?}"))
-        });
-        if let Err(e) = moved.await {
-            tracing::warn!(network = %from.name, "Failed keeping the leases of a network: {}", e.chain());
-        }
-        self.take_down(from).await?;
+        self.off_host(from).await?;
+        self.move_folder(from, to).await;
         let all = self.db.view(|v| facts(v, to))?;
         self.bring_up(all, external(from)).await
     }
 
+    /// Leases go along. They are not worth failing for.
+    async fn move_folder(&self, from: &NetworkRecord, to: &NetworkRecord) {
+        let (old, new) = (self.folder(&from.name), self.folder(&to.name));
+        let moved = blocking(move || {
+            // A folder of that name without a record is of no use to anybody.
+            let _ = std::fs::remove_dir_all(&new);
+            std::fs::rename(&old, &new).ctx(Kind::Internal, || format!("Failed renaming {old:?}"))
+        });
+        if let Err(e) = moved.await {
+            tracing::warn!(network = %from.name, "Failed keeping the leases of a network: {}", e.chain());
+        }
+    }
+
     async fn move_back(&self, from: &NetworkRecord, to: &NetworkRecord) {
-        let gone = self.take_down(to).await;
+        let gone = self.off_host(to).await;
+        self.move_folder(to, from).await;
         let named = self.db.transact(|tx| repo::networks::rename(tx, to.id, &from.name)).await;
         let restored = match self.db.view(|v| facts(v, from)) {
             Ok(facts) => self.bring_up(facts, Vec::new()).await,
