@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::{Networks, facts};
 use crate::runtime::blocking;
 use crate::runtime::leases::{Class, Want};
+use crate::runtime::network::firewall;
+use crate::runtime::network::nft::{ForeignDrop, Nft};
 use crate::runtime::warnings::Warnings;
 use crate::store::records::{NetworkRecord, Phase, Severity};
 use crate::store::repo;
@@ -56,14 +58,41 @@ impl Networks {
         .await
     }
 
-    /// Warns of networks that are down, and tries them again every minute. Never returns.
+    /// Warns of networks that are down, and tries them again every minute; warns of firewalls that cut bridges off.
+    /// Never returns.
     pub async fn watch(&self, warnings: Warnings) {
+        let mut told = Vec::new();
         loop {
+            self.foreign(&mut told, &warnings).await;
             let down: Vec<(u64, String)> = self.down().iter().map(|(id, why)| (*id, why.clone())).collect();
             for (id, why) in down {
                 self.try_again(id, &why, &warnings).await;
             }
             tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Warns once of each set of chains that drop what passes the host, when there is a bridge to be cut off.
+    async fn foreign(&self, told: &mut Vec<ForeignDrop>, warnings: &Warnings) {
+        let bridges = self.db.view(|v| repo::networks::list(v, None)).unwrap_or_default();
+        if !bridges.iter().any(|n| n.kind == "bridge") {
+            return;
+        }
+        let found = blocking(|| Nft::open()?.foreign_drops(firewall::TABLE)).await.unwrap_or_default();
+        if found == *told {
+            return;
+        }
+        told.clone_from(&found);
+        for drop in &found {
+            let text = format!(
+                "Chain {:?} of table {} {:?} drops what passes this host: bridges may be cut off from the outside",
+                drop.chain,
+                drop.family.name(),
+                drop.table
+            );
+            if let Err(e) = warnings.raise("Firewall drops forwarded packets", Severity::Moderate, &text).await {
+                tracing::warn!("Failed raising a warning: {}", e.chain());
+            }
         }
     }
 
