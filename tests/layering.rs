@@ -30,6 +30,7 @@ const PARTS: &[(u8, &str)] = &[
     (4, "runtime::devices"),
     (4, "runtime::storage"),
     (4, "runtime::images"),
+    (4, "runtime::network"),
     (4, "runtime::instances::container"),
     (4, "runtime::random"),
     (4, "runtime::url"),

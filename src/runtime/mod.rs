@@ -9,6 +9,7 @@ pub mod host;
 pub mod images;
 pub mod instances;
 pub mod leases;
+pub mod network;
 pub mod operations;
 pub mod pools;
 pub mod profiles;

@@ -1,0 +1,3 @@
+//! Networks of the host: bridges and what serves them.
+
+pub mod serving;
