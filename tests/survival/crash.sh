@@ -212,7 +212,7 @@ done
 
 it "networks: create and delete"
 net=crn0
-all_of daemon.network_create.{reserved,made,confirmed} network.apply.{link,addresses,ports,firewall}
+all_of daemon.network_create.{reserved,made,confirmed} network.apply.{link,addresses,ports,firewall,served}
 all_of daemon.network_delete.{marked,removed} network.remove.{firewall,ports}
 made() { does lxc network create $net ipv4.address=10.211.7.1/24 ipv4.nat=true ipv6.address=none; }
 no_net() {
@@ -225,7 +225,7 @@ there() {
 	same "$(lxc query /1.0/networks/$1 | jq -r .status)" Created "status after $point"
 	like "$(ip -4 -o address show dev "$1")" ' 10\.211\.7\.1/24 ' "addresses after $point"
 }
-for point in network.apply.{link,addresses,ports,firewall} daemon.network_create.{reserved,made,confirmed}; do
+for point in network.apply.{link,addresses,ports,firewall,served} daemon.network_create.{reserved,made,confirmed}; do
 	dies $point lxc network create $net ipv4.address=10.211.7.1/24 ipv6.address=none
 	[ $point != daemon.network_create.confirmed ] || { there $net; does lxc network delete $net; }
 	no_net

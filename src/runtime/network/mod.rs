@@ -4,8 +4,9 @@
 //! netlink   links, addresses, routes, neighbours, bridge ports, switches below /proc/sys/net
 //! nft       the packet filter: tables, chains, rules
 //! subnet   bridge   acl   forward   zone     what configuration says: pure
-//! plan (with firewall)                       what a bridge is to be on the host: pure
+//! plan (with firewall, serve)                what a bridge is to be on the host: pure
 //! apply                                      makes it so
+//! serving                                    the helper process that serves addresses and names on a bridge
 //! service                                    networks, forwards, access lists and zones as the API has them
 //! ```
 //!
@@ -19,6 +20,8 @@ pub mod forward;
 pub mod netlink;
 pub mod nft;
 pub mod plan;
+pub mod serve;
 pub mod service;
+pub mod serving;
 pub mod subnet;
 pub mod zone;

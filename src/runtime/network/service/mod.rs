@@ -8,10 +8,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::plan::{self, Facts};
-use super::{apply, bridge::Bridge};
+use super::serving::{self, NetDirs, Running};
+use super::{apply, bridge::Bridge, serve};
 use crate::api::types::Network;
 use crate::runtime::events::Events;
 use crate::runtime::leases::Leases;
+use crate::runtime::spec::net::NetPlan;
+use crate::runtime::sys::fault;
 use crate::runtime::{blocking, host, url};
 use crate::store::records::{NetworkRecord, Phase};
 use crate::store::repo::{self, DEFAULT, User};
@@ -37,6 +40,8 @@ pub struct Networks {
     events: Events,
     leases: Leases,
     lxd_dir: Arc<PathBuf>,
+    /// The helpers of the bridges that are served, by network.
+    serving: Arc<Mutex<BTreeMap<u64, Arc<Running>>>>,
     /// Networks that could not be brought up, and why.
     down: Arc<Mutex<BTreeMap<u64, String>>>,
 }
@@ -44,7 +49,7 @@ pub struct Networks {
 impl Networks {
     /// Over these; folders of networks are below `lxd_dir`.
     pub fn new(db: Db, events: Events, leases: Leases, lxd_dir: PathBuf) -> Networks {
-        Networks { db, events, leases, lxd_dir: Arc::new(lxd_dir), down: Arc::default() }
+        Networks { db, events, leases, lxd_dir: Arc::new(lxd_dir), serving: Arc::default(), down: Arc::default() }
     }
 
     /// The networks of a project by name, and behind them the host's own interfaces, which projects share.
@@ -136,18 +141,50 @@ impl Networks {
 
     /// Makes the host be what a network's records say; `before` are links that were ports of it.
     async fn bring_up(&self, facts: Facts, before: Vec<String>) -> Result<()> {
-        let folder = self.folder(&facts.network.name);
-        let id = facts.network.id;
-        let done = blocking(move || {
+        let (id, name) = (facts.network.id, facts.network.name.clone());
+        let folder = self.folder(&name);
+        let served = blocking(move || {
             directory(&folder)?;
-            if facts.network.kind == "bridge" {
-                apply::apply(&plan::bridge(&facts)?, &before)?;
+            if facts.network.kind != "bridge" {
+                return Ok(None);
             }
-            Ok(())
+            let plan = plan::bridge(&facts)?;
+            let index = apply::apply(&plan, &before)?;
+            Ok(serve::plan(&facts, &plan, index))
         });
-        done.await?;
+        self.serve(id, &name, served.await?).await?;
+        fault("network.apply.served");
         self.down().remove(&id);
         Ok(())
+    }
+
+    /// Has a bridge served by this plan, or by nobody.
+    async fn serve(&self, id: u64, name: &str, plan: Option<NetPlan>) -> Result<()> {
+        let running = self.serving().remove(&id);
+        let dirs = self.net_dirs(id, name);
+        match (running, plan) {
+            (Some(running), Some(plan)) => {
+                let updated = running.update(&plan).await;
+                self.serving().insert(id, running);
+                updated
+            }
+            (None, Some(plan)) => {
+                let running = serving::ensure(&plan, &dirs).await?;
+                self.serving().insert(id, Arc::new(running));
+                Ok(())
+            }
+            (Some(running), None) => alone(running).await.stop().await,
+            (None, None) => serving::forget(&dirs).await,
+        }
+    }
+
+    fn net_dirs(&self, id: u64, name: &str) -> NetDirs {
+        let run = self.lxd_dir.join("run").join(format!("net-{id}"));
+        NetDirs { run, leases: self.folder(name).join("dnsmasq.leases") }
+    }
+
+    fn serving(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Running>>> {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes everything of a network off the host, and its folder.
@@ -168,8 +205,20 @@ impl Networks {
         if record.kind != "bridge" {
             return Ok(());
         }
+        self.serve(record.id, &record.name, None).await?;
         let record = record.clone();
         blocking(move || apply::remove(&record.name, &external(&record))).await
+    }
+}
+
+/// Waits until nobody else looks at the leases.
+async fn alone(mut running: Arc<Running>) -> Running {
+    loop {
+        match Arc::try_unwrap(running) {
+            Ok(running) => return running,
+            Err(shared) => running = shared,
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
 
