@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use super::dnsmasq;
 use super::subnet::{self, Subnet};
 use crate::api::config::is_true;
 use crate::api::types::ConfigMap;
@@ -107,17 +108,13 @@ pub fn validate(name: &str, config: &ConfigMap) -> Result<()> {
             return Err(Error::unsupported(format_args!("Configuration key {key:?} with value {value:?}")));
         }
     }
-    if let Some(line) = raw_lines(bridge.text("raw.dnsmasq").unwrap_or_default()).next() {
-        let text = format!("Failed reading \"raw.dnsmasq\" of network {name:?}: line {} is not understood", line.0);
-        return Err(Error::invalid(format!("{text}: {:?}", line.1)));
-    }
+    dnsmasq::parse(bridge.text("raw.dnsmasq").unwrap_or_default()).map_err(|refused| {
+        let dnsmasq::Refused { line, text } = refused;
+        Error::invalid(format!(
+            "Failed reading \"raw.dnsmasq\" of network {name:?}: line {line} can't be honoured: {text:?}"
+        ))
+    })?;
     Family::BOTH.into_iter().try_for_each(|family| within(bridge, family))
-}
-
-/// The lines of `raw.dnsmasq` that say something.
-fn raw_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let lines = text.lines().enumerate().map(|(n, line)| (n + 1, line.trim()));
-    lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
 }
 
 /// Addresses that are given out must be the bridge's own.
@@ -215,7 +212,7 @@ mod tests {
             wrong(&[("bridge.driver", "openvswitch")]),
             "Configuration key \"bridge.driver\" with value \"openvswitch\" is not supported yet"
         );
-        assert!(wrong(&[("raw.dnsmasq", "# fine\n\nnonsense=1\n")]).contains("line 3 is not understood"));
+        assert!(wrong(&[("raw.dnsmasq", "# fine\n\nnonsense=1\n")]).contains("line 3 can't be honoured"));
         assert_eq!(
             wrong(&[("ipv4.address", "10.1.2.1/24"), ("ipv4.dhcp.ranges", "10.1.2.2-10.1.2.9, 10.1.3.4-10.1.3.5")]),
             "Address \"10.1.3.4\" of \"ipv4.dhcp.ranges\" is not within \"10.1.2.1/24\""

@@ -3,7 +3,7 @@
 //! ```text
 //! netlink   links, addresses, routes, neighbours, bridge ports, switches below /proc/sys/net
 //! nft       the packet filter: tables, chains, rules
-//! subnet   bridge   acl   forward   zone     what configuration says: pure
+//! subnet   bridge   acl   forward   zone   dnsmasq    what configuration says: pure
 //! plan (with firewall, serve)                what a bridge is to be on the host: pure
 //! apply                                      makes it so
 //! serving                                    the helper process that serves addresses and names on a bridge
@@ -15,6 +15,7 @@
 pub mod acl;
 pub mod apply;
 pub mod bridge;
+pub mod dnsmasq;
 pub mod firewall;
 pub mod forward;
 pub mod netlink;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::bridge::{Bridge, Family};
+use super::dnsmasq;
 use super::plan::{BridgePlan, Facts};
 use super::subnet::Subnet;
 use crate::runtime::spec;
@@ -19,6 +20,9 @@ pub fn plan(facts: &Facts, bridge: &BridgePlan, ifindex: u32) -> Option<NetPlan>
     let config = Bridge(&facts.network.config);
     let domain = config.text("dns.domain").unwrap_or("lxd").trim_matches('.').to_owned();
     let addresses: Vec<IpAddr> = bridge.addresses.iter().map(|s| s.address).collect();
+    // What can't be honoured was refused when it was set.
+    let raw = dnsmasq::parse(config.text("raw.dnsmasq").unwrap_or_default()).unwrap_or_default();
+    let gateway = addresses.iter().map(|address| (format!("_gateway.{domain}"), *address));
     let dns = DnsPlan {
         mode: match config.text("dns.mode") {
             Some("none") => DnsMode::None,
@@ -27,8 +31,9 @@ pub fn plan(facts: &Facts, bridge: &BridgePlan, ifindex: u32) -> Option<NetPlan>
         },
         search: config.list("dns.search").into_iter().map(str::to_owned).collect(),
         // As LXD's does, so that guests can name their way out.
-        records: addresses.iter().map(|address| (format!("_gateway.{domain}"), *address)).collect(),
-        domain,
+        records: gateway.chain(raw.records).collect(),
+        upstream: raw.upstream,
+        domain: domain.clone(),
         ..DnsPlan::default()
     };
     Some(NetPlan {
@@ -38,7 +43,7 @@ pub fn plan(facts: &Facts, bridge: &BridgePlan, ifindex: u32) -> Option<NetPlan>
         ifindex,
         mac: Mac(bridge.mac.0),
         addresses,
-        v4: v4(config),
+        v4: v4(config, raw.options),
         v6: v6(config),
         dns: Some(dns),
         hosts: hosts(facts),
@@ -46,7 +51,7 @@ pub fn plan(facts: &Facts, bridge: &BridgePlan, ifindex: u32) -> Option<NetPlan>
     })
 }
 
-fn v4(config: Bridge<'_>) -> Option<V4Plan> {
+fn v4(config: Bridge<'_>, options: Vec<(u8, Vec<u8>)>) -> Option<V4Plan> {
     let subnet = config.subnet(Family::V4).filter(|_| config.dhcp(Family::V4))?;
     let IpAddr::V4(address) = subnet.address else { return None };
     Some(V4Plan {
@@ -56,7 +61,7 @@ fn v4(config: Bridge<'_>) -> Option<V4Plan> {
         expiry: config.text("ipv4.dhcp.expiry").and_then(seconds).unwrap_or(EXPIRY),
         gateway: config.text("ipv4.dhcp.gateway").and_then(|g| g.parse().ok()),
         routes: Vec::new(),
-        options: Vec::new(),
+        options,
     })
 }
 

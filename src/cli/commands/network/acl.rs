@@ -98,7 +98,7 @@ pub async fn get(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc network acl set`.
 pub async fn set(cx: &Context, args: Words) -> Result<i32> {
-    let keys = settings(&args.words[1..])?.into_iter().collect();
+    let keys = settings(&args.words[1..])?;
     thing(cx, &args.words[0])?.set::<NetworkAclPut>(keys).await
 }
 

@@ -72,7 +72,7 @@ pub async fn get(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc network forward set`.
 pub async fn set(cx: &Context, args: OnMember) -> Result<i32> {
-    let keys = settings(&args.words[2..])?.into_iter().collect();
+    let keys = settings(&args.words[2..])?;
     thing(cx, &args.words, &args.target)?.set::<NetworkForwardPut>(keys).await
 }
 
@@ -123,7 +123,8 @@ pub struct RemovePort {
 
 /// `lxc network forward port remove`.
 pub async fn remove_port(cx: &Context, args: RemovePort) -> Result<i32> {
-    let is = |port: &Value, key: &str, n: usize| args.words.get(n).is_none_or(|w| port[key].as_str() == Some(w));
+    let is =
+        |port: &Value, key: &str, n: usize| args.words.get(n).is_none_or(|w| port[key].as_str() == Some(w.as_str()));
     let fits = |port: &Value| is(port, "protocol", 2) && is(port, "listen_port", 3);
     let removed = thing(cx, &args.words, &args.target)?.change::<NetworkForwardPut>(|put| {
         let ports = ports(put)?;

@@ -53,7 +53,7 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 /// `lxc network peer create`.
 pub async fn create(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], NAME)?;
-    let (project, network) = args.words[2].split_once('/').unwrap_or(("", &args.words[2]));
+    let (project, network) = args.words[2].split_once('/').unwrap_or(("", args.words[2].as_str()));
     let post = json!({
         "name": args.words[1], "description": "", "config": pairs(&args.words[3..])?,
         "target_project": project, "target_network": network,
@@ -90,7 +90,7 @@ pub async fn get(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc network peer set`.
 pub async fn set(cx: &Context, args: Words) -> Result<i32> {
-    let keys = settings(&args.words[2..])?.into_iter().collect();
+    let keys = settings(&args.words[2..])?;
     thing(cx, &args.words)?.set::<PeerPut>(keys).await
 }
 

@@ -77,7 +77,7 @@ pub async fn get(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc network zone set`.
 pub async fn set(cx: &Context, args: Words) -> Result<i32> {
-    let keys = settings(&args.words[1..])?.into_iter().collect();
+    let keys = settings(&args.words[1..])?;
     thing(cx, &args.words[0])?.set::<NetworkZonePut>(keys).await
 }
 
@@ -138,7 +138,7 @@ pub async fn get_record(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc network zone record set`.
 pub async fn set_record(cx: &Context, args: Words) -> Result<i32> {
-    let keys = settings(&args.words[2..])?.into_iter().collect();
+    let keys = settings(&args.words[2..])?;
     record(cx, &args.words)?.set::<NetworkZoneRecordPut>(keys).await
 }
 

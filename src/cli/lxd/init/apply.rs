@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::preseed::{Preseed, PreseedNetwork, PreseedPool, PreseedProfile, PreseedProject};
 use crate::api::types::{ConfigMap, Devices};
 use crate::cli::lxd::api::{Api, segment};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// One step back.
 enum Undo {

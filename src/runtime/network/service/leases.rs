@@ -8,6 +8,7 @@ use crate::Result;
 use crate::api::types::NetworkLease;
 use crate::runtime::network::bridge::{Bridge, Family};
 use crate::runtime::network::plan::Nic;
+use crate::runtime::network::serving::Lease;
 use crate::runtime::network::subnet::Subnet;
 use crate::runtime::spec::net::Mac;
 use crate::store::records::NetworkRecord;
@@ -30,7 +31,7 @@ impl Networks {
         let nics: Vec<&Nic> = nics.iter().filter(|nic| nic.project == project).collect();
         leases.extend(nics.iter().flat_map(|nic| kept(nic, bridge)));
         let known: BTreeSet<String> = leases.iter().map(|l| l.address.clone()).collect();
-        let given = self.given(&record).await?;
+        let given = self.given(&record).await;
         // Others than instances of the project are seen in the network's own project alone.
         let visible = |l: &NetworkLease| {
             record.project == project || nics.iter().any(|n| n.hwaddr.as_deref() == Some(l.hwaddr.as_str()))
@@ -39,15 +40,21 @@ impl Networks {
         Ok(leases)
     }
 
-    /// What the helper has given out.
-    async fn given(&self, record: &NetworkRecord) -> Result<Vec<NetworkLease>> {
-        let Some(running) = self.serving().get(&record.id).cloned() else { return Ok(Vec::new()) };
-        let show = |l: &crate::runtime::network::serving::Lease| {
-            let mac = l.mac.map(|m| m.to_string()).unwrap_or_default();
-            lease(&l.hostname, &mac, &l.address.to_string(), if l.fixed { "static" } else { "dynamic" })
-        };
-        Ok(running.leases().await?.iter().map(show).collect())
+    /// What the helper has given out; nothing while it is started again.
+    async fn given(&self, record: &NetworkRecord) -> Vec<NetworkLease> {
+        let running = self.serving().get(&record.id).cloned();
+        let Some(running) = running else { return Vec::new() };
+        let given = running.leases().await.unwrap_or_else(|e| {
+            tracing::warn!(network = %record.name, "Failed asking for leases: {}", e.chain());
+            Vec::new()
+        });
+        given.iter().map(show).collect()
     }
+}
+
+fn show(l: &Lease) -> NetworkLease {
+    let mac = l.mac.map(|m| m.to_string()).unwrap_or_default();
+    lease(&l.hostname, &mac, &l.address.to_string(), if l.fixed { "static" } else { "dynamic" })
 }
 
 /// The addresses that are kept for a device, and the one it makes of its hardware address.
