@@ -33,7 +33,7 @@ pub fn plan(facts: &Facts, bridge: &BridgePlan, ifindex: u32) -> Option<NetPlan>
         // As LXD's does, so that guests can name their way out.
         records: gateway.chain(raw.records).collect(),
         upstream: raw.upstream,
-        domain: domain.clone(),
+        domain,
         ..DnsPlan::default()
     };
     Some(NetPlan {

@@ -140,7 +140,8 @@ pub async fn add_rule(cx: &Context, args: Words) -> Result<i32> {
     if new["state"].as_str().is_none_or(str::is_empty) {
         new["state"] = "enabled".into();
     }
-    let added = thing(cx, &args.words[0])?.change::<NetworkAclPut>(|put| {
+    let holder = thing(cx, &args.words[0])?;
+    let added = holder.change::<NetworkAclPut>(|put| {
         rules(put, &args.words[1])?.push(new);
         Ok(())
     });
@@ -165,7 +166,8 @@ pub async fn remove_rule(cx: &Context, args: RemoveRule) -> Result<i32> {
         let empty = Value::from("");
         wanted.as_object().into_iter().flatten().all(|(key, value)| rule.get(key).unwrap_or(&empty) == value)
     };
-    let removed = thing(cx, &args.words[0])?.change::<NetworkAclPut>(|put| {
+    let holder = thing(cx, &args.words[0])?;
+    let removed = holder.change::<NetworkAclPut>(|put| {
         let rules = rules(put, &args.words[1])?;
         match rules.iter().filter(|rule| fits(rule)).count() {
             0 => return Err(Error::not_found("No matching rule(s) found")),

@@ -100,7 +100,8 @@ pub async fn add_port(cx: &Context, args: OnMember) -> Result<i32> {
         "description": "", "protocol": words[2], "listen_port": words[3], "target_port": target,
         "target_address": words[4],
     });
-    let added = thing(cx, words, &args.target)?.change::<NetworkForwardPut>(|put| {
+    let holder = thing(cx, words, &args.target)?;
+    let added = holder.change::<NetworkForwardPut>(|put| {
         ports(put)?.push(new);
         Ok(())
     });
@@ -126,7 +127,8 @@ pub async fn remove_port(cx: &Context, args: RemovePort) -> Result<i32> {
     let is =
         |port: &Value, key: &str, n: usize| args.words.get(n).is_none_or(|w| port[key].as_str() == Some(w.as_str()));
     let fits = |port: &Value| is(port, "protocol", 2) && is(port, "listen_port", 3);
-    let removed = thing(cx, &args.words, &args.target)?.change::<NetworkForwardPut>(|put| {
+    let holder = thing(cx, &args.words, &args.target)?;
+    let removed = holder.change::<NetworkForwardPut>(|put| {
         let ports = ports(put)?;
         match ports.iter().filter(|port| fits(port)).count() {
             0 => return Err(Error::not_found("No matching port(s) found")),

@@ -176,7 +176,8 @@ pub async fn add_entry(cx: &Context, args: AddEntry) -> Result<i32> {
     if let Some(ttl) = args.ttl.filter(|ttl| *ttl > 0) {
         new["ttl"] = ttl.into();
     }
-    let added = record(cx, &args.words)?.change::<NetworkZoneRecordPut>(|put| {
+    let holder = record(cx, &args.words)?;
+    let added = holder.change::<NetworkZoneRecordPut>(|put| {
         entries(put)?.push(new);
         Ok(())
     });
@@ -186,7 +187,8 @@ pub async fn add_entry(cx: &Context, args: AddEntry) -> Result<i32> {
 /// `lxc network zone record entry remove`.
 pub async fn remove_entry(cx: &Context, args: Words) -> Result<i32> {
     let fits = |e: &Value| e["type"] == args.words[2].as_str() && e["value"] == args.words[3].as_str();
-    let removed = record(cx, &args.words)?.change::<NetworkZoneRecordPut>(|put| {
+    let holder = record(cx, &args.words)?;
+    let removed = holder.change::<NetworkZoneRecordPut>(|put| {
         let entries = entries(put)?;
         let found = entries.iter().position(fits).ok_or_else(|| Error::not_found("Couldn't find a matching entry"))?;
         entries.remove(found);
