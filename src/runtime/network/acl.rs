@@ -234,7 +234,7 @@ pub fn names<'a>(rules: impl Iterator<Item = &'a NetworkAclRule>) -> BTreeSet<&'
 
 /// Refuses, as LXD does on a bridge, rules with subjects that only OVN networks have.
 pub fn check_for_bridge<'a>(rules: impl Iterator<Item = &'a NetworkAclRule>) -> Result<()> {
-    match names(rules).first() {
+    match names(rules.filter(|rule| rule.state != "disabled")).first() {
         Some(name) => Err(Error::invalid(format!("Unsupported nftables subject {name:?}"))),
         None => Ok(()),
     }
@@ -306,5 +306,7 @@ mod tests {
         assert_eq!((rules[0].source.as_str(), rules[0].description.as_str()), ("10.0.0.0/24,web", "d"));
         assert_eq!(names(rules.iter()), ["web"].into());
         assert!(check_for_bridge(rules.iter()).is_err());
+        rules[0].state = "disabled".into();
+        check_for_bridge(rules.iter()).unwrap();
     }
 }
