@@ -237,7 +237,7 @@ for point in daemon.network_delete.{marked,removed} network.remove.{firewall,por
 done
 
 it "networks: changes and names"
-all_of daemon.network_update.{committed,applied} daemon.network_rename.{committed,applied}
+all_of daemon.network_update.{committed,applied} daemon.network_rename.{gone,committed,applied}
 made
 for point in daemon.network_update.{committed,applied}; do
 	does lxc network set $net bridge.mtu=1400
@@ -245,8 +245,12 @@ for point in daemon.network_update.{committed,applied}; do
 	there $net
 	same "$(cat /sys/class/net/$net/mtu)" "$(lxc network get $net bridge.mtu)" "MTU after $point"
 done
-for point in daemon.network_rename.{committed,applied}; do
+for point in daemon.network_rename.{gone,committed,applied}; do
 	dies $point lxc network rename $net ${net}b
+	if [ $point = daemon.network_rename.gone ]; then
+		there $net
+		continue
+	fi
 	there ${net}b
 	refuses 'not found' lxc network show $net
 	[ ! -e "$LXD_DIR/networks/$net" ] || fail "its old folder is left after $point"

@@ -211,7 +211,12 @@ mod tests {
         assert!(!pci("x") && !pci("0000:00:1f") && !pci(""));
         assert!(uuid("c904725f-0d7d-4afd-9ad7-e12ee4b853e1") && !uuid("x"));
         assert!(hex_bytes("00:16:3e:aa:bb:cc", &[6]) && !hex_bytes("00:16:3e:aa:bb:cg", &[6]));
-        assert!(interface("eth0").is_ok() && interface("a/b").is_err() && interface("a:b").is_err() && interface("x").is_err());
+        assert!(
+            interface("eth0").is_ok()
+                && interface("a/b").is_err()
+                && interface("a:b").is_err()
+                && interface("x").is_err()
+        );
         assert!(proxy_address("tcp:127.0.0.1:80-90,443").is_ok() && proxy_address("tcp:[::1]:80").is_ok());
         assert_eq!(proxy_address("x"), Err("Unknown protocol type \"x\"".into()));
         assert!(rlimit("1000:unlimited").is_ok() && rlimit("x").is_err());

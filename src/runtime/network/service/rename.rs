@@ -1,6 +1,6 @@
 //! Another name for a network that nothing uses.
 
-use super::{Networks, check, external, facts, not_loaded};
+use super::{Networks, check, facts, not_loaded};
 use crate::api::config;
 use crate::api::types::EventRequestor;
 use crate::runtime::leases::{Class, Want};
@@ -35,16 +35,26 @@ impl Networks {
             let link = new_name.to_owned();
             blocking(move || check::free_link(&link)).await?;
         }
-        let (renamed, _) = self
-            .db
-            .transact(|tx| {
-                let record = repo::networks::by_name(tx, &place, name).map_err(not_loaded)?;
-                unused(tx, name)?;
-                repo::networks::rename(tx, record.id, new_name)
-            })
-            .await?;
+        // First off the host: afterwards nobody knows its old name any more.
+        if let Err(e) = self.off_host(&record).await {
+            self.restore(&record).await;
+            return Err(e);
+        }
+        fault("daemon.network_rename.gone");
+        let renamed = self.db.transact(|tx| {
+            let record = repo::networks::by_name(tx, &place, name).map_err(not_loaded)?;
+            unused(tx, name)?;
+            repo::networks::rename(tx, record.id, new_name)
+        });
+        let renamed = match renamed.await {
+            Ok((renamed, _)) => renamed,
+            Err(e) => {
+                self.restore(&record).await;
+                return Err(e);
+            }
+        };
         fault("daemon.network_rename.committed");
-        if let Err(e) = self.move_over(&record, &renamed).await {
+        if let Err(e) = self.come_back(&record, &renamed).await {
             self.move_back(&record, &renamed).await;
             return Err(e);
         }
@@ -53,11 +63,21 @@ impl Networks {
         Ok(())
     }
 
-    async fn move_over(&self, from: &NetworkRecord, to: &NetworkRecord) -> Result<()> {
-        self.off_host(from).await?;
+    async fn come_back(&self, from: &NetworkRecord, to: &NetworkRecord) -> Result<()> {
         self.move_folder(from, to).await;
         let all = self.db.view(|v| facts(v, to))?;
-        self.bring_up(all, external(from)).await
+        self.bring_up(all, Vec::new()).await
+    }
+
+    /// Brings a network up again after its renaming has failed.
+    async fn restore(&self, record: &NetworkRecord) {
+        let restored = match self.db.view(|v| facts(v, record)) {
+            Ok(facts) => self.bring_up(facts, Vec::new()).await,
+            Err(e) => Err(e),
+        };
+        if let Err(e) = restored {
+            tracing::warn!(network = %record.name, "Failed taking back a new name: {}", e.chain());
+        }
     }
 
     /// Leases go along. They are not worth failing for.
@@ -77,13 +97,10 @@ impl Networks {
         let gone = self.off_host(to).await;
         self.move_folder(to, from).await;
         let named = self.db.transact(|tx| repo::networks::rename(tx, to.id, &from.name)).await;
-        let restored = match self.db.view(|v| facts(v, from)) {
-            Ok(facts) => self.bring_up(facts, Vec::new()).await,
-            Err(e) => Err(e),
-        };
-        for e in [gone.err(), named.err(), restored.err()].into_iter().flatten() {
+        for e in [gone.err(), named.err()].into_iter().flatten() {
             tracing::warn!(network = %from.name, "Failed taking back a new name: {}", e.chain());
         }
+        self.restore(from).await;
     }
 }
 
