@@ -41,6 +41,7 @@ scripts! {
     profile_changes_reach_hundreds: "fanout" "1" "dir"
     the_host_goes_down: "shutdown" "1" "dir"
     two_daemons_share_a_host: "two" "2" "dir"
+    ids_are_shifted_on_disk: "idmaps" "1" "dir"
 }
 
 #[test]

@@ -74,6 +74,7 @@ fn lxd_command(words: &[String]) -> Result<i32, Error> {
                 syslog: call.global.syslog,
                 debug: call.global.debug,
                 verbose: call.global.verbose,
+                trace: call.global.trace.clone(),
             };
             daemon::run(&options, |listener, services| Box::pin(server::serve(listener, services)))
         }

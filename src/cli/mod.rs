@@ -53,6 +53,10 @@ fn run(args: &[String]) -> Result<i32> {
     let Some(runner) = parsed.command.run else {
         return Err(Error::unsupported(format!("The command \"{}\"", parsed.path.join(" "))));
     };
+    if parsed.switch("debug") {
+        let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+        lines.with_max_level(tracing::Level::DEBUG).init();
+    }
     let context = Context {
         config: config?.into(),
         project: parsed.value("project").map(String::from),

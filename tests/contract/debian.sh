@@ -41,8 +41,11 @@ it "goes down when asked, and comes back"
 does lxc stop deb1 --timeout 60
 does lxc start deb1
 until_true 90 bash -c '[[ "$(lxc exec deb1 -- systemctl is-system-running --wait </dev/null)" =~ running|degraded ]]'
+init_of() { req GET "$I/$1/state" && get .metadata.pid; }
+before=$(init_of deb1)
+has_new_init() { [ "$(init_of deb1)" -gt 0 ] && [ "$(init_of deb1)" != "$before" ]; }
 inside deb1 systemctl reboot >/dev/null 2>&1
-until_true 60 bash -c '[ "$(lxc exec deb1 -- cut -d. -f1 /proc/uptime </dev/null)" -lt 8 ] || lxc exec deb1 -- systemctl is-system-running </dev/null | grep -q starting'
+until_true 60 has_new_init
 until_true 60 bash -c '[[ "$(lxc exec deb1 -- systemctl is-system-running --wait </dev/null)" =~ running|degraded ]]'
 inside deb1 systemctl poweroff >/dev/null 2>&1
 until_true 60 is_now deb1 Stopped

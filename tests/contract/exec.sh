@@ -78,7 +78,8 @@ like "$out" 'SigBlk:.0000000000000000'
 like "$out" 'SigIgn:.0000000000000000'
 
 it "is a terminal when asked to be"
-out=$(sleep 3 | timeout 60 script -qec 'lxc exec exe1 -t -- sh -c "tty; stty size; echo TERM=\$TERM"' /dev/null)
+# LXD 5.0.2 may lose what a command prints right before its end.
+out=$(sleep 3 | timeout 60 script -qec 'lxc exec exe1 -t -- sh -c "tty; stty size; echo TERM=\$TERM; sleep 1"' /dev/null)
 like "$out" '/dev/pts/|/dev/console'
 like "$out" 'TERM='
 gives 'not a tty' inside exe1 sh -c 'tty || true'
@@ -209,7 +210,6 @@ it "refuses what is no command"
 req POST $E '{"command":[]}'
 # LXD 5.0.2 accepts it, and what becomes of that varies.
 if ours; then error 400 'command is required'; fi
-[ "$code" -ge 400 ] || [ "$(get .status_code)" = 400 ] || fail "$body"
 req POST $E 'x'
 error 400 'invalid character'
 req POST $E ''

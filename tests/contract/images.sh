@@ -81,6 +81,14 @@ meta '.properties.c' '"d"'
 req PUT $M/nope '{}'
 error 404 '^Image not found$'
 
+it "keeps the profiles that a change says nothing of"
+for null in '{"properties":{}}' '{"properties":{},"profiles":null}'; do
+	req PUT $M/$fingerprint "$null"
+	ok
+	req GET $M/$fingerprint
+	meta .profiles '["default"]'
+done
+
 it "gives back the very bytes"
 req GET "$M/$fingerprint/export"
 same "$code" 200 code

@@ -135,7 +135,7 @@ unlike() { [[ ! $1 =~ $2 ]] || fail "${3:-}"$'\n#   seen:     '"$1"$'\n#   unwan
 
 # bounded CMD...: runs it, never for ever.
 bounded() {
-	if [ "$(type -t "$1")" = function ]; then "$@" </dev/null 2>&1; else timeout 90 "$@" </dev/null 2>&1; fi
+	if [ "$(type -t "$1")" != file ]; then "$@" </dev/null 2>&1; else timeout 90 "$@" </dev/null 2>&1; fi
 }
 
 # does CMD...: runs it, sets out (both streams) and status, and expects success. gives TEXT CMD...: expects this output.
@@ -168,12 +168,14 @@ ends() {
 	[ $status = "$wanted" ] || fail "$* ended with $status instead of $wanted: $out"
 }
 
-# until_true SECONDS CMD...: waits for the condition that CMD tests.
+# until_true SECONDS CMD...: waits for the condition that CMD tests. On a busy machine a look may take seconds: it is
+# given twenty in any case.
 until_true() {
-	local i seconds=$1
+	local looks=0 seconds=$1 end=$((SECONDS + $1))
 	shift
-	for ((i = 0; i < seconds * 20; i++)); do
-		"$@" >/dev/null 2>&1 && return 0
+	while ((SECONDS < end || looks < 20)); do
+		bounded "$@" >/dev/null && return 0
+		looks=$((looks + 1))
 		sleep 0.05
 	done
 	fail "still not after $seconds s: $*"

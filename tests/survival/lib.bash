@@ -4,17 +4,6 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../contract/lib.bash"
 MOUNTS_BEFORE=$(wc -l </proc/self/mountinfo)
 
-# until_true SECONDS CMD...: as the contract's, but by the clock: looking may take long on a busy machine.
-until_true() {
-	local over=$((SECONDS + $1))
-	local seconds=$1
-	shift
-	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $over ] || { fail "still not after $seconds s: $*"; return 1; }
-		sleep 0.02
-	done
-}
-
 # --- the daemon ----------------------------------------------------------------------------------------------------
 
 daemon() { cat "$DAEMON_PID_FILE"; }

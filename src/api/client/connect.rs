@@ -53,6 +53,7 @@ impl Client {
 
     /// A new connection to the server.
     pub(super) async fn stream(&self) -> Result<UnixStream> {
+        tracing::debug!(socket = ?self.socket, "Connecting to a local LXD over a Unix socket");
         let stream = UnixStream::connect(&self.socket).await;
         stream.map_err(|error| {
             let hint = match error.kind() {

@@ -72,6 +72,8 @@ pub(super) async fn read(response: Response<Incoming>, path: &str) -> Result<Rep
     let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_string();
     let (etag, location, status) = (header("etag"), header("location"), response.status().as_u16());
     let text = collect(response.into_body(), MAX_REPLY, path).await?;
+    tracing::debug!(status, "Got response from LXD");
+    tracing::debug!("{}", String::from_utf8_lossy(&text));
     let envelope: Envelope = serde_json::from_slice(&text)
         .ctx(kind_of(status), || format!("The server answered {path:?} with status {status} and no JSON"))?;
     if envelope.kind == "error" || status >= 400 {

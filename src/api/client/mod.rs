@@ -147,6 +147,10 @@ impl Client {
 
     /// Sends any request and returns the envelope that came back, errors of the server as errors.
     pub async fn call(&self, method: Method, path: &str, body: Bytes, etag: &str) -> Result<Reply> {
+        tracing::debug!(etag, %method, url = path, "Sending request to LXD");
+        if !body.is_empty() {
+            tracing::debug!("{}", String::from_utf8_lossy(&body));
+        }
         let mut request = self.request(method, path)?;
         if !etag.is_empty() {
             request = request.header("If-Match", etag);
@@ -160,6 +164,7 @@ impl Client {
 
     /// Sends any request and returns status and body as they come, up to the limit of a JSON answer.
     pub async fn raw(&self, method: Method, path: &str, body: Bytes) -> Result<(u16, Bytes)> {
+        tracing::debug!(%method, url = path, "Sending request to LXD");
         let request = self.request(method, path)?.header("Content-Type", "application/json");
         let response = self.exchange(request, small(body)).await?;
         let status = response.status().as_u16();

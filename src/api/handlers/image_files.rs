@@ -1,7 +1,5 @@
 //! The files of images: `POST /1.0/images` and `/1.0/images/{fingerprint}/export`.
 
-use std::time::Duration;
-
 use http_body_util::{BodyExt, StreamBody};
 use hyper::HeaderMap;
 use hyper::body::{Frame, Incoming};
@@ -12,9 +10,6 @@ use crate::api::response::{Reply, header_value};
 use crate::api::types::{ImagesPost, Timestamp};
 use crate::runtime::images::service::{Export, NewImage, Upload};
 use crate::{Error, Result};
-
-/// How long a client whose image is refused may take to send the rest of it.
-const DRAIN_TIME: Duration = Duration::from_secs(60);
 
 /// `POST`: a new image of an uploaded file, in the background once the upload is complete.
 pub async fn upload(mut request: Request) -> Result<Reply> {
@@ -31,7 +26,7 @@ pub async fn upload(mut request: Request) -> Result<Reply> {
             Ok(Reply::operation(request.services.images.import(&project, upload, wanted, request.caller.requestor())))
         }
         Err(e) => {
-            drain(&mut request.body).await;
+            request.drain().await;
             Err(e)
         }
     }
@@ -46,14 +41,6 @@ async fn receive(body: &mut Incoming, upload: Result<Upload>) -> Result<Upload> 
         }
     }
     Ok(upload)
-}
-
-/// Reads what is still on its way: clients send all of a file before they look for an answer, and would be told of a
-/// broken pipe instead of a full disk.
-async fn drain(body: &mut Incoming) {
-    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
-    // One that takes longer has to do without.
-    let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
 }
 
 /// What the `X-LXD-*` headers say about the image.

@@ -39,7 +39,7 @@ pub async fn patch(mut request: Request) -> Result<Reply> {
             properties: image.properties.clone(),
             public: image.public,
             expires_at: image.expires_at,
-            profiles: image.profiles.clone(),
+            profiles: Some(image.profiles.clone()),
         };
         overlay(&present, patch.clone())
     })

@@ -12,15 +12,18 @@ use crate::runtime::daemon::Services;
 use crate::{Error, Kind, Result};
 
 pub mod filter;
-mod json;
+pub mod json;
 mod owned;
 mod websocket;
 
 pub use owned::owned;
-pub use websocket::upgrade;
+pub use websocket::{MESSAGE, upgrade, websocket_config};
 
 /// The largest JSON document that is read, in bytes.
 pub const JSON_LIMIT: usize = 16 << 20;
+
+/// How long a client whose body is refused may take to send the rest of it.
+const DRAIN_TIME: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// A request on its way to its handler.
 pub struct Request {
@@ -77,10 +80,19 @@ impl Request {
         match limited.collect().await {
             Ok(all) => Ok(all.to_bytes()),
             Err(e) if e.is::<http_body_util::LengthLimitError>() => {
+                self.drain().await;
                 Err(Error::invalid(format!("Request body is larger than {} MiB", JSON_LIMIT >> 20)))
             }
             Err(e) => Err(Error::new(Kind::Invalid, format!("Failed reading the request body: {e}"))),
         }
+    }
+
+    /// Reads what is still on its way: clients send all of a body before they look for an answer, and would be told of a
+    /// broken pipe instead of what is wrong.
+    pub async fn drain(&mut self) {
+        let rest = async { while let Some(Ok(_)) = self.body.frame().await {} };
+        // One that takes longer has to do without.
+        let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
     }
 
     /// How deep the answer goes: `recursion=0|1|2`.

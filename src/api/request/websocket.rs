@@ -15,7 +15,12 @@ use crate::api::response::{self, Reply};
 use crate::runtime::operations::Socket;
 
 /// The longest message a client may send, in bytes.
-const MESSAGE: usize = 4 << 20;
+pub const MESSAGE: usize = 4 << 20;
+
+/// How clients' frames are read.
+pub fn websocket_config() -> WebSocketConfig {
+    WebSocketConfig::default().max_message_size(Some(MESSAGE)).max_frame_size(Some(MESSAGE))
+}
 
 /// Answers 101 and hands the connected websocket to `serve`, which runs in a task of its own.
 ///
@@ -30,9 +35,8 @@ where
     tokio::spawn(async move {
         match upgrade.await {
             Ok(upgraded) => {
-                let config = WebSocketConfig::default().max_message_size(Some(MESSAGE)).max_frame_size(Some(MESSAGE));
                 let io = TokioIo::new(upgraded);
-                serve(WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await).await;
+                serve(WebSocketStream::from_raw_socket(io, Role::Server, Some(websocket_config())).await).await;
             }
             Err(e) => tracing::debug!("Websocket upgrade failed: {e}"),
         }

@@ -85,8 +85,13 @@ async fn answer(request: hyper::Request<Incoming>, services: Arc<Services>, call
         Err(e) => Err(e),
     };
     match outcome {
-        Ok(reply) => reply.into_http(),
+        Ok(reply) => {
+            let response = reply.into_http();
+            tracing::trace!(%method, %path, status = response.status().as_u16(), "Answered");
+            response
+        }
         Err(e) => {
+            tracing::trace!(%method, %path, error = %e.chain(), "Refused");
             if e.kind() == Kind::Internal {
                 tracing::warn!(%method, %path, "Request failed: {}", e.chain());
             }

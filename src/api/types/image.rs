@@ -84,8 +84,8 @@ pub struct ImagePut {
     pub public: bool,
     /// When it may go.
     pub expires_at: Timestamp,
-    /// Profiles an instance of it gets by default.
-    pub profiles: Vec<String>,
+    /// Profiles an instance of it gets by default; those it has when nothing is said.
+    pub profiles: Option<Vec<String>>,
 }
 
 /// The JSON body of `POST /1.0/images`: make an image from something that exists elsewhere.

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::api::client::{path, with_query};
 use crate::api::types::{InstanceFull, InstanceState, InstanceStateNetwork, Server};
 use crate::cli::context::{Context, Target};
-use crate::cli::output::{Rows, bytes_iec, date, emit, render, say, yaml};
+use crate::cli::output::{Rows, bytes_iec, emit, local_date, render, say, yaml};
 use crate::error::{Error, Result};
 
 /// `lxc info`.
@@ -62,10 +62,10 @@ async fn instance(target: &Target, show_log: bool) -> Result<()> {
         say!("PID: {}", state.pid);
     }
     if i.created_at.is_set() {
-        say!("Created: {}", date(i.created_at));
+        say!("Created: {}", local_date(i.created_at));
     }
     if i.last_used_at.is_set() {
-        say!("Last Used: {}", date(i.last_used_at));
+        say!("Last Used: {}", local_date(i.last_used_at));
     }
     if let Some(state) = state {
         resources(state);
@@ -135,7 +135,7 @@ fn snapshots(full: &InstanceFull) -> Result<()> {
     let name = |name: &str| name.rsplit('/').next().unwrap_or(name).to_string();
     let yes = |flag| if flag { "YES" } else { "NO" }.to_string();
     let row = |s: &crate::api::types::InstanceSnapshot| {
-        vec![name(&s.name), date(s.created_at), date(s.expires_at), yes(s.stateful)]
+        vec![name(&s.name), local_date(s.created_at), local_date(s.expires_at), yes(s.stateful)]
     };
     let cells: Vec<Vec<String>> = snapshots.iter().map(row).collect();
     say!("\nSnapshots:");
@@ -148,7 +148,7 @@ fn backups(full: &InstanceFull) -> Result<()> {
     let yes = |flag| if flag { "YES" } else { "NO" }.to_string();
     let row = |b: &crate::api::types::InstanceBackup| {
         let name = b.name.rsplit('/').next().unwrap_or_default().to_string();
-        vec![name, date(b.created_at), date(b.expires_at), yes(b.instance_only), yes(b.optimized_storage)]
+        vec![name, local_date(b.created_at), local_date(b.expires_at), yes(b.instance_only), yes(b.optimized_storage)]
     };
     let cells: Vec<Vec<String>> = backups.iter().map(row).collect();
     say!("\nBackups:");

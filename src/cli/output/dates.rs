@@ -1,24 +1,34 @@
-//! Points in time for people, in UTC as the stock client prints them on a host without a time zone.
+//! Points in time for people, as the stock client prints them.
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp as Instant, Zoned};
 
 use crate::api::types::Timestamp;
 
 /// `2026/11/21 19:26 UTC`; empty for "never".
 pub fn date(time: Timestamp) -> String {
-    if !time.is_set() {
-        return String::new();
-    }
-    let t = time.to_utc();
-    let (year, month, day) = (t.year(), u8::from(t.month()), t.day());
-    format!("{year}/{month:02}/{day:02} {:02}:{:02} UTC", t.hour(), t.minute())
+    in_zone(time, TimeZone::UTC)
+}
+
+/// `2026/11/21 20:26 CET`: the same in the time zone of this host, or that of `TZ`.
+pub fn local_date(time: Timestamp) -> String {
+    in_zone(time, TimeZone::system())
 }
 
 /// `Nov 21, 2026 at 7:24pm (UTC)`.
 pub fn long_date(time: Timestamp) -> String {
-    let t = time.to_utc();
-    let half = if t.hour() < 12 { "am" } else { "pm" };
-    let month: String = t.month().to_string().chars().take(3).collect();
-    let hour = (t.hour() + 11) % 12 + 1;
-    format!("{month} {}, {} at {hour}:{:02}{half} (UTC)", t.day(), t.year(), t.minute())
+    zoned(time, TimeZone::UTC).strftime("%b %-d, %Y at %-I:%M%P (%Z)").to_string()
+}
+
+fn in_zone(time: Timestamp, zone: TimeZone) -> String {
+    match time.is_set() {
+        true => zoned(time, zone).strftime("%Y/%m/%d %H:%M %Z").to_string(),
+        false => String::new(),
+    }
+}
+
+fn zoned(time: Timestamp, zone: TimeZone) -> Zoned {
+    Instant::from_second(time.to_utc().unix_timestamp()).unwrap_or_default().to_zoned(zone)
 }
 
 #[cfg(test)]
@@ -35,5 +45,13 @@ mod tests {
         let midnight = Timestamp::parse("2026-01-02T00:30:00Z").unwrap();
         assert_eq!(long_date(midnight), "Jan 2, 2026 at 12:30am (UTC)");
         assert_eq!(date(Timestamp::EPOCH), "");
+        assert_eq!(local_date(Timestamp::EPOCH), "");
+    }
+
+    #[test]
+    fn zones_have_their_offset_and_name() {
+        let time = Timestamp::parse("2026-11-21T19:04:00Z").unwrap();
+        let tokyo = TimeZone::posix("JST-9").unwrap();
+        assert_eq!(in_zone(time, tokyo), "2026/11/22 04:04 JST");
     }
 }

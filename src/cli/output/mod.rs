@@ -10,7 +10,7 @@ mod table;
 mod units;
 mod yaml;
 
-pub use dates::{date, long_date};
+pub use dates::{date, local_date, long_date};
 pub use json::{json_compact, json_indented, sorted};
 pub use natural::sort_rows;
 pub use progress::Progress;

@@ -55,6 +55,8 @@ pub struct Options {
     pub debug: bool,
     /// Whether the log says what happens normally.
     pub verbose: bool,
+    /// Parts of the daemon whose every step is logged ([`logging::PARTS`]).
+    pub trace: Vec<String>,
 }
 
 /// Serves the API on a listener with these services; `api::server` does, which this module must not know.

@@ -220,6 +220,7 @@ impl Task {
     }
 
     async fn effect(&self, effect: Effect) -> Result<()> {
+        tracing::trace!(instance = self.id, ?effect, "Taking a step");
         match effect {
             Effect::Launch => self.launch().await,
             Effect::SignalInit => {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -186,6 +187,8 @@ impl Instances {
     }
 
     async fn stop_for_host(&self, record: InstanceRecord, seconds: u64) {
+        // Its stop is recorded as that of a guest that runs again when the host does.
+        self.host_stops.lock().unwrap_or_else(PoisonError::into_inner).insert(record.id);
         let clean = self.stop(&record, false, Some(Duration::from_secs(seconds))).await;
         let stopped = match clean {
             Ok(()) => Ok(()),
@@ -202,16 +205,6 @@ impl Instances {
                 }
                 _ => {}
             }
-            return;
-        }
-        let ran = self.db.transact(|tx| {
-            // It may have been deleted meanwhile.
-            let Ok(mut record) = repo::instances::by_id(tx, record.id) else { return Ok(()) };
-            record.config.insert("volatile.last_state.power".into(), "RUNNING".into());
-            repo::instances::update(tx, &record)
-        });
-        if let Err(e) = ran.await {
-            tracing::warn!(instance = %record.name, "Failed recording that an instance ran: {}", e.chain());
         }
     }
 

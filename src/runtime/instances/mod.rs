@@ -6,7 +6,7 @@
 //! handler -> verb (validate, one transaction, leases) -> operation -> actor -> container driver -> shim
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -111,6 +111,8 @@ pub struct Inner {
     pub(crate) host: Host,
     actors: Mutex<HashMap<u64, Actor>>,
     balance: balance::Balance,
+    /// Instances that are stopped because the host goes down.
+    host_stops: Mutex<BTreeSet<u64>>,
 }
 
 /// What instances need to know of the host; gathered once at start.
@@ -162,7 +164,9 @@ impl Instances {
         let Parts { db, events, operations, leases, pools, images, places, host } = parts;
         let balance = balance::Balance::new(host.cpus.clone());
         let actors = Mutex::default();
-        Instances(Arc::new(Inner { db, events, operations, leases, pools, images, places, host, actors, balance }))
+        let host_stops = Mutex::default();
+        let inner = Inner { db, events, operations, leases, pools, images, places, host, actors, balance, host_stops };
+        Instances(Arc::new(inner))
     }
 
     /// The record of an instance that is complete.

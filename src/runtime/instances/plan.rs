@@ -1,6 +1,7 @@
 //! What a start needs: the plan of the container, and the records and places around it.
 
 use std::path::Path;
+use std::sync::PoisonError;
 
 use super::create::{root_pool, volume_of};
 use super::expand::{Expanded, expand};
@@ -55,7 +56,42 @@ impl Instances {
         spec.limits = self.limits(id, &expanded.config)?;
         spec.mounts = mounts(&expanded, &self.places.root)?;
         spec.files = files;
+        self.settle_ids(&record, &mut spec).await?;
         Ok(spec)
+    }
+
+    /// Sees to the guest's ids on disk: its own, which are mapped as they are mounted, or where this host can't do that
+    /// the host's, to which they are shifted now. May take as long as the tree is large.
+    async fn settle_ids(&self, record: &InstanceRecord, spec: &mut ContainerSpec) -> Result<()> {
+        const KEY: &str = "volatile.last_state.idmap";
+        let place = match &spec.root {
+            RootSource::Dir { path } => path.clone(),
+            RootSource::Overlay { upper, .. } => upper.clone(),
+        };
+        let looking = place.clone();
+        let mapped = spec.privileged() || blocking(move || Ok(container::shift::can_mount(&looking))).await?;
+        let wanted = if mapped { Idmap::default() } else { spec.idmap.clone() };
+        spec.shift = if mapped { Shift::Mount } else { Shift::OnDisk };
+        let on_disk = record.config.get(KEY).map_or("[]", String::as_str);
+        let on_disk: Idmap = serde_json::from_str(on_disk)
+            .map_err(|e| Error::internal(format!("Failed reading \"{KEY}\" of the instance: {e}")))?;
+        if !mapped && matches!(spec.root, RootSource::Overlay { .. }) {
+            return Err(Error::unsupported("An unprivileged container in an overlay pool without idmapped mounts"));
+        }
+        if on_disk == wanted {
+            return Ok(());
+        }
+        container::shift::on_disk(&place, &on_disk, &wanted).await?;
+        let wanted = serde_json::to_string(&wanted).unwrap_or_default();
+        self.db
+            .transact(|tx| {
+                repo::instances::modify(tx, record.id, |r| {
+                    r.config.insert(KEY.into(), wanted.clone());
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(())
     }
 
     /// The plan as far as the configuration alone says it.
@@ -107,7 +143,8 @@ impl Instances {
     /// Records that an instance is up or down; the one durable commit of a start or stop.
     pub(super) async fn record_power(&self, id: u64, up: bool) -> Result<()> {
         let idmap = serde_json::to_string(&self.host.idmap).unwrap_or_default();
-        let power = if up { "RUNNING" } else { "STOPPED" };
+        let for_host = self.host_stops.lock().unwrap_or_else(PoisonError::into_inner).contains(&id);
+        let power = if up || for_host { "RUNNING" } else { "STOPPED" };
         self.db
             .transact(|tx| {
                 let mut record = repo::instances::by_id(tx, id)?;

@@ -123,11 +123,19 @@ impl Writer {
         tracing::error!("{}", error.chain());
         self.broken = true;
         let _ = self.heal();
-        for (_, answer) in batch {
-            let _ = answer.send(match before {
-                true => Err(Error::new(error.kind(), error.message())),
-                false => Ok(Outcome::Unknown),
-            });
+        for (commit, answer) in batch {
+            let again = Error::new(error.kind(), error.message());
+            let _ = answer.send(if before { Err(again) } else { self.settled(commit.txn, again) });
+        }
+    }
+
+    /// What became of a transaction whose write failed: applied after all, not applied for this error, or not to be told
+    /// as long as the database can't be opened.
+    fn settled(&mut self, txn: TxnId, error: Error) -> Result<Outcome> {
+        match self.resolve(txn) {
+            Ok(Some(rev)) => Ok(Outcome::Committed(rev)),
+            Ok(None) => Err(error),
+            Err(_) => Ok(Outcome::Unknown),
         }
     }
 
@@ -157,6 +165,7 @@ impl Writer {
             txn.set_durability(Durability::None).map_err(|e| Failure::Before(failed(&e)))?;
         }
         txn.commit().map_err(|e| Failure::During(failed(&e)))?;
+        tracing::trace!(?rev, transactions = batch.len(), durable, "Committed");
         self.rev = rev;
         self.settle_at.get_or_insert_with(|| Instant::now() + SETTLE_AFTER);
         for change in changes {

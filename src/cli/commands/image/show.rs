@@ -31,7 +31,7 @@ fn changeable(image: Image) -> ImagePut {
         properties: image.properties,
         public: image.public,
         expires_at: image.expires_at,
-        profiles: image.profiles,
+        profiles: Some(image.profiles),
     }
 }
 

@@ -1,7 +1,10 @@
 //! Rewrites the ids of a stopped container's files, for file systems and kernels without idmapped mounts.
 //!
 //! The tree is a guest's and hostile: entries are opened by name below their directory's descriptor, never through a link. A file with
-//! several names is shifted once. Interrupted half-way the tree is mixed; LXD's is as well.
+//! several names is shifted once. What is on disk is known from a file beside the tree ([`progress`]), so that a shift that was cut
+//! short is finished by the next one.
+
+mod progress;
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -12,6 +15,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags};
 use rustix::io::Errno;
 
+use self::progress::{Before, Moment, Progress, State};
 use super::{Fail, PLAN_FD, SOCKET_FD, What, read_plan, say};
 use crate::runtime::spec::idmap::Ids;
 use crate::runtime::spec::shift::{ShiftAnswer, ShiftPlan};
@@ -28,30 +32,158 @@ pub fn main(_args: &[String]) -> i32 {
     signal::reset_all();
     let _ = process::die_with_parent();
     let (Some(plan), Some(socket)) = (process::inherited(PLAN_FD), process::inherited(SOCKET_FD)) else { return 2 };
-    let answer = match read_plan::<ShiftPlan>(plan.as_fd()).and_then(|plan| tree(&plan)) {
+    let answer = match read_plan::<ShiftPlan>(plan.as_fd()).and_then(|plan| settle(&plan)) {
         Ok(()) => ShiftAnswer::Done,
         Err(e) => ShiftAnswer::Failed { errno: e.errno, what: e.what },
     };
     i32::from(say(&socket, &answer, &[]).is_err())
 }
 
-/// Shifts the whole tree, its top included.
-fn tree(plan: &ShiftPlan) -> Result<(), Fail> {
-    let top = open(CWD, plan.path.as_os_str()).what(|| format!("opening {:?}", plan.path))?;
-    let mut seen = HashSet::new();
-    shift_one(plan, &top, OsStr::new("."), &mut seen)?;
-    let mut stack = vec![list(top)?];
-    while let Some((dir, names)) = stack.last_mut() {
-        let Some(name) = names.pop() else {
-            stack.pop();
-            continue;
-        };
-        let entry = open(&*dir, &name).what(|| format!("opening {name:?}"))?;
-        if shift_one(plan, &entry, &name, &mut seen)? {
-            stack.push(list(entry)?);
+/// Brings the tree to the plan's ids from those it has, after finishing what an earlier run left half done.
+fn settle(plan: &ShiftPlan) -> Result<(), Fail> {
+    let progress = Progress::beside(&plan.path)?;
+    let mut current = plan.from.clone();
+    match progress.state()? {
+        Some(State::Shifted { to }) => current = to,
+        Some(State::Shifting { from, to, since }) => {
+            let rest = ShiftPlan { from, to, ..plan.clone() };
+            let cut = Some(Cut { since, entry: progress.entry()? });
+            Walk { plan: &rest, progress: &progress, cut, seen: HashSet::new() }.tree()?;
+            progress.finished(&rest.to)?;
+            current = rest.to;
+        }
+        None => {}
+    }
+    if current == plan.to {
+        return Ok(());
+    }
+    let now = ShiftPlan { from: current, ..plan.clone() };
+    progress.begun(&now.from, &now.to)?;
+    Walk { plan: &now, progress: &progress, cut: None, seen: HashSet::new() }.tree()?;
+    progress.finished(&now.to)
+}
+
+/// One pass over a tree.
+struct Walk<'a> {
+    plan: &'a ShiftPlan,
+    progress: &'a Progress,
+    /// Where an earlier pass was cut short.
+    cut: Option<Cut>,
+    /// Files with several names that were seen.
+    seen: HashSet<(u64, u64)>,
+}
+
+/// How far that came.
+struct Cut {
+    /// What was changed after this moment is shifted already,
+    since: Moment,
+    /// but for this entry, of which a part may be.
+    entry: Option<Before>,
+}
+
+impl Cut {
+    /// What an entry had whose shift was begun; `Err` when it is shifted already.
+    fn of(&self, stat: &Stat) -> Result<Option<Before>, Shifted> {
+        match &self.entry {
+            Some(before) if before.is_of(stat) => Ok(Some(before.clone())),
+            _ if self.since.is_before(stat) => Err(Shifted),
+            _ => Ok(None),
         }
     }
-    Ok(())
+}
+
+/// Nothing is to be done.
+struct Shifted;
+
+impl Walk<'_> {
+    /// Shifts the whole tree, its top included.
+    fn tree(mut self) -> Result<(), Fail> {
+        let path = &self.plan.path;
+        let top = open(CWD, path.as_os_str()).what(|| format!("opening {path:?}"))?;
+        self.one(&top, OsStr::new("."))?;
+        let mut stack = vec![list(top)?];
+        while let Some((dir, names)) = stack.last_mut() {
+            let Some(name) = names.pop() else {
+                stack.pop();
+                continue;
+            };
+            let entry = open(&*dir, &name).what(|| format!("opening {name:?}"))?;
+            if self.one(&entry, &name)? {
+                stack.push(list(entry)?);
+            }
+        }
+        rustix::fs::syncfs(open_to_sync(path)?).what(|| format!("writing {path:?} to disk"))
+    }
+
+    /// Shifts one entry; true when it is a directory.
+    fn one(&mut self, entry: &OwnedFd, name: &OsStr) -> Result<bool, Fail> {
+        let stat = rustix::fs::fstat(entry).what(|| format!("reading {name:?}"))?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let directory = kind == FileType::Directory;
+        if !directory && stat.st_nlink > 1 && !self.seen.insert((stat.st_dev, stat.st_ino)) {
+            return Ok(false);
+        }
+        let Ok(cut_short) = self.cut.as_ref().map_or(Ok(None), |cut| cut.of(&stat)) else { return Ok(directory) };
+        if kind == FileType::Symlink {
+            self.chown(entry, (stat.st_uid, stat.st_gid), name)?;
+            return Ok(false);
+        }
+        let path = format!("/proc/self/fd/{}", entry.as_raw_fd());
+        let before = match cut_short {
+            Some(before) => before,
+            None => before(&path, &stat).what(|| format!("reading attributes of {name:?}"))?,
+        };
+        // A change of owner alone is one write; of more, what was there is kept until all of it is done.
+        if before.is_more_than_an_owner() {
+            self.progress.begin_entry(&before)?;
+        }
+        self.rewrite(entry, &path, &before, name)?;
+        Ok(directory)
+    }
+
+    /// Gives an entry its new owner, and again what a change of owner takes away, shifted.
+    fn rewrite(&self, entry: &OwnedFd, path: &str, before: &Before, name: &OsStr) -> Result<(), Fail> {
+        self.chown(entry, (before.uid, before.gid), name)?;
+        if before.mode & 0o6000 != 0 {
+            rustix::fs::chmod(path, Mode::from_raw_mode(before.mode & 0o7777))
+                .what(|| format!("changing the mode of {name:?}"))?;
+        }
+        if let Some(caps) = &before.capabilities {
+            let caps = self
+                .plan
+                .capabilities(caps)
+                .ok_or_else(|| Fail::new(format!("understanding capabilities of {name:?}")))?;
+            set(path, CAPABILITY, &caps).what(|| format!("writing capabilities of {name:?}"))?;
+        }
+        for (acl, old) in ACLS.iter().zip(&before.acls) {
+            if let Some(old) = old {
+                let new = self.plan.acl(old).ok_or_else(|| Fail::new(format!("understanding the ACL of {name:?}")))?;
+                set(path, acl, &new).what(|| format!("writing the ACL of {name:?}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn chown(&self, entry: &OwnedFd, (uid, gid): (u32, u32), name: &OsStr) -> Result<(), Fail> {
+        let unknown = || Fail::new(format!("shifting {name:?}: its owner {uid}:{gid} is outside the map"));
+        let to = self.plan.shift(Ids::Uid, uid).ok_or_else(unknown)?;
+        let group = self.plan.shift(Ids::Gid, gid).ok_or_else(unknown)?;
+        let (uid, gid) = (Some(Uid::from_raw(to)), Some(Gid::from_raw(group)));
+        rustix::fs::chownat(entry, "", uid, gid, AtFlags::EMPTY_PATH).what(|| format!("changing the owner of {name:?}"))
+    }
+}
+
+/// What an entry has that a shift changes. Capabilities are read before the change of owner, which takes them away.
+fn before(path: &str, stat: &Stat) -> Result<Before, Errno> {
+    let acls = [attribute(path, ACLS[0])?, attribute(path, ACLS[1])?];
+    let capabilities = attribute(path, CAPABILITY)?;
+    let (uid, gid, mode) = (stat.st_uid, stat.st_gid, stat.st_mode);
+    Ok(Before { device: stat.st_dev, inode: stat.st_ino, uid, gid, mode, capabilities, acls })
+}
+
+fn open_to_sync(path: &Path) -> Result<OwnedFd, Fail> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).what(|| format!("opening {path:?}"))
 }
 
 /// A handle on an entry, be it a link.
@@ -73,49 +205,6 @@ fn list(dir: OwnedFd) -> Result<(OwnedFd, Vec<OsString>), Fail> {
     Ok((dir, names))
 }
 
-/// Shifts one entry; true when it is a directory.
-fn shift_one(plan: &ShiftPlan, entry: &OwnedFd, name: &OsStr, seen: &mut HashSet<(u64, u64)>) -> Result<bool, Fail> {
-    let stat = rustix::fs::fstat(entry).what(|| format!("reading {name:?}"))?;
-    let kind = FileType::from_raw_mode(stat.st_mode);
-    let directory = kind == FileType::Directory;
-    if !directory && stat.st_nlink > 1 && !seen.insert((stat.st_dev, stat.st_ino)) {
-        return Ok(false);
-    }
-    if kind == FileType::Symlink {
-        chown(plan, entry, &stat, name)?;
-        return Ok(false);
-    }
-    let path = format!("/proc/self/fd/{}", entry.as_raw_fd());
-    // Read before the change of owner, which takes them away.
-    let caps = attribute(&path, CAPABILITY).what(|| format!("reading capabilities of {name:?}"))?;
-    chown(plan, entry, &stat, name)?;
-    if stat.st_mode & 0o6000 != 0 {
-        rustix::fs::chmod(&*path, Mode::from_raw_mode(stat.st_mode & 0o7777))
-            .what(|| format!("changing the mode of {name:?}"))?;
-    }
-    if let Some(caps) = caps {
-        let caps =
-            plan.capabilities(&caps).ok_or_else(|| Fail::new(format!("understanding capabilities of {name:?}")))?;
-        set(&path, CAPABILITY, &caps).what(|| format!("writing capabilities of {name:?}"))?;
-    }
-    for acl in ACLS {
-        if let Some(old) = attribute(&path, acl).what(|| format!("reading the ACL of {name:?}"))? {
-            let new = plan.acl(&old).ok_or_else(|| Fail::new(format!("understanding the ACL of {name:?}")))?;
-            set(&path, acl, &new).what(|| format!("writing the ACL of {name:?}"))?;
-        }
-    }
-    Ok(directory)
-}
-
-fn chown(plan: &ShiftPlan, entry: &OwnedFd, stat: &Stat, name: &OsStr) -> Result<(), Fail> {
-    let unknown =
-        || Fail::new(format!("shifting {name:?}: its owner {}:{} is outside the map", stat.st_uid, stat.st_gid));
-    let uid = plan.shift(Ids::Uid, stat.st_uid).ok_or_else(unknown)?;
-    let gid = plan.shift(Ids::Gid, stat.st_gid).ok_or_else(unknown)?;
-    let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-    rustix::fs::chownat(entry, "", uid, gid, AtFlags::EMPTY_PATH).what(|| format!("changing the owner of {name:?}"))
-}
-
 /// An extended attribute; `None` when there is none, also where the file system has no such thing.
 fn attribute(path: &str, name: &str) -> Result<Option<Vec<u8>>, Errno> {
     let mut value = vec![0u8; 65_536];
@@ -134,44 +223,4 @@ fn set(path: &str, name: &str, value: &[u8]) -> Result<(), Errno> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-
-    use super::*;
-    use crate::runtime::spec::Idmap;
-
-    #[test]
-    fn a_tree_goes_there_and_back_unchanged() {
-        if !rustix::process::geteuid().is_root() {
-            return;
-        }
-        let top = std::env::temp_dir().join(format!("lxbox-shift-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&top);
-        fs::create_dir_all(top.join("a/b")).unwrap();
-        fs::write(top.join("a/set"), "x").unwrap();
-        std::os::unix::fs::chown(top.join("a/set"), Some(5), Some(6)).unwrap();
-        fs::set_permissions(top.join("a/set"), fs::Permissions::from_mode(0o6755)).unwrap();
-        fs::hard_link(top.join("a/set"), top.join("a/b/again")).unwrap();
-        symlink("/etc/passwd", top.join("link")).unwrap();
-        fs::write(top.join(OsStr::from_bytes(b"odd\xff name")), "").unwrap();
-        let caps: Vec<u8> = [0x0200_0001u32.to_le_bytes().to_vec(), vec![0; 16]].concat();
-        set(top.join("a/b/again").to_str().unwrap(), CAPABILITY, &caps).unwrap();
-        let host = fs::metadata("/etc/passwd").unwrap().uid();
-        let map = Idmap::ranges((100_000, 65_536), (100_000, 65_536));
-        let plan =
-            |from: &Idmap, to: &Idmap| ShiftPlan { version: 1, path: top.clone(), from: from.clone(), to: to.clone() };
-        tree(&plan(&Idmap::default(), &map)).unwrap();
-        let stat = fs::metadata(top.join("a/set")).unwrap();
-        assert_eq!((stat.uid(), stat.gid(), stat.mode() & 0o7777), (100_005, 100_006, 0o6755));
-        assert_eq!(fs::symlink_metadata(top.join("link")).unwrap().uid(), 100_000);
-        assert_eq!(fs::metadata("/etc/passwd").unwrap().uid(), host);
-        tree(&plan(&map, &Idmap::default())).unwrap();
-        let stat = fs::metadata(top.join("a/b/again")).unwrap();
-        assert_eq!((stat.uid(), stat.gid(), stat.mode() & 0o7777), (5, 6, 0o6755));
-        assert_eq!(attribute(top.join("a/set").to_str().unwrap(), CAPABILITY).unwrap().unwrap(), caps);
-        assert!(tree(&plan(&map, &Idmap::default())).is_err(), "ids outside the map are an error");
-        fs::remove_dir_all(&top).unwrap();
-    }
-}
+mod tests;

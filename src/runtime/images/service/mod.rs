@@ -96,11 +96,10 @@ impl Images {
                 if put.auto_update && record.source.is_none() {
                     return Err(Error::unsupported("Following the source of an image"));
                 }
-                record.profiles = put
-                    .profiles
-                    .iter()
-                    .map(|n| Ok(repo::profiles::by_name(tx, project, n)?.id))
-                    .collect::<Result<_>>()?;
+                if let Some(names) = &put.profiles {
+                    let ids = names.iter().map(|name| Ok(repo::profiles::by_name(tx, project, name)?.id));
+                    record.profiles = ids.collect::<Result<_>>()?;
+                }
                 record.public = put.public;
                 record.properties = put.properties;
                 record.properties.retain(|_, value| !value.is_empty());

@@ -1,9 +1,12 @@
 //! Ids on disk, for file systems and kernels without idmapped mounts.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use super::link::{Link, Watched};
 use super::start;
@@ -15,15 +18,25 @@ use crate::runtime::spec::{Idmap, VERSION};
 use crate::runtime::sys::{channel, memfd, mount, probe};
 
 /// Whether the file tree at `path` can be mounted with shifted ids. If not, it must be shifted on disk ([`on_disk`]) before a start with
-/// [`crate::runtime::spec::Shift::OnDisk`]. `LXD_IDMAPPED_MOUNTS_DISABLE` in the environment says no for all. Blocks shortly.
+/// [`crate::runtime::spec::Shift::OnDisk`]. `LXD_IDMAPPED_MOUNTS_DISABLE` in the environment says no for all. Blocks shortly; asks the
+/// kernel once a file system.
 pub fn can_mount(path: &Path) -> bool {
+    static KNOWN: Mutex<BTreeMap<u64, bool>> = Mutex::new(BTreeMap::new());
     let disabled =
         std::env::var("LXD_IDMAPPED_MOUNTS_DISABLE").is_ok_and(|v| matches!(v.as_str(), "1" | "true" | "yes" | "on"));
-    !disabled && probe::user_namespace().is_ok_and(|user| mount::can_shift(path, user.as_fd()))
+    let Ok(device) = fs::metadata(path).map(|m| m.dev()) else { return false };
+    if disabled {
+        return false;
+    }
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    *known
+        .entry(device)
+        .or_insert_with(|| probe::user_namespace().is_ok_and(|user| mount::can_shift(path, user.as_fd())))
 }
 
 /// Rewrites owners, ACLs and file capabilities of a stopped container's tree from one map to another (an empty one: the
-/// guest's own ids), in a helper process. Given up or failed half-way the tree is mixed.
+/// guest's own ids), in a helper process. What was shifted before is known from a file beside the tree, so that a shift that was
+/// cut short is finished by the next, and one whose end was not recorded is not done twice.
 pub async fn on_disk(path: &Path, from: &Idmap, to: &Idmap) -> Result<()> {
     let plan = ShiftPlan { version: VERSION, path: path.to_owned(), from: from.clone(), to: to.clone() };
     let plan = serde_json::to_vec(&plan).ctx(Kind::Internal, || "Failed writing a plan")?;
