@@ -3,6 +3,8 @@
 //! ```text
 //! netlink   links, addresses, routes, neighbours, bridge ports, switches below /proc/sys/net
 //! nft       the packet filter: tables, chains, rules
+//! rules     which rules networks and NICs want, as plain values
+//! tc        how fast a NIC may be
 //! subnet   bridge   acl   forward   zone   dnsmasq    what configuration says: pure
 //! plan (with firewall, serve)                what a bridge is to be on the host: pure
 //! apply                                      makes it so
@@ -21,8 +23,10 @@ pub mod forward;
 pub mod netlink;
 pub mod nft;
 pub mod plan;
+pub mod rules;
 pub mod serve;
 pub mod service;
 pub mod serving;
 pub mod subnet;
+pub mod tc;
 pub mod zone;

@@ -8,6 +8,7 @@ use netlink_packet_route::link::{
     IpVlanMode, LinkAttribute, LinkInfo, LinkMessage, MacVlanMode,
 };
 
+use super::MacAddr;
 use super::links::{LinkChange, check_name};
 use crate::error::{Error, Result};
 
@@ -56,20 +57,19 @@ pub struct Bridge {
     pub forward_delay: Option<u32>,
 }
 
-/// The other end of a cable.
-#[derive(Clone, Copy, Debug)]
+/// The other end of a cable. It is made switched off: the kernel has no way to make it otherwise.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Veth<'a> {
     /// Its name, at most 15 bytes.
     pub peer: &'a str,
-    /// What is set on it; `netns` puts it straight into another network namespace.
-    pub with: LinkChange<'a>,
-}
-
-impl<'a> Veth<'a> {
-    /// A cable whose other end is in this network namespace.
-    pub fn into_namespace(peer: &'a str, netns: BorrowedFd<'a>) -> Veth<'a> {
-        Veth { peer, with: LinkChange { netns: Some(netns), ..LinkChange::default() } }
-    }
+    /// The network namespace it is made in, if that is another.
+    pub netns: Option<BorrowedFd<'a>>,
+    /// Its hardware address.
+    pub mac: Option<MacAddr>,
+    /// Its longest packet, in bytes.
+    pub mtu: Option<u32>,
+    /// Packets its queue holds.
+    pub queue_length: Option<u32>,
 }
 
 /// Who on a parent can reach whom (`ip-link(8)`).
@@ -168,7 +168,8 @@ impl Veth<'_> {
         check_name(self.peer)?;
         let mut message = LinkMessage::default();
         message.attributes.push(LinkAttribute::IfName(self.peer.to_owned()));
-        LinkChange { name: None, ..self.with }.fill(&mut message)?;
+        let Veth { netns, mac, mtu, queue_length, .. } = *self;
+        LinkChange { netns, mac, mtu, queue_length, ..LinkChange::default() }.fill(&mut message)?;
         Ok(message)
     }
 }

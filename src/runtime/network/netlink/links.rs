@@ -58,8 +58,6 @@ pub struct Link {
     pub parent: Option<u32>,
     /// Which namespace the parent is in, when it is another.
     pub parent_netns: Option<i32>,
-    /// The text put on it.
-    pub alias: String,
     /// The tag, for links of kind `vlan`.
     pub vlan: Option<u16>,
     /// What went through.
@@ -118,7 +116,7 @@ pub struct NewLink<'a> {
     pub kind: LinkKind<'a>,
     /// Number of the link it is made on: for vlan, macvlan and ipvlan, and for tunnels bound to one.
     pub parent: Option<u32>,
-    /// What is set on it in the same step.
+    /// What is set on it in the same step; the name in it is not looked at.
     pub with: LinkChange<'a>,
 }
 
@@ -146,10 +144,6 @@ pub struct LinkChange<'a> {
     pub name: Option<&'a str>,
     /// The network namespace it moves into. It is off afterwards and has no addresses.
     pub netns: Option<BorrowedFd<'a>>,
-    /// The text put on it.
-    pub alias: Option<&'a str>,
-    /// The group it belongs to.
-    pub group: Option<u32>,
 }
 
 impl LinkChange<'_> {
@@ -169,8 +163,6 @@ impl LinkChange<'_> {
             self.queue_length.map(LinkAttribute::TxQueueLen),
             self.master.map(LinkAttribute::Controller),
             self.netns.map(|netns| LinkAttribute::NetNsFd(netns.as_raw_fd())),
-            self.alias.map(|alias| LinkAttribute::IfAlias(alias.to_owned())),
-            self.group.map(LinkAttribute::Group),
         ];
         message.attributes.extend(attributes.into_iter().flatten());
         Ok(())
@@ -297,7 +289,6 @@ impl Link {
             LinkAttribute::Controller(index) => self.master = Some(index),
             LinkAttribute::Link(index) => self.parent = Some(index).filter(|index| *index != 0),
             LinkAttribute::LinkNetNsId(id) => self.parent_netns = Some(id),
-            LinkAttribute::IfAlias(alias) => self.alias = alias,
             LinkAttribute::OperState(State::Down | State::LowerLayerDown | State::NotPresent) => self.running = false,
             LinkAttribute::Stats64(stats) => self.counters = counters(&stats),
             LinkAttribute::LinkInfo(info) => info.into_iter().for_each(|info| self.take_info(info)),

@@ -69,13 +69,7 @@ impl Netlink {
     }
 
     /// Sends one message of traffic control.
-    pub(in crate::runtime::network) fn control(
-        &mut self,
-        kind: u16,
-        flags: u16,
-        body: &[u8],
-        what: impl Fn() -> String,
-    ) -> Result<()> {
+    pub fn control(&mut self, kind: u16, flags: u16, body: &[u8], what: impl Fn() -> String) -> Result<()> {
         let answer = self.socket.ask(kind, flags, body);
         answer.map(drop).ctx(Kind::Internal, || format!("Failed {}", what()))
     }

@@ -207,7 +207,7 @@ impl Batch<'_> {
             let mark = digest(&encode::rule(*family, rule, 0));
             let encoded = encode::rule(*family, rule, self.sets);
             for (set, id) in encoded.sets.iter().zip(self.sets..) {
-                self.set(*family, table, set, id, &what);
+                self.set((*family, table), set, id, &what);
             }
             self.sets += u32::try_from(encoded.sets.len()).unwrap_or(0);
             let mut attributes = named(&[(1, table), (2, &chain.name)]);
@@ -219,7 +219,7 @@ impl Batch<'_> {
         }
     }
 
-    fn set(&mut self, family: Family, table: &str, set: &Set, id: u32, what: &str) {
+    fn set(&mut self, (family, table): (Family, &str), set: &Set, id: u32, what: &str) {
         let elements = set.values.elements();
         let spans = set.values.has_spans();
         let mut attributes = named(&[(1, table), (2, "__set%d")]);
@@ -255,13 +255,10 @@ impl Batch<'_> {
         let last = self.nft.socket.count();
         self.acknowledge_last();
         self.put(BATCH_END, Family::Inet, &[], "changing the firewall");
-        let sent = self.nft.socket.send_batch(&self.bytes, last);
-        sent.map_err(|(count, refusal)| (self.said.iter().find(|(c, _)| *c == count), refusal)).or_else(
-            |(said, refusal)| {
-                let what = said.map_or("changing the firewall", |(_, what)| what.as_str());
-                Err(refusal).ctx(Kind::Internal, || format!("Failed {what}"))
-            },
-        )
+        let Err((count, refusal)) = self.nft.socket.send_batch(&self.bytes, last) else { return Ok(()) };
+        let said = self.said.iter().find(|(c, _)| *c == count);
+        let what = said.map_or("changing the firewall", |(_, what)| what.as_str());
+        Err(refusal).ctx(Kind::Internal, || format!("Failed {what}"))
     }
 
     /// Sets the flag in the head of the last question written.

@@ -285,7 +285,7 @@ impl Encoded {
         self.expression("fib", |a| {
             a.network_word(3, 1 | 8 | 32).network_word(2, 1).network_word(1, REGISTER);
         });
-        self.compare(true, &[0]);
+        self.compare(true, &[0; 4]);
     }
 
     /// Compares a field with one value, one span, or several.
