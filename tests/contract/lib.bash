@@ -135,7 +135,7 @@ unlike() { [[ ! $1 =~ $2 ]] || fail "${3:-}"$'\n#   seen:     '"$1"$'\n#   unwan
 
 # bounded CMD...: runs it, never for ever.
 bounded() {
-	if [ "$(type -t "$1")" = function ]; then "$@" </dev/null 2>&1; else timeout 90 "$@" </dev/null 2>&1; fi
+	if [ "$(type -t "$1")" != file ]; then "$@" </dev/null 2>&1; else timeout 90 "$@" </dev/null 2>&1; fi
 }
 
 # does CMD...: runs it, sets out (both streams) and status, and expects success. gives TEXT CMD...: expects this output.

@@ -148,7 +148,7 @@ pub fn busybox_root(root: &Path) {
     fs::copy("/bin/busybox", root.join("bin/busybox"))
         .or_else(|_| fs::copy("/usr/bin/busybox", root.join("bin/busybox")))
         .unwrap();
-    let list = Command::new(root.join("bin/busybox")).arg("--list").output().unwrap();
+    let list = Command::new("busybox").arg("--list").output().unwrap();
     for applet in String::from_utf8(list.stdout).unwrap().lines().filter(|a| *a != "busybox" && *a != "init") {
         symlink("busybox", root.join("bin").join(applet)).unwrap();
     }

@@ -247,7 +247,7 @@ const START_POINTS: [&str; 13] = [
     "shim.groups",
     "shim.limits",
     "shim.forked",
-    "stage.joined",
+    "stage.born",
     "stage.staged",
     "init.born",
     "init.ready",
@@ -259,7 +259,7 @@ const START_POINTS: [&str; 13] = [
 ];
 
 /// Every place where a shim can be killed once its guest has ended.
-const STOP_POINTS: [&str; 4] = ["shim.guest_down", "shim.emptied", "shim.exit_recorded", "shim.left"];
+const STOP_POINTS: [&str; 3] = ["shim.guest_down", "shim.emptied", "shim.exit_recorded"];
 
 #[tokio::test]
 async fn a_helper_killed_at_any_step_of_a_start_leaves_nothing() {
@@ -292,7 +292,7 @@ async fn a_shim_killed_at_any_step_of_a_stop_leaves_nothing() {
         let running = start(&spec, &host.dirs()).await.unwrap();
         running.kill().await.unwrap();
         let Ended::Stopped(exit) = running.wait_exit().await.unwrap() else { panic!("{point}") };
-        let recorded = ["shim.exit_recorded", "shim.left"].contains(&point);
+        let recorded = point == "shim.exit_recorded";
         assert_eq!(exit.reason, if recorded { ExitReason::Killed } else { ExitReason::ShimLost }, "{point}");
         forget(&host.dirs()).await.unwrap();
         assert_eq!(host.litter(), Vec::<String>::new(), "{point}");

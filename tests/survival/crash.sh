@@ -88,8 +88,8 @@ for point in daemon.start.{spawned,started,recorded}; do
 done
 
 it "start, when a shim or the guest's first process dies"
-all_of shim.{prepared,groups,limits,forked,mapped,mounts,security,started} init.{born,ready,exec} stage.{joined,staged}
-for point in shim.{prepared,groups,limits,forked,mapped,mounts,security,started} init.{born,ready,exec} stage.{joined,staged}; do
+all_of shim.{prepared,groups,limits,forked,mapped,mounts,security,started} init.{born,ready,exec} stage.{born,staged}
+for point in shim.{prepared,groups,limits,forked,mapped,mounts,security,started} init.{born,ready,exec} stage.{born,staged}; do
 	shim_dies $point lxc start "$N"
 done
 does lxc start "$N"

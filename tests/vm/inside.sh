@@ -51,6 +51,16 @@ check 'exec by the new daemon' lxc exec c1 -- true
 check 'stop' lxc stop c1 --timeout 60
 [ ! -d "$group" ] || fail "$group is left"
 check 'start' lxc start c1
-check 'guests stop with the machine' lxd shutdown --timeout=60
+check 'guests are a service' systemctl start lxbox-guests.service
+check 'guests stop with it, as with the machine' systemctl stop lxbox-guests.service
 [ ! -d "/proc/$pid" ] || fail "the guest is still there"
+check 'and start with it again' systemctl start lxbox-guests.service
+for _ in $(seq 60); do
+	[ "$(lxc list c1 -c s -f csv)" = RUNNING ] && break
+	sleep 1
+done
+[ "$(lxc list c1 -c s -f csv)" = RUNNING ] || fail "the guest is not back"
+check 'stop by force' lxc stop --force c1
+check 'the daemon stops' systemctl stop lxbox.service
+check 'nobody waits for one that does not run' systemctl stop lxbox-guests.service
 echo "vm: all passed"

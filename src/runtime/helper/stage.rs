@@ -72,8 +72,11 @@ pub(crate) fn run(stage: Stage<'_>) -> ! {
 fn assemble(stage: &Stage<'_>) -> Result<(), Fail> {
     process::die_with_parent().what(|| "binding the stage's life to the shim's")?;
     signal::reset_all();
-    cgroup::join(stage.groups, 0, false).what(|| "joining the container's control groups")?;
-    fault("stage.joined");
+    if !stage.groups.iter().any(|g| g.unified) {
+        // Process 1 can't be born in groups of v1, and must never be outside of them: they say whether something is left.
+        cgroup::join(stage.groups, 0, false).what(|| "joining the container's control groups")?;
+    }
+    fault("stage.born");
     lay_floor()?;
     let root = match &stage.spec.root {
         RootSource::Dir { path } => shifted(path, false, stage.shift)?,
@@ -89,15 +92,21 @@ fn assemble(stage: &Stage<'_>) -> Result<(), Fail> {
 
 /// Forks process 1 into the container's namespaces; it becomes a child of the shim.
 fn become_parent(stage: Stage<'_>) -> Result<(), Fail> {
+    let group = match stage.groups.iter().find(|g| g.unified) {
+        Some(group) => Some(fs::File::open(&group.path).what(|| format!("opening {:?}", group.path))?),
+        None => None,
+    };
     if let Some(user) = stage.user {
         fork::join_user(user).what(|| "entering the user namespace")?;
     }
-    let namespaces = fork::Namespaces::container();
+    let options = fork::Options {
+        namespaces: fork::Namespaces::container(),
+        cgroup: group.as_ref().map(AsFd::as_fd),
+        sibling: true,
+    };
     // Process 1 says nothing before it is announced, however late the announcement comes.
     let (announced, announcement) = channel::pair().what(|| "making a socket pair")?;
-    match fork::fork(&fork::Options { namespaces, sibling: true, ..Default::default() })
-        .what(|| "creating the namespaces")?
-    {
+    match fork::fork(&options).what(|| "creating the namespaces")? {
         fork::Forked::Child => {
             drop(announcement);
             // Ends when the parent does.

@@ -27,6 +27,9 @@ pub struct Group {
     pub controllers: Vec<String>,
     /// The directory itself.
     pub path: PathBuf,
+    /// Its inode number, which the kernel never gives again: tells it from a later directory of the same name. 0: not known.
+    #[serde(default)]
+    pub inode: u64,
 }
 
 impl Group {

@@ -16,11 +16,11 @@ impl Namespaces {
     /// A user namespace only.
     pub const USER: Namespaces = Namespaces(libc::CLONE_NEWUSER as u64);
 
-    /// All that a container has, but the user namespace: the caller is in that already, so it owns these. The root of
-    /// the cgroup namespace are the groups the caller is in (cgroup_namespaces(7)).
+    /// All that a container has, but two: the user namespace, which the caller is in already, so it owns these; the cgroup
+    /// namespace, whose root is where a process is when it gets it ([`unshare_cgroup`]).
     pub fn container() -> Namespaces {
         let all = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWNET;
-        Namespaces((all | libc::CLONE_NEWCGROUP) as u64)
+        Namespaces(all as u64)
     }
 }
 
@@ -107,9 +107,16 @@ pub fn exit(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Leaves the current cgroup namespace for one whose root is the current groups (cgroup_namespaces(7)).
+pub fn unshare_cgroup() -> io::Result<()> {
+    // SAFETY: a new cgroup namespace changes no memory or descriptor of this single-threaded process.
+    Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWCGROUP) }?)
+}
+
 /// Joins the namespaces of a process (setns(2) with a pidfd, Linux 5.8): all that a container has.
 pub fn join(pidfd: BorrowedFd<'_>, user: bool) -> io::Result<()> {
-    setns(pidfd, Namespaces::container().0 as i32 | if user { libc::CLONE_NEWUSER } else { 0 })
+    let all = Namespaces::container().0 as i32 | libc::CLONE_NEWCGROUP;
+    setns(pidfd, all | if user { libc::CLONE_NEWUSER } else { 0 })
 }
 
 /// Leaves the current mount namespace for a copy of it. When the user namespace is another than the one that owns the current

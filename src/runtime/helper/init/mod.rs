@@ -108,6 +108,8 @@ fn secure_and_execute(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> crate::runt
 }
 
 fn secure(spec: &ContainerSpec) -> Result<(), Fail> {
+    // By now the shim has moved us to the container's groups.
+    fork::unshare_cgroup().what(|| "making the cgroup namespace")?;
     signal::reset_all();
     // A new session without a controlling terminal, as LXC starts it; fails only for a leader of one, which is the same.
     let _ = rustix::process::setsid();

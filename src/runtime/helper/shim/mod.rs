@@ -60,6 +60,8 @@ struct Shim {
     /// Where daemons connect.
     listener: OwnedFd,
     record: RunRecord,
+    /// Helpers of the start that is under way.
+    children: Vec<OwnedFd>,
     /// Held for its lock.
     _lock: Option<File>,
 }
@@ -84,7 +86,7 @@ impl Shim {
         });
         match ready {
             Ok((spec, lock, listener, record)) => {
-                Ok(Shim { spec, dir, daemon: Some(socket), listener, record, _lock: lock })
+                Ok(Shim { spec, dir, daemon: Some(socket), listener, record, children: Vec::new(), _lock: lock })
             }
             Err(e) => Err((socket, e.at(Step::Prepared))),
         }
@@ -92,15 +94,13 @@ impl Shim {
 
     /// Runs the container until it is down for good. The exit code says nothing; the records do.
     fn live(mut self) -> i32 {
-        self.join_monitor();
         self.tell(&FromShim::Step { step: Step::Prepared });
         let mut guest = match self.start() {
             Ok(guest) => guest,
             Err(failure) => {
                 self.undo();
-                self.leave_monitor();
-                record::forget(self.dir.as_fd());
                 self.tell(&FromShim::Failed(failure));
+                self.leave();
                 return 1;
             }
         };
@@ -177,6 +177,10 @@ impl Shim {
 
     /// Kills what is left in the guest's groups and removes them, however long that takes.
     fn empty_groups(&mut self) {
+        if std::mem::take(&mut self.record.claimed) {
+            // Perhaps never ours, and nothing was in there yet: only what is empty goes.
+            let _ = cgroup::remove(&std::mem::take(&mut self.record.groups));
+        }
         while let Err(e) = cgroup::bring_down(&self.record.groups, Duration::from_secs(10)) {
             if e.kind() != io::ErrorKind::TimedOut {
                 // Nothing more can be done from here; the daemon sees the groups in the record.
@@ -184,51 +188,34 @@ impl Shim {
             }
         }
         self.record.groups.clear();
-        self.record.claimed = false;
     }
 
     /// Takes back a start that failed.
     fn undo(&mut self) {
+        for child in self.children.drain(..) {
+            let _ = process::kill(&child);
+        }
         self.empty_groups();
         while rustix::process::wait(rustix::process::WaitOptions::empty()).is_ok() {}
+        // What is left is our own groups, which the daemon removes once we are gone.
+        let _ = record::write(self.dir.as_fd(), &self.record);
     }
 
-    /// Leaves the exit on record, tells the daemon, and takes away what a shim leaves behind.
+    /// Leaves the exit on record and tells the daemon, which removes our own groups once we are gone.
     fn finish(&mut self, exit: ExitRecord) {
+        let _ = record::write(self.dir.as_fd(), &self.record);
         let _ = record::write_exit(self.dir.as_fd(), &exit);
         fault("shim.exit_recorded");
-        record::forget(self.dir.as_fd());
-        self.leave_monitor();
-        fault("shim.left");
         self.tell(&FromShim::Exited(exit));
+        self.leave();
     }
 
-    /// Moves into groups of its own (`lxc.monitor.…`), out of the daemon's service.
-    fn join_monitor(&mut self) {
-        use crate::runtime::spec::cgroup::group_name;
-        let name = group_name("monitor", &self.spec.project, &self.spec.name);
-        // Those by which a service manager takes processes for a service's; limits don't concern a shim.
-        let own = |h: &&crate::runtime::spec::cgroup::Hierarchy| {
-            h.unified || h.controllers.iter().any(|c| c == "name=systemd")
-        };
-        let hierarchies: Vec<_> = self.spec.cgroups.iter().filter(own).cloned().collect();
-        let record = &mut self.record;
-        let dir = self.dir.as_fd();
-        let made = cgroup::make(&hierarchies, &name, None, |groups| {
-            record.monitor = groups.to_vec();
-            record::write(dir, record)
-        });
-        // Without them the shim stays where the daemon is: worse for accounting, no reason to fail.
-        match made.and_then(|groups| cgroup::join(&groups, 0, false).map(|()| groups)) {
-            Ok(groups) => self.record.monitor = groups,
-            Err(_) => {
-                let _ = cgroup::remove(&self.record.monitor);
-                self.record.monitor.clear();
-            }
+    /// Removes our own groups when no daemon is there to do it after our end. (Leaving a group takes milliseconds, which a stop
+    /// shouldn't wait for.)
+    fn leave(&mut self) {
+        if self.daemon.is_some() {
+            return;
         }
-    }
-
-    fn leave_monitor(&mut self) {
         for group in &self.record.monitor {
             let Some(base) = group.path.parent() else { continue };
             // A group that hands controllers down takes no process (unless it is the root); then its init.scope does.

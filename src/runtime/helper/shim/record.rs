@@ -5,14 +5,14 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use serde::Serialize;
 
 use super::identify;
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::ContainerSpec;
 use crate::runtime::spec::VERSION;
-use crate::runtime::spec::shim::{EXIT, ExitRecord, Phase, Policy, RECORD, RunRecord, SOCKET};
+use crate::runtime::spec::shim::{EXIT, ExitRecord, Phase, Policy, RECORD, RunRecord};
 use crate::runtime::sys::process;
 
 /// Locks the container's volume for the life of this process. `EWOULDBLOCK` while something else uses it.
@@ -64,13 +64,6 @@ pub(super) fn write(dir: BorrowedFd<'_>, record: &RunRecord) -> io::Result<()> {
 /// Writes how the container ended.
 pub(super) fn write_exit(dir: BorrowedFd<'_>, exit: &ExitRecord) -> io::Result<()> {
     replace(dir, EXIT, exit)
-}
-
-/// Takes the record and the socket away.
-pub(super) fn forget(dir: BorrowedFd<'_>) {
-    for name in [SOCKET, RECORD] {
-        let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
-    }
 }
 
 fn replace(dir: BorrowedFd<'_>, name: &str, value: &impl Serialize) -> io::Result<()> {

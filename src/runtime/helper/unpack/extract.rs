@@ -19,6 +19,7 @@ use super::path::{self, TreePath};
 use super::plan::Outcome;
 use super::reader::Reader;
 use super::tree::Tree;
+use super::writeback::Writeback;
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// What a file of an image holds.
@@ -35,18 +36,22 @@ enum Part {
 /// Unpacks an image's files (unified, or metadata and rootfs) into the open directory `target`, which then has
 /// `rootfs/`, `metadata.yaml` and `templates/`. Blocks; starts threads. On failure the caller removes the target.
 pub fn image(target: OwnedFd, files: Vec<File>, devices: bool, limits: Limits) -> Result<Outcome> {
-    let split = files.len() > 1;
-    let allowance = Allowance::new(limits.bytes);
     let mut extraction = Extraction::new(target, devices, limits)?;
-    for (index, file) in files.into_iter().enumerate() {
-        let part = match (split, index) {
-            (false, _) => Part::Unified,
-            (true, 0) => Part::Metadata,
-            (true, _) => Part::Root,
-        };
-        extraction.archive(archive::read(file, limits, &allowance)?, part)?;
-    }
+    extraction.archives(files)?;
     extraction.finish()
+}
+
+/// As [`image`], and the tree is on the disk when it returns (one `syncfs`, most of it beside the unpacking).
+pub(super) fn image_on_disk(target: OwnedFd, files: Vec<File>, devices: bool, limits: Limits) -> Result<Outcome> {
+    let failed = || "Failed writing the image to the disk";
+    let whole = target.try_clone().ctx(Kind::Internal, failed)?;
+    let mut extraction = Extraction::new(target, devices, limits)?;
+    extraction.writeback = Some(Writeback::start(whole).ctx(Kind::Internal, failed)?);
+    extraction.archives(files)?;
+    let writeback = extraction.writeback.take();
+    let outcome = extraction.finish()?;
+    writeback.map_or(Ok(()), Writeback::finish).ctx(Kind::Internal, failed)?;
+    Ok(outcome)
 }
 
 struct Extraction {
@@ -59,6 +64,7 @@ struct Extraction {
     /// would be inherited by them.
     directories: Vec<(TreePath, Member)>,
     buffer: Vec<u8>,
+    writeback: Option<Writeback>,
 }
 
 impl Extraction {
@@ -75,7 +81,22 @@ impl Extraction {
             outcome: Outcome::default(),
             directories: Vec::new(),
             buffer: vec![0; content::CHUNK],
+            writeback: None,
         })
+    }
+
+    fn archives(&mut self, files: Vec<File>) -> Result<()> {
+        let split = files.len() > 1;
+        let allowance = Allowance::new(self.limits.bytes);
+        for (index, file) in files.into_iter().enumerate() {
+            let part = match (split, index) {
+                (false, _) => Part::Unified,
+                (true, 0) => Part::Metadata,
+                (true, _) => Part::Root,
+            };
+            self.archive(archive::read(file, self.limits, &allowance)?, part)?;
+        }
+        Ok(())
     }
 
     fn archive(&mut self, mut reader: Reader<Box<dyn Read + Send>>, part: Part) -> Result<()> {
@@ -145,6 +166,9 @@ impl Extraction {
                 self.outcome.attributes_dropped +=
                     attributes::open_file(file.as_fd(), &member).ctx(Kind::Internal, failed)?;
                 attributes::time(&file, member.mtime).ctx(Kind::Internal, failed)?;
+                if let Some(writeback) = &mut self.writeback {
+                    writeback.written(self.outcome.bytes);
+                }
             }
             MemberKind::Link(target) => self.link(path, target, part)?,
             _ => self.node(path, &member)?,

@@ -30,6 +30,7 @@ pub mod reader;
 pub mod remove;
 mod tree;
 pub mod wire;
+mod writeback;
 mod xz;
 
 use std::fs::File;
@@ -78,12 +79,8 @@ fn run(plan: Plan, mut descriptors: Vec<OwnedFd>, socket: &UnixStream) -> Result
             let target = descriptors.remove(0);
             confine::to_directory(target.as_fd(), limits.memory)?;
             leave_with_the_daemon(socket)?;
-            let whole = target.as_fd().try_clone_to_owned().ctx(Kind::Internal, || "Failed unpacking the image")?;
-            let outcome = extract::image(target, files(descriptors), devices, limits)?;
-            if sync {
-                rustix::fs::syncfs(whole).ctx(Kind::Internal, || "Failed writing the image to the disk")?;
-            }
-            Ok(Reply::Unpacked(outcome))
+            let unpack = if sync { extract::image_on_disk } else { extract::image };
+            Ok(Reply::Unpacked(unpack(target, files(descriptors), devices, limits)?))
         }
         Job::Inspect { split } => {
             if descriptors.len() != 1 + usize::from(split) {

@@ -33,6 +33,9 @@ pub enum Adopted {
 /// Looks at a run directory. A container whose shim is dead is brought down completely first.
 pub async fn adopt(dirs: &RunDirs) -> Result<Adopted> {
     if let Some(exit) = read::<ExitRecord>(dirs, EXIT)? {
+        if let Some(shim) = read::<RunRecord>(dirs, RECORD)?.and_then(|record| open(record.shim)) {
+            Watched::new(shim)?.ended().await?;
+        }
         clean_up(dirs).await?;
         return Ok(Adopted::Exited(exit));
     }
@@ -110,10 +113,10 @@ pub(super) async fn clean_up(dirs: &RunDirs) -> Result<()> {
 fn bring_down(record: &RunRecord) -> io::Result<()> {
     let init = record.init.and_then(process::find);
     if record.claimed {
-        // Perhaps never ours: only what is empty goes.
+        // Perhaps never ours, and nothing was in there yet: only what is empty goes.
         let _ = cgroup::remove(&record.groups);
     } else {
-        cgroup::bring_down(&record.groups, PATIENCE)?;
+        cgroup::bring_down(&cgroup::still_ours(&record.groups), PATIENCE)?;
     }
     // Groups are empty a little before the last process has let go of its files and mounts.
     if let Some(init) = init {
@@ -121,7 +124,7 @@ fn bring_down(record: &RunRecord) -> io::Result<()> {
     }
     // The shim and its helpers were in there; they die with it.
     let deadline = Instant::now() + PATIENCE;
-    while let Err(e) = cgroup::remove(&record.monitor) {
+    while let Err(e) = cgroup::remove(&cgroup::still_ours(&record.monitor)) {
         if Instant::now() > deadline {
             return Err(e);
         }

@@ -105,6 +105,7 @@ impl Running {
                 }
                 Some((FromShim::Exited(exit), _)) => {
                     self.0.shim.reaped().await?;
+                    adopt::clean_up(&self.0.dirs).await?;
                     return Ok(Ended::Stopped(exit));
                 }
                 // The shim didn't wait any longer for an answer about a reboot.

@@ -93,6 +93,7 @@ impl Starting {
         match self.link.receive::<FromShim>().await? {
             Some((FromShim::Failed(failure), _)) => {
                 self.shim.reaped().await?;
+                adopt::clean_up(&self.dirs).await?;
                 adopt::forget(&self.dirs).await?;
                 Err(failed(&self.name, &failure))
             }

@@ -18,28 +18,28 @@ const OWNED_V1: [&str; 2] = ["cgroup.procs", "tasks"];
 const OWNED_V2: [&str; 5] =
     ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"];
 
-/// Makes one directory in each hierarchy, all called `name`, or `name-1`, `name-2`, … where that is taken in any of them.
+/// Makes one directory for each hierarchy and name: called so, or with `-1`, `-2`, … appended to all where that is taken by any.
 ///
-/// `claim` is called with the paths before a name is tried, so that a crash in between can be cleaned up after. A directory that
-/// exists already is never used. `owner` is the host's group id that may write them (the guest's root); `None` keeps them root's.
+/// `claim` is called with the paths before they are tried, so that a crash in between can be cleaned up after. A directory that
+/// exists already is never used.
 pub fn make(
-    hierarchies: &[Hierarchy],
-    name: &str,
-    owner: Option<u32>,
+    wanted: &[(&Hierarchy, &str)],
     mut claim: impl FnMut(&[Group]) -> io::Result<()>,
 ) -> io::Result<Vec<Group>> {
     for suffix in 0..MAX_SUFFIX {
-        let name = if suffix == 0 { name.to_owned() } else { format!("{name}-{suffix}") };
-        let groups: Vec<Group> = hierarchies
-            .iter()
-            .map(|h| Group { unified: h.unified, controllers: h.controllers.clone(), path: h.base.join(&name) })
-            .collect();
+        let suffix = if suffix == 0 { String::new() } else { format!("-{suffix}") };
+        let group = |(h, name): &(&Hierarchy, &str)| Group {
+            unified: h.unified,
+            controllers: h.controllers.clone(),
+            path: h.base.join(format!("{name}{suffix}")),
+            inode: 0,
+        };
+        let mut groups: Vec<Group> = wanted.iter().map(group).collect();
         if groups.iter().any(|g| g.path.exists()) {
             continue;
         }
         claim(&groups)?;
-        if make_all(&groups)? {
-            groups.iter().try_for_each(|g| prepare(g, owner))?;
+        if make_all(&mut groups)? {
             return Ok(groups);
         }
     }
@@ -47,13 +47,14 @@ pub fn make(
 }
 
 /// Makes the directories; false (and nothing left) when one of them turned out to be taken.
-fn make_all(groups: &[Group]) -> io::Result<bool> {
-    for (done, group) in groups.iter().enumerate() {
+fn make_all(groups: &mut [Group]) -> io::Result<bool> {
+    for done in 0..groups.len() {
+        let group = &mut groups[done];
         if group.unified {
             hand_down(group);
         }
         match rustix::fs::mkdir(&group.path, Mode::from_raw_mode(0o755)) {
-            Ok(()) => {}
+            Ok(()) => group.inode = super::inode(&group.path).unwrap_or(0),
             Err(e) => {
                 for made in &groups[..done] {
                     let _ = fs::remove_dir(&made.path);
@@ -74,7 +75,12 @@ fn hand_down(group: &Group) {
     }
 }
 
-fn prepare(group: &Group, owner: Option<u32>) -> io::Result<()> {
+/// Makes new groups ready for processes. `owner` is the host's group id that may write them (the guest's root); `None`: only root.
+pub fn prepare(groups: &[Group], owner: Option<u32>) -> io::Result<()> {
+    groups.iter().try_for_each(|group| prepare_one(group, owner))
+}
+
+fn prepare_one(group: &Group, owner: Option<u32>) -> io::Result<()> {
     if group.has("cpuset") && !group.unified {
         // A v1 cpuset begins empty and takes no process until both lists are set.
         let base = group.path.parent().unwrap_or(Path::new("/"));

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 
 pub use empty::{bring_down, is_empty, kill, remove};
-pub use make::{make, set_devices, set_limits};
+pub use make::{make, prepare, set_devices, set_limits};
 pub use usage::{Usage, usage};
 
 use crate::runtime::spec::cgroup::{Group, Hierarchy, hierarchies};
@@ -26,6 +26,17 @@ pub fn discover() -> io::Result<Vec<Hierarchy>> {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo")?;
     let init = fs::read_to_string("/proc/1/cgroup")?;
     Ok(hierarchies(&mountinfo, &init, |base| fs::read_to_string(base.join("cgroup.controllers")).unwrap_or_default()))
+}
+
+/// The inode number of a group's directory; `None` when there is none.
+fn inode(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    Some(fs::symlink_metadata(path).ok()?.ino())
+}
+
+/// Those of the recorded groups that are still the same directories. Without a number (of an older record) the name counts.
+pub fn still_ours(groups: &[Group]) -> Vec<Group> {
+    groups.iter().filter(|g| g.inode == 0 || inode(&g.path) == Some(g.inode)).cloned().collect()
 }
 
 /// Writes one file of a control group. The kernel takes or refuses the value in this one call.
