@@ -15,6 +15,7 @@ mod control;
 pub mod dhcp4;
 pub mod dhcp6;
 pub mod dns;
+mod guard;
 pub mod lease_file;
 pub mod leases;
 pub mod limits;

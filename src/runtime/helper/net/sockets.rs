@@ -15,6 +15,8 @@ use crate::runtime::sys::inet;
 
 /// Bytes that may wait in the DHCP sockets: some hundred clients that ask at once.
 const DHCP_BUFFER: usize = 1 << 20;
+/// Bytes that may wait to leave a DNS socket. The kernel keeps some 200 kB for each address that it can't resolve.
+const DNS_BUFFER: usize = 2 << 20;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 16;
 /// `/proc/net/if_inet6` marks an address that isn't known to be unique yet (IFA_F_TENTATIVE).
@@ -178,6 +180,10 @@ fn dns_socket(interface: &str, address: SocketAddr, kind: SocketType) -> io::Res
     match address.ip() {
         IpAddr::V4(_) => sockopt::set_ip_freebind(&socket, true)?,
         IpAddr::V6(_) => sockopt::set_ipv6_freebind(&socket, true)?,
+    }
+    // Answers to addresses that nobody has (a guest's forged questions) stay in it until ARP gives up: there must be room beside them.
+    if sockopt::set_socket_send_buffer_size_force(&socket, DNS_BUFFER).is_err() {
+        let _ = sockopt::set_socket_send_buffer_size(&socket, DNS_BUFFER);
     }
     rustix::net::bind(&socket, &address)?;
     if kind == SocketType::STREAM {

@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use dhcproto::v4::{DhcpOption, HType, Message, MessageType, Opcode, OptionCode};
 use dhcproto::{Decodable, Decoder, Encodable};
 
+use super::guard::guarded;
 use super::leases::{Client, Entry, Leases};
 use super::{limits, names};
 use crate::runtime::spec::net::{Mac, NetPlan, V4Plan};
@@ -28,6 +29,11 @@ const DECLINE: u64 = 600;
 const SHORTEST: u32 = 120;
 /// Bytes of the shortest message: what BOOTP clients expect (RFC 1542, 2.1).
 const MIN_MESSAGE: usize = 300;
+/// Bytes in front of the options, and the last of them (RFC 2131, 3).
+const HEAD: usize = 240;
+const MAGIC: [u8; 4] = [99, 130, 83, 99];
+/// The options that are read: name, address, time, kind, server, wishes, identifier, rapid commit, full name.
+const READ: [u8; 9] = [12, 50, 51, 53, 54, 55, 61, 80, 81];
 
 /// A message for a client.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,7 +79,7 @@ struct Context<'a> {
 
 /// Reads a packet; `None` when it isn't a request that we answer. Relayed ones (RFC 3046) come from beyond the bridge: not ours.
 fn decode(packet: &[u8]) -> Option<Request> {
-    let message = Message::decode(&mut Decoder::new(packet)).ok()?;
+    let message = guarded(&sift(packet)?, |packet| Message::decode(&mut Decoder::new(packet)).ok())?;
     if message.opcode() != Opcode::BootRequest || message.htype() != HType::Eth || message.hlen() != 6 {
         return None;
     }
@@ -85,6 +91,34 @@ fn decode(packet: &[u8]) -> Option<Request> {
         _ => Client::Mac(mac),
     };
     Some(Request { message, kind, mac, client })
+}
+
+/// The packet with the options alone that are read here: of many others the decoder would make much work, and of some a panic.
+fn sift(packet: &[u8]) -> Option<Vec<u8>> {
+    let (head, mut options) = packet.split_at_checked(HEAD)?;
+    if head[HEAD - MAGIC.len()..] != MAGIC {
+        return None;
+    }
+    let mut sifted = head.to_vec();
+    while let [code, rest @ ..] = options {
+        // 0 only fills, 255 is the end.
+        options = rest;
+        match (code, rest) {
+            (0, _) => {}
+            (255, _) | (_, []) => break,
+            (code, [length, ..]) => {
+                let Some((content, behind)) = rest[1..].split_at_checked((*length).into()) else { break };
+                // A full name has three bytes in front; the decoder counts on that.
+                if READ.contains(code) && (*code != 81 || *length >= 3) {
+                    sifted.extend([*code, *length]);
+                    sifted.extend(content);
+                }
+                options = behind;
+            }
+        }
+    }
+    sifted.push(255);
+    Some(sifted)
 }
 
 impl Request {

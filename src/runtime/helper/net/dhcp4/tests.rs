@@ -216,3 +216,14 @@ fn nonsense_is_not_answered() {
     }
     assert_eq!(leases.iter().count(), 0);
 }
+
+/// dhcproto 0.15 panics on a route whose prefix is longer than an address.
+#[test]
+fn regression_an_option_that_the_decoder_panics_on_is_not_read() {
+    let (plan, mut leases) = (plan(), Leases::default());
+    let mut packet = send(MessageType::Discover, 1).bytes();
+    let end = packet.iter().rposition(|byte| *byte == 255).unwrap();
+    packet.splice(end.., [121, 9, 33, 1, 2, 3, 4, 5, 6, 7, 8, 0, 50, 4, 10, 0, 0, 4, 255]);
+    let answer = Dhcp4::default().handle(&plan, &mut leases, &packet, NOW).unwrap();
+    assert_eq!(answer.address, Ipv4Addr::new(10, 0, 0, 4), "what stands behind it is read");
+}

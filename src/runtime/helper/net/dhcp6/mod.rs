@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use dhcproto::v6::{DhcpOption, DhcpOptions, IAAddr, IANA, Message, MessageType, Status, StatusCode};
 use dhcproto::{Decodable, Decoder, Encodable, Name};
 
+use super::guard::guarded;
 use super::lease_file::mac_of_duid;
 use super::leases::{Client, Entry, Leases};
 use super::{limits, names};
@@ -65,7 +66,7 @@ fn decode(packet: &[u8], from: Ipv6Addr) -> Option<Request> {
     if !matches!(packet.first(), Some(1..=11)) {
         return None;
     }
-    let message = Message::decode(&mut Decoder::new(packet)).ok()?;
+    let message = guarded(packet, |packet| Message::decode(&mut Decoder::new(packet)).ok())?;
     let mut request = Request {
         kind: message.msg_type(),
         xid: message.xid(),

@@ -11,6 +11,7 @@ use hickory_proto::rr::rdata::{A, AAAA, PTR};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
+use super::guard::guarded;
 use super::leases::Leases;
 use super::names;
 use crate::runtime::spec::net::{DnsMode, Mac, NetPlan};
@@ -70,17 +71,20 @@ pub fn question(packet: &[u8]) -> Option<Query> {
     if packet.get(4..6)? != [0, 1] {
         return None;
     }
+    guarded(packet, read_question).map(|(query, _)| query)
+}
+
+/// The question, and where it ends.
+fn read_question(packet: &[u8]) -> Option<(Query, usize)> {
     let mut decoder = BinDecoder::new(packet);
     decoder.read_slice(HEADER).ok()?;
-    Query::read(&mut decoder).ok()
+    let query = Query::read(&mut decoder).ok()?;
+    Some((query, decoder.index()))
 }
 
 /// Where the question of a packet ends; `None` when it hasn't one.
 pub fn question_end(packet: &[u8]) -> Option<usize> {
-    let mut decoder = BinDecoder::new(packet);
-    decoder.read_slice(HEADER).ok()?;
-    Query::read(&mut decoder).ok()?;
-    Some(decoder.index())
+    guarded(packet, read_question).map(|(_, end)| end)
 }
 
 /// An answer without content: header and, where it can be read, the question.
