@@ -10,6 +10,7 @@ use super::netlink::{
 };
 use super::nft::{self, Nft};
 use super::plan::{BridgePlan, TunnelKind, TunnelPlan};
+use super::rules;
 use super::subnet::Subnet;
 use crate::runtime::sys::fault;
 use crate::{Error, Kind, Result};
@@ -36,7 +37,7 @@ pub fn apply(plan: &BridgePlan, before: &[String]) -> Result<u32> {
     ports(&mut net, index, plan, before)?;
     fault("network.apply.ports");
     let gone = firewall::gone(&plan.name, &plan.chains);
-    Nft::open()?.ensure(nft::Family::Inet, firewall::TABLE, &plan.chains, &gone)?;
+    Nft::open()?.ensure(nft::Family::Inet, rules::TABLE, &plan.chains, &gone)?;
     fault("network.apply.firewall");
     Ok(index)
 }
@@ -47,9 +48,8 @@ pub fn apply(plan: &BridgePlan, before: &[String]) -> Result<u32> {
 /// The first thing that failed; the rest was tried all the same.
 pub fn remove(name: &str, external: &[String]) -> Result<()> {
     let mut net = Netlink::open()?;
-    let filter = Nft::open().and_then(|mut nft| {
-        nft.ensure(nft::Family::Inet, firewall::TABLE, &[], &firewall::chain_names(name)).map(drop)
-    });
+    let filter = Nft::open()
+        .and_then(|mut nft| nft.ensure(nft::Family::Inet, rules::TABLE, &[], &rules::network_chains(name)).map(drop));
     fault("network.remove.firewall");
     let ports = remove_ports(&mut net, name, external);
     fault("network.remove.ports");

@@ -1,145 +1,141 @@
-//! The packet filter of a bridge, with the names and rules LXD 5.0 gives it. Pure.
-//!
-//! ```text
-//! table inet lxd
-//!   pstrt.NET                       addresses translated on the way out
-//!   fwd.NET in.NET out.NET          what a bridge needs is let through: routed packets, DNS, DHCP, ICMP
-//!   acl.NET aclin aclout aclfwd     access lists
-//!   fwdprert fwdout fwdpstrt .NET   forwards
-//! ```
+//! What configuration makes of `rules`: the chains of one bridge. Pure.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::acl;
 use super::bridge::{Bridge, Family};
-use super::nft::{
-    Action, Base, Chain, ChainKind, Hook, IcmpVersion, Match, Policy, Protocol, Reject, Rule, Side, Span,
+use super::forward::port_list;
+use super::nft::{Chain, IcmpVersion, Protocol, Span};
+use super::rules::{
+    self, AclAction, AclDefault, AclDirection, AclProtocol, AclRule, Forward, ForwardPort, Nat, NetworkRules,
 };
-use crate::store::records::ForwardRecord;
-
-mod acls;
-mod forwards;
-
-pub use acls::AclRules;
-
-/// The table that all chains are in (of the family `inet`).
-pub const TABLE: &str = "lxd";
-
-/// How the chains of a network begin; the network's name follows behind a dot.
-const KINDS: &[&str] =
-    &["acl", "aclin", "aclout", "aclfwd", "pstrt", "fwd", "in", "out", "fwdprert", "fwdout", "fwdpstrt"];
-
-/// Every chain that a network of this name can have.
-pub fn chain_names(network: &str) -> Vec<String> {
-    KINDS.iter().map(|kind| format!("{kind}.{network}")).collect()
-}
+use super::subnet::Subnet;
+use crate::api::types::{NetworkAclRule, NetworkForwardPort};
+use crate::store::records::{AclRecord, ForwardRecord};
 
 /// The chains of a bridge.
-pub fn chains(name: &str, bridge: Bridge<'_>, acls: &[AclRules<'_>], forwards: &[ForwardRecord]) -> Vec<Chain> {
+pub fn chains(name: &str, bridge: Bridge<'_>, lists: &[AclRecord], forwards: &[ForwardRecord]) -> Vec<Chain> {
     let mut chains = Vec::new();
     if !bridge.acls().is_empty() {
-        chains.extend(acls::chains(name, bridge, acls));
+        let rules: Vec<AclRule> = lists.iter().flat_map(list).collect();
+        chains.extend(rules::acls(name, &rules, default(bridge, "ingress"), default(bridge, "egress")));
     }
-    let nat = Family::BOTH.into_iter().filter_map(|family| translate(bridge, family));
-    let nat: Vec<Rule> = nat.collect();
-    if !nat.is_empty() {
-        chains.push(base(name, "pstrt", (ChainKind::Nat, Hook::Postrouting, 100), nat));
-    }
-    let with: Vec<Family> = Family::BOTH.into_iter().filter(|f| firewalled(bridge, *f)).collect();
-    if !with.is_empty() {
-        chains.push(base(name, "fwd", (ChainKind::Filter, Hook::Forward, 0), routed(name, bridge, &with)));
-        chains.push(base(name, "in", (ChainKind::Filter, Hook::Input, 0), local(name, bridge, &with, Way::In)));
-        chains.push(base(name, "out", (ChainKind::Filter, Hook::Output, 0), local(name, bridge, &with, Way::Out)));
-    }
-    chains.extend(forwards::chains(name, forwards));
+    let of = |family| subnet(bridge, family);
+    chains.extend(rules::network(&NetworkRules { name, v4: of(Family::V4), v6: of(Family::V6) }));
+    let forwards: Vec<Forward> = forwards.iter().filter_map(forward).collect();
+    chains.extend(rules::forwards(name, &forwards));
     chains
-}
-
-fn base(name: &str, kind: &str, (chain, hook, priority): (ChainKind, Hook, i32), rules: Vec<Rule>) -> Chain {
-    let base = Base { kind: chain, hook, priority, policy: Policy::Accept };
-    Chain { name: format!("{kind}.{name}"), base: Some(base), rules }
-}
-
-fn firewalled(bridge: Bridge<'_>, family: Family) -> bool {
-    bridge.subnet(family).is_some() && bridge.on(&family.key("firewall"), true)
-}
-
-/// Packets that leave the bridge's subnet get an address of the host.
-fn translate(bridge: Bridge<'_>, family: Family) -> Option<Rule> {
-    let subnet = bridge.subnet(family).filter(|_| bridge.nat(family))?;
-    let span = Span::prefix(subnet.address, subnet.prefix);
-    let matches = [Match::Address(Side::Source, vec![span]), Match::NotAddress(Side::Destination, vec![span])];
-    let fixed: Option<IpAddr> = bridge.text(&family.key("nat.address")).and_then(|a| a.parse().ok());
-    Some(Rule::new(matches, fixed.map_or(Action::Masquerade, Action::SourceNat)))
-}
-
-/// What is routed to and from the bridge.
-fn routed(name: &str, bridge: Bridge<'_>, families: &[Family]) -> Vec<Rule> {
-    let both_ways = families.iter().flat_map(|family| {
-        let (version, reject) = match family {
-            Family::V4 => (4, Reject::V4),
-            Family::V6 => (6, Reject::V6),
-        };
-        let open = bridge.on(&family.key("routing"), true);
-        let action = if open { Action::Accept } else { Action::Reject(reject) };
-        [Match::Out(name.into()), Match::In(name.into())]
-            .map(|link| Rule::new([Match::Version(version), link], action.clone()))
-    });
-    both_ways.collect()
-}
-
-/// Seen from the host.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    In,
-    Out,
-}
-
-impl Way {
-    fn link(self, name: &str) -> Match {
-        match self {
-            Way::In => Match::In(name.into()),
-            Way::Out => Match::Out(name.into()),
-        }
-    }
-
-    /// The host's own port.
-    fn port(self, name: &str, protocol: Protocol, port: u16) -> Rule {
-        let side = if self == Way::In { Side::Destination } else { Side::Source };
-        Rule::new([self.link(name), Match::Port(protocol, side, vec![Span::one(port)])], Action::Accept)
-    }
-
-    /// Errors of ICMP.
-    fn icmp4(self, name: &str) -> Rule {
-        Rule::new([self.link(name), Match::IcmpType(IcmpVersion::V4, vec![3, 11, 12])], Action::Accept)
-    }
-
-    /// Errors of ICMPv6, neighbours and routers.
-    fn icmp6(self, name: &str) -> Rule {
-        let types = match self {
-            Way::In => vec![1, 2, 3, 4, 133, 135, 136, 143],
-            Way::Out => vec![1, 2, 3, 4, 128, 134, 135, 136, 143],
-        };
-        Rule::new([self.link(name), Match::IcmpType(IcmpVersion::V6, types)], Action::Accept)
-    }
-}
-
-/// What the host itself serves on the bridge.
-fn local(name: &str, bridge: Bridge<'_>, families: &[Family], way: Way) -> Vec<Rule> {
-    let mut rules = vec![way.port(name, Protocol::Tcp, 53), way.port(name, Protocol::Udp, 53)];
-    for family in families.iter().filter(|family| bridge.dhcp(**family)) {
-        match family {
-            Family::V4 => rules.extend([way.icmp4(name), way.port(name, Protocol::Udp, 67)]),
-            Family::V6 => rules.extend([way.icmp6(name), way.port(name, Protocol::Udp, 547)]),
-        }
-    }
-    rules
 }
 
 /// The chains that are there no more, when these are wanted.
 pub fn gone(network: &str, wanted: &[Chain]) -> Vec<String> {
-    let wanted: BTreeMap<&str, ()> = wanted.iter().map(|c| (c.name.as_str(), ())).collect();
-    chain_names(network).into_iter().filter(|name| !wanted.contains_key(name.as_str())).collect()
+    let mut names = rules::network_chains(network);
+    names.retain(|name| wanted.iter().all(|chain| chain.name != *name));
+    names
+}
+
+fn subnet(bridge: Bridge<'_>, family: Family) -> Option<rules::Subnet> {
+    let own = bridge.subnet(family)?;
+    let fixed: Option<IpAddr> = bridge.text(&family.key("nat.address")).and_then(|a| a.parse().ok());
+    Some(rules::Subnet {
+        address: own.address,
+        prefix: own.prefix,
+        nat: bridge.nat(family).then(|| fixed.map_or(Nat::Masquerade, Nat::Address)),
+        firewall: bridge.on(&family.key("firewall"), true),
+        routing: bridge.on(&family.key("routing"), true),
+        dhcp: bridge.dhcp(family),
+    })
+}
+
+fn default(bridge: Bridge<'_>, direction: &str) -> AclDefault {
+    let key = |what: &str| format!("security.acls.default.{direction}.{what}");
+    let text = bridge.text(&key("action")).unwrap_or("reject");
+    AclDefault { action: action(text), logged: bridge.on(&key("logged"), false) }
+}
+
+fn action(text: &str) -> AclAction {
+    match text {
+        "allow" => AclAction::Allow,
+        "drop" => AclAction::Drop,
+        _ => AclAction::Reject,
+    }
+}
+
+/// The rules of a list that are not disabled, ingress before egress.
+fn list(list: &AclRecord) -> Vec<AclRule> {
+    let directions = [(&list.ingress, AclDirection::Ingress), (&list.egress, AclDirection::Egress)];
+    let all = directions.into_iter().flat_map(|(rules, direction)| {
+        rules.iter().enumerate().filter(|(_, r)| r.state != "disabled").map(move |(n, r)| rule(r, direction, n))
+    });
+    all.collect()
+}
+
+fn rule(rule: &NetworkAclRule, direction: AclDirection, index: usize) -> AclRule {
+    AclRule {
+        direction,
+        index,
+        action: action(&rule.action),
+        logged: rule.state == "logged",
+        source: spans(&rule.source),
+        destination: spans(&rule.destination),
+        protocol: protocol(rule),
+    }
+}
+
+fn protocol(rule: &NetworkAclRule) -> Option<AclProtocol> {
+    let number = |text: &str| text.parse().ok();
+    let icmp = |version| AclProtocol::Icmp(version, number(&rule.icmp_type), number(&rule.icmp_code));
+    let with = |protocol| AclProtocol::Ports(protocol, ports(&rule.source_port), ports(&rule.destination_port));
+    match rule.protocol.as_str() {
+        "tcp" => Some(with(Protocol::Tcp)),
+        "udp" => Some(with(Protocol::Udp)),
+        "icmp4" => Some(icmp(IcmpVersion::V4)),
+        "icmp6" => Some(icmp(IcmpVersion::V6)),
+        _ => None,
+    }
+}
+
+fn ports(list: &str) -> Vec<Span<u16>> {
+    let ranges = list.split(',').filter_map(|range| acl::ports(range).ok());
+    ranges.map(|(from, to)| Span { from, to }).collect()
+}
+
+/// Addresses, networks and ranges of them.
+fn spans(list: &str) -> Vec<Span<IpAddr>> {
+    let span = |subject: &str| {
+        if let Ok(address) = subject.parse::<IpAddr>() {
+            return Some(Span::one(address));
+        }
+        if let Ok(subnet) = subject.parse::<Subnet>() {
+            return Some(Span { from: subnet.first(), to: subnet.last() });
+        }
+        let (from, to) = subject.split_once('-')?;
+        Some(Span { from: from.parse().ok()?, to: to.parse().ok()? })
+    };
+    list.split(',').filter_map(span).collect()
+}
+
+fn forward(record: &ForwardRecord) -> Option<Forward> {
+    Some(Forward {
+        listen: record.listen_address.parse().ok()?,
+        default_target: record.config.get("target_address").and_then(|t| t.parse().ok()),
+        ports: record.ports.iter().filter_map(forward_port).collect(),
+    })
+}
+
+fn forward_port(port: &NetworkForwardPort) -> Option<ForwardPort> {
+    let listens = port_list(&port.listen_port).ok()?;
+    let targets = port_list(&port.target_port).ok()?;
+    let target = |n: usize, listen: u16| match targets.as_slice() {
+        [] => listen,
+        [one] => *one,
+        many => many.get(n).copied().unwrap_or(listen),
+    };
+    Some(ForwardPort {
+        protocol: if port.protocol == "udp" { Protocol::Udp } else { Protocol::Tcp },
+        target: port.target_address.parse().ok()?,
+        pairs: listens.iter().enumerate().map(|(n, listen)| (*listen, target(n, *listen))).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -163,22 +159,39 @@ mod tests {
         assert_eq!(names(&config), ["pstrt.br0"]);
         config.insert("ipv4.address".into(), "none".into());
         assert!(names(&config).is_empty());
-        assert_eq!(gone("br0", &[]), chain_names("br0"));
+        assert_eq!(gone("br0", &[]), rules::network_chains("br0"));
+        config.insert("security.acls".into(), "web".into());
+        assert_eq!(names(&config), ["acl.br0", "aclin.br0", "aclout.br0", "aclfwd.br0"]);
     }
 
     #[test]
-    fn what_is_not_routed_is_rejected() {
-        let config = map(&[("ipv4.address", "10.1.2.1/24"), ("ipv4.routing", "false"), ("ipv4.nat", "false")]);
-        let chains = chains("br0", Bridge(&config), &[], &[]);
-        assert_eq!(chains[0].rules[0].actions, [Action::Reject(Reject::V4)]);
-        assert_eq!(chains[0].rules.len(), 2);
+    fn rules_of_lists_are_read() {
+        let rules = serde_json::json!([
+            {"action": "allow", "state": "enabled", "source": "10.0.0.0/24,10.1.0.1-10.1.0.5", "protocol": "tcp",
+             "destination_port": "22,80-90"},
+            {"action": "allow", "state": "disabled"},
+            {"action": "drop", "state": "logged", "protocol": "icmp6", "icmp_type": "128"}
+        ]);
+        let record = AclRecord { ingress: serde_json::from_value(rules).unwrap(), ..AclRecord::default() };
+        let read = list(&record);
+        assert_eq!((read.len(), read[1].index, read[1].logged, read[1].action), (2, 2, true, AclAction::Drop));
+        assert_eq!(read[0].source[0].to, "10.0.0.255".parse::<IpAddr>().unwrap());
+        let ports = vec![Span::one(22), Span { from: 80, to: 90 }];
+        assert_eq!(read[0].protocol, Some(AclProtocol::Ports(Protocol::Tcp, Vec::new(), ports)));
+        assert_eq!(read[1].protocol, Some(AclProtocol::Icmp(IcmpVersion::V6, Some(128), None)));
     }
 
     #[test]
-    fn an_address_to_translate_to_is_taken() {
-        let config = map(&[("ipv4.address", "10.1.2.1/24"), ("ipv4.nat", "true"), ("ipv4.nat.address", "192.0.2.9")]);
-        let rule = translate(Bridge(&config), Family::V4).unwrap();
-        assert_eq!(rule.actions, [Action::SourceNat("192.0.2.9".parse().unwrap())]);
-        assert_eq!(translate(Bridge(&config), Family::V6), None);
+    fn forwards_pair_their_ports() {
+        let port = |listen: &str, target: &str| NetworkForwardPort {
+            listen_port: listen.into(),
+            target_port: target.into(),
+            target_address: "10.1.2.6".into(),
+            ..NetworkForwardPort::default()
+        };
+        let pairs = |listen, target| forward_port(&port(listen, target)).unwrap().pairs;
+        assert_eq!(pairs("80", ""), [(80, 80)]);
+        assert_eq!(pairs("90-92", "1-3"), [(90, 1), (91, 2), (92, 3)]);
+        assert_eq!(pairs("95,96", "8080"), [(95, 8080), (96, 8080)]);
     }
 }

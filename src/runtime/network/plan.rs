@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::bridge::{Bridge, Family, tunnel_link};
-use super::firewall::{self, AclRules};
+use super::firewall;
 use super::netlink::{MacAddr, Tunnel, Vxlan};
 use super::nft::Chain;
 use super::subnet::Subnet;
@@ -97,8 +97,6 @@ pub fn bridge(facts: &Facts) -> Result<BridgePlan> {
     let tunnels = bridge.tunnels().into_iter().map(|t| tunnel(&network.name, &network.config, t));
     let tunnels = tunnels.collect::<Result<Vec<_>>>()?;
     let usual = if tunnels.is_empty() { 1500 } else { TUNNELLED_MTU };
-    let acls: Vec<AclRules<'_>> =
-        facts.acls.iter().map(|acl| AclRules { ingress: &acl.ingress, egress: &acl.egress }).collect();
     let families: Vec<Family> = Family::BOTH.into_iter().filter(|f| bridge.subnet(*f).is_some()).collect();
     let routes = families.iter().flat_map(|f| bridge.list(&f.key("routes")));
     Ok(BridgePlan {
@@ -110,7 +108,7 @@ pub fn bridge(facts: &Facts) -> Result<BridgePlan> {
         forwarding: families.into_iter().filter(|f| bridge.on(&f.key("routing"), true)).collect(),
         external: bridge.list("bridge.external_interfaces").into_iter().map(str::to_owned).collect(),
         tunnels,
-        chains: firewall::chains(&network.name, bridge, &acls, &facts.forwards),
+        chains: firewall::chains(&network.name, bridge, &facts.acls, &facts.forwards),
     })
 }
 

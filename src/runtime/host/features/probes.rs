@@ -7,8 +7,8 @@ use rustix::mount::{FsOpenFlags, OpenTreeFlags};
 
 use super::{Found, Layout, Probe};
 use crate::runtime::host::netlink;
-use crate::runtime::network::firewall::TABLE;
 use crate::runtime::network::nft::Nft;
+use crate::runtime::network::rules::TABLE;
 use crate::runtime::sys::probe;
 
 /// The oldest kernel that is tested.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::{Networks, facts};
 use crate::runtime::blocking;
 use crate::runtime::leases::{Class, Want};
-use crate::runtime::network::firewall;
 use crate::runtime::network::nft::{ForeignDrop, Nft};
+use crate::runtime::network::rules;
 use crate::runtime::warnings::Warnings;
 use crate::store::records::{NetworkRecord, Phase, Severity};
 use crate::store::repo;
@@ -78,7 +78,7 @@ impl Networks {
         if !bridges.iter().any(|n| n.kind == "bridge") {
             return;
         }
-        let found = blocking(|| Nft::open()?.foreign_drops(firewall::TABLE)).await.unwrap_or_default();
+        let found = blocking(|| Nft::open()?.foreign_drops(rules::TABLE)).await.unwrap_or_default();
         if found == *told {
             return;
         }
