@@ -41,6 +41,7 @@ const PARTS: &[(u8, &str)] = &[
     (5, "runtime::events"),
     (5, "runtime::auth"),
     (6, "runtime::images::service"),
+    (6, "runtime::network::service"),
     (6, "runtime::instances"),
     (6, "runtime::pools"),
     (6, "runtime::profiles"),

@@ -9,8 +9,8 @@ use std::pin::Pin;
 use hyper::Method;
 
 use crate::api::handlers::{
-    aliases, cluster, console, events, exec, image_files, images, instances, internal, logs, metadata, networks,
-    operations, pools, profiles, projects, server, state, warnings,
+    aliases, cluster, console, events, exec, image_files, images, instances, internal, logs, metadata, network_acls,
+    network_forwards, network_zones, networks, operations, pools, profiles, projects, server, state, warnings,
 };
 use crate::api::request::{Request, decode};
 use crate::api::response::Reply;
@@ -105,8 +105,48 @@ routes! {
     GET "/1.0/storage-pools/{pool}/resources" => pools::resources,
 
     GET "/1.0/networks" => networks::list,
+    POST "/1.0/networks" => networks::create,
     GET "/1.0/networks/{name}" => networks::get,
+    PUT "/1.0/networks/{name}" => networks::put,
+    PATCH "/1.0/networks/{name}" => networks::patch,
+    POST "/1.0/networks/{name}" => networks::rename,
+    DELETE "/1.0/networks/{name}" => networks::delete,
     GET "/1.0/networks/{name}/state" => networks::state,
+    GET "/1.0/networks/{name}/leases" => networks::leases,
+    GET "/1.0/networks/{name}/forwards" => network_forwards::list,
+    POST "/1.0/networks/{name}/forwards" => network_forwards::create,
+    GET "/1.0/networks/{name}/forwards/{address}" => network_forwards::get,
+    PUT "/1.0/networks/{name}/forwards/{address}" => network_forwards::put,
+    PATCH "/1.0/networks/{name}/forwards/{address}" => network_forwards::patch,
+    DELETE "/1.0/networks/{name}/forwards/{address}" => network_forwards::delete,
+    GET "/1.0/networks/{name}/peers" => networks::peers,
+    POST "/1.0/networks/{name}/peers" => networks::peers,
+    GET "/1.0/networks/{name}/peers/{peer}" => networks::peers,
+    PUT "/1.0/networks/{name}/peers/{peer}" => networks::peers,
+    PATCH "/1.0/networks/{name}/peers/{peer}" => networks::peers,
+    DELETE "/1.0/networks/{name}/peers/{peer}" => networks::peers,
+
+    GET "/1.0/network-acls" => network_acls::list,
+    POST "/1.0/network-acls" => network_acls::create,
+    GET "/1.0/network-acls/{name}" => network_acls::get,
+    PUT "/1.0/network-acls/{name}" => network_acls::put,
+    PATCH "/1.0/network-acls/{name}" => network_acls::patch,
+    POST "/1.0/network-acls/{name}" => network_acls::rename,
+    DELETE "/1.0/network-acls/{name}" => network_acls::delete,
+    GET "/1.0/network-acls/{name}/log" => network_acls::log,
+
+    GET "/1.0/network-zones" => network_zones::list,
+    POST "/1.0/network-zones" => network_zones::create,
+    GET "/1.0/network-zones/{zone}" => network_zones::get,
+    PUT "/1.0/network-zones/{zone}" => network_zones::put,
+    PATCH "/1.0/network-zones/{zone}" => network_zones::patch,
+    DELETE "/1.0/network-zones/{zone}" => network_zones::delete,
+    GET "/1.0/network-zones/{zone}/records" => network_zones::records,
+    POST "/1.0/network-zones/{zone}/records" => network_zones::create_record,
+    GET "/1.0/network-zones/{zone}/records/{name}" => network_zones::get_record,
+    PUT "/1.0/network-zones/{zone}/records/{name}" => network_zones::put_record,
+    PATCH "/1.0/network-zones/{zone}/records/{name}" => network_zones::patch_record,
+    DELETE "/1.0/network-zones/{zone}/records/{name}" => network_zones::delete_record,
 
     GET "/1.0/warnings" => warnings::list,
     GET "/1.0/warnings/{uuid}" => warnings::get,

@@ -11,7 +11,7 @@ pub enum Table {
     Sequences,
     /// Guard keys.
     Guards,
-    /// Who uses a profile or a pool: target, user.
+    /// Who uses a profile, a pool or a network: target, user.
     UsedBy,
     /// Projects by id.
     Projects,
@@ -45,6 +45,22 @@ pub enum Table {
     WarningPlaces,
     /// Server configuration by key.
     ServerConfig,
+    /// Networks by id.
+    Networks,
+    /// Ids of networks by project and name.
+    NetworkNames,
+    /// Forwards by network and address.
+    NetworkForwards,
+    /// Access lists by id.
+    NetworkAcls,
+    /// Ids of access lists by project and name.
+    NetworkAclNames,
+    /// Zones by id.
+    NetworkZones,
+    /// Ids of zones by name.
+    NetworkZoneNames,
+    /// Records of zones by zone and name.
+    NetworkZoneRecords,
 }
 
 /// Which part of a key names the collection that a row belongs to.
@@ -109,6 +125,14 @@ pub const TABLES: &[TableInfo] = &[
     row(Table::Warnings, "warnings", false, Guard::None),
     index(Table::WarningPlaces, "warning-places", false, Guard::None),
     row(Table::ServerConfig, "server-config", true, Guard::Whole),
+    row(Table::Networks, "networks", true, Guard::None),
+    index(Table::NetworkNames, "network-names", true, Guard::Text),
+    row(Table::NetworkForwards, "network-forwards", true, Guard::Text),
+    row(Table::NetworkAcls, "network-acls", true, Guard::None),
+    index(Table::NetworkAclNames, "network-acl-names", true, Guard::Text),
+    row(Table::NetworkZones, "network-zones", true, Guard::None),
+    index(Table::NetworkZoneNames, "network-zone-names", true, Guard::Whole),
+    row(Table::NetworkZoneRecords, "network-zone-records", true, Guard::Text),
 ];
 
 impl Table {
@@ -146,7 +170,7 @@ mod tests {
             assert_eq!(row.table as usize, index, "{}", row.name);
             assert_eq!(Table::by_name(row.name), Some(row.table));
         }
-        assert_eq!(TABLES.len(), Table::ServerConfig as usize + 1);
+        assert_eq!(TABLES.len(), Table::NetworkZoneRecords as usize + 1);
     }
 
     #[test]

@@ -3,12 +3,12 @@
 
 use std::net::IpAddr;
 
-use lxbox::runtime::network::firewall::{
+use lxbox::runtime::network::netlink::{LinkKind, Netlink, NewLink};
+use lxbox::runtime::network::nft::{Chain, Family, IcmpVersion, Nft, Protocol, Span};
+use lxbox::runtime::network::rules::{
     AclAction, AclDefault, AclDirection, AclProtocol, AclRule, Forward, ForwardPort, Nat, NetworkRules, Nic, NicFilter,
     Subnet, acls, filter, forwards, network, network_chains, routed_filter,
 };
-use lxbox::runtime::network::netlink::{LinkKind, Netlink, NewLink};
-use lxbox::runtime::network::nft::{Chain, Family, IcmpVersion, Nft, Protocol, Span};
 
 use crate::space::Space;
 

@@ -216,6 +216,76 @@ for point in daemon.pool_create.{reserved,made,confirmed} daemon.pool_delete.{ma
 	[ ! -e "$LXD_DIR/storage-pools/two" ] || fail "its directory is left after $point"
 done
 
+it "networks: create and delete"
+net=crn0
+all_of daemon.network_create.{reserved,made,confirmed} network.apply.{link,addresses,ports,firewall,served}
+all_of daemon.network_delete.{marked,removed} network.remove.{firewall,ports}
+made() { does lxc network create $net ipv4.address=10.211.7.1/24 ipv4.nat=true ipv6.address=none; }
+no_net() {
+	refuses 'not found' lxc network show $net
+	[ ! -e /sys/class/net/$net ] || fail "the link is left after $point"
+	[ ! -e "$LXD_DIR/networks/$net" ] || fail "its folder is left after $point"
+	if command -v nft >/dev/null; then unlike "$(nft list ruleset)" "$net" "rules after $point"; fi
+}
+there() {
+	same "$(lxc query /1.0/networks/$1 | jq -r .status)" Created "status after $point"
+	like "$(ip -4 -o address show dev "$1")" ' 10\.211\.7\.1/24 ' "addresses after $point"
+}
+for point in network.apply.{link,addresses,ports,firewall,served} daemon.network_create.{reserved,made,confirmed}; do
+	dies $point lxc network create $net ipv4.address=10.211.7.1/24 ipv6.address=none
+	[ $point != daemon.network_create.confirmed ] || { there $net; does lxc network delete $net; }
+	no_net
+done
+for point in daemon.network_delete.{marked,removed} network.remove.{firewall,ports}; do
+	made
+	dies $point lxc network delete $net
+	no_net
+done
+
+it "networks: changes and names"
+all_of daemon.network_update.{committed,applied} daemon.network_rename.{gone,committed,applied}
+made
+for point in daemon.network_update.{committed,applied}; do
+	does lxc network set $net bridge.mtu=1400
+	dies $point lxc network set $net bridge.mtu=1300
+	there $net
+	same "$(cat /sys/class/net/$net/mtu)" "$(lxc network get $net bridge.mtu)" "MTU after $point"
+done
+for point in daemon.network_rename.{gone,committed,applied}; do
+	dies $point lxc network rename $net ${net}b
+	if [ $point = daemon.network_rename.gone ]; then
+		there $net
+		continue
+	fi
+	there ${net}b
+	refuses 'not found' lxc network show $net
+	[ ! -e "$LXD_DIR/networks/$net" ] || fail "its old folder is left after $point"
+	does lxc network rename ${net}b $net
+done
+
+it "networks: access lists and forwards"
+all_of daemon.network_acl_update.committed daemon.network_forward_{create,update,delete}.committed
+does lxc network acl create cra
+does lxc network set $net security.acls=cra
+point=daemon.network_acl_update.committed
+dies $point lxc network acl rule add cra ingress action=allow protocol=udp
+there $net
+like "$(lxc network acl show cra)" 'protocol: udp' "rules after $point"
+if command -v nft >/dev/null; then like "$(nft list chain inet lxd acl.$net)" 'l4proto udp accept' "filter after $point"; fi
+point=daemon.network_forward_create.committed
+dies $point lxc network forward create $net 192.0.2.7 target_address=10.211.7.9
+like "$(lxc network forward list $net -f csv)" 192.0.2.7 "forwards after $point"
+point=daemon.network_forward_update.committed
+dies $point lxc network forward set $net 192.0.2.7 target_address=10.211.7.8
+same "$(lxc network forward get $net 192.0.2.7 target_address)" 10.211.7.8 "target after $point"
+point=daemon.network_forward_delete.committed
+dies $point lxc network forward delete $net 192.0.2.7
+same "$(lxc network forward list $net -f csv)" '' "forwards after $point"
+if command -v nft >/dev/null; then unlike "$(nft list ruleset)" 192.0.2.7 "filter after $point"; fi
+does lxc network delete $net
+does lxc network acl delete cra
+no_net
+
 it "walks every step that the sources name"
 same "$(sources)" "$(printf '%s\n' "${POINTS[@]}" | sort -u)" points
 

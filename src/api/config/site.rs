@@ -20,6 +20,12 @@ pub enum Site {
     PoolCreate,
     /// `PUT` and `PATCH /1.0/storage-pools/NAME`.
     PoolUpdate,
+    /// `POST /1.0/networks`.
+    NetworkCreate,
+    /// `PUT` and `PATCH /1.0/networks/NAME`.
+    NetworkUpdate,
+    /// Access lists, forwards and zones of networks, wherever they are handed in.
+    NetworkPart,
     /// `PUT` and `PATCH /1.0`.
     Server,
 }
@@ -57,6 +63,7 @@ impl Site {
     fn dress(self, prefix: &str, error: Error) -> Error {
         let kind = match (error.kind(), self) {
             (Kind::Invalid, Site::InstanceUpdate | Site::ProfileUpdate | Site::PoolCreate) => Kind::Internal,
+            (Kind::Invalid, Site::NetworkCreate | Site::NetworkPart) => Kind::Internal,
             (kind, _) => kind,
         };
         Error::new(kind, format!("{prefix}{}", error.message()))

@@ -21,7 +21,9 @@ pub(super) fn cidr(text: &str, v4: bool, network: bool) -> Result<(), String> {
         IpAddr::V4(a) => u128::from(u32::from(a)) & mask(32 - length),
         IpAddr::V6(a) => u128::from(a) & mask(128 - length),
     };
-    require(!network || host_bits == 0, || format!("Not an {name} network address {text:?}"))
+    require(!network || host_bits == 0, || format!("Not an {name} network address {text:?}"))?;
+    // LXD calls the first address of a network unusable, also that of one with a single address.
+    require(network || host_bits != 0, || format!("Not a usable {name} address {text:?}"))
 }
 
 /// The lowest `bits` bits.
@@ -64,7 +66,7 @@ pub(super) fn vlan_range(text: &str) -> Result<(), String> {
 pub(super) fn interface(text: &str) -> Result<(), String> {
     require(text.len() >= 2, || "Network interface is too short (minimum 2 characters)".into())?;
     require(text.len() <= 15, || "Network interface is too long (maximum 15 characters)".into())?;
-    let good = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b':' | b'.'));
+    let good = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     require(good && text != "..", || "Network interface contains invalid characters".into())
 }
 
@@ -190,6 +192,7 @@ mod tests {
         assert!(cidr("10.1.2.3/24", true, false).is_ok());
         assert_eq!(cidr("10.1.2.3/24", true, true), Err("Not an IPv4 network address \"10.1.2.3/24\"".into()));
         assert!(cidr("10.1.2.0/24", true, true).is_ok());
+        assert_eq!(cidr("10.1.2.0/24", true, false), Err("Not a usable IPv4 address \"10.1.2.0/24\"".into()));
         assert!(cidr("fd00::/64", false, true).is_ok());
         assert!(cidr("0.0.0.0/0", true, true).is_ok());
         assert!(cidr("::/0", false, true).is_ok());
@@ -208,7 +211,12 @@ mod tests {
         assert!(!pci("x") && !pci("0000:00:1f") && !pci(""));
         assert!(uuid("c904725f-0d7d-4afd-9ad7-e12ee4b853e1") && !uuid("x"));
         assert!(hex_bytes("00:16:3e:aa:bb:cc", &[6]) && !hex_bytes("00:16:3e:aa:bb:cg", &[6]));
-        assert!(interface("eth0").is_ok() && interface("a/b").is_err() && interface("x").is_err());
+        assert!(
+            interface("eth0").is_ok()
+                && interface("a/b").is_err()
+                && interface("a:b").is_err()
+                && interface("x").is_err()
+        );
         assert!(proxy_address("tcp:127.0.0.1:80-90,443").is_ok() && proxy_address("tcp:[::1]:80").is_ok());
         assert_eq!(proxy_address("x"), Err("Unknown protocol type \"x\"".into()));
         assert!(rlimit("1000:unlimited").is_ok() && rlimit("x").is_err());

@@ -1,4 +1,4 @@
-//! Networks: those of the host, and later those we manage.
+//! Networks: those we manage, and the interfaces of the host.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,4 +25,46 @@ pub struct Network {
     pub status: String,
     /// Members it exists on; null for the host's own.
     pub locations: Option<Vec<String>>,
+}
+
+/// A new network.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworksPost {
+    /// Configuration.
+    pub config: ConfigMap,
+    /// For people.
+    pub description: String,
+    /// The interface's name.
+    pub name: String,
+    /// `bridge`, `macvlan`, …; a bridge when empty.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// What PUT and PATCH change of a network.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkPut {
+    /// Configuration.
+    pub config: ConfigMap,
+    /// For people.
+    pub description: String,
+}
+
+/// An address of a network that somebody has.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkLease {
+    /// The name it was asked for with, or the instance's.
+    pub hostname: String,
+    /// Ethernet address; empty for the network's own.
+    pub hwaddr: String,
+    /// IP address.
+    pub address: String,
+    /// `dynamic`, `static` or `gateway`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The member that knows of it.
+    pub location: String,
 }

@@ -22,6 +22,7 @@ use crate::runtime::images::service::Images;
 use crate::runtime::instances::container::{self, cpus::CpuSet};
 use crate::runtime::instances::{Host, Instances, Parts};
 use crate::runtime::leases::Leases;
+use crate::runtime::network::service::Networks;
 use crate::runtime::operations::Operations;
 use crate::runtime::pools::Pools;
 use crate::runtime::profiles::Profiles;
@@ -85,6 +86,7 @@ async fn serve(options: &Options, api: Serve) -> Result<()> {
     let services = Arc::new(compose(root, db, events, shutdown_tx)?);
     let listener = listen(options)?;
     services.instances.reconcile_pools().await?;
+    services.networks.converge().await?;
     services.instances.converge().await?;
     sweep(&services).await;
     let serving = tokio::spawn(api(listener, services.clone()));
@@ -101,7 +103,8 @@ async fn serve(options: &Options, api: Serve) -> Result<()> {
 fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<ShutdownRequest>) -> Result<Services> {
     let places = Places { root: root.clone() };
     let (operations, leases) = (Operations::new(events.clone()), Leases::default());
-    let pools = Pools::new(db.clone(), events.clone(), leases.clone(), root)?;
+    let pools = Pools::new(db.clone(), events.clone(), leases.clone(), root.clone())?;
+    let networks = Networks::new(db.clone(), events.clone(), leases.clone(), root);
     let images = Images::new(db.clone(), events.clone(), operations.clone(), pools.clone(), &places);
     let server = Server::new(db.clone(), events.clone(), &places, shutdown);
     let instances = Instances::new(Parts {
@@ -111,6 +114,7 @@ fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<Shutdow
         leases: leases.clone(),
         pools: pools.clone(),
         images: images.clone(),
+        networks: networks.clone(),
         places,
         host: host_facts()?,
     });
@@ -123,6 +127,7 @@ fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<Shutdow
         operations,
         images,
         pools,
+        networks,
         instances,
     })
 }
@@ -176,6 +181,7 @@ async fn after_start(services: Arc<Services>) {
     if let Err(e) = services.instances.autostart().await {
         tracing::warn!("Failed starting instances: {}", e.chain());
     }
+    services.networks.watch(services.warnings.clone()).await;
 }
 
 /// Why the daemon ends.

@@ -3,6 +3,7 @@
 use crate::runtime::events::Events;
 use crate::runtime::images::service::Images;
 use crate::runtime::instances::Instances;
+use crate::runtime::network::service::Networks;
 use crate::runtime::operations::Operations;
 use crate::runtime::pools::Pools;
 use crate::runtime::profiles::Profiles;
@@ -26,6 +27,8 @@ pub struct Services {
     pub images: Images,
     /// Storage pools.
     pub pools: Pools,
+    /// Networks.
+    pub networks: Networks,
     /// Instances.
     pub instances: Instances,
     /// Warnings.

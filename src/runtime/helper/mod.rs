@@ -11,6 +11,7 @@
 
 pub mod attach;
 pub mod init;
+pub mod net;
 pub mod shift;
 pub mod shim;
 mod stage;

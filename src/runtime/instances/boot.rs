@@ -15,6 +15,8 @@ use super::expand::{Expanded, expand};
 use super::{Instances, container};
 use crate::api::config::instance::Config;
 use crate::runtime::blocking;
+use crate::runtime::network::netlink::Netlink;
+use crate::runtime::network::tc;
 use crate::store::records::{InstanceRecord, Phase, PoolRecord};
 use crate::store::repo;
 use crate::{Kind, Result};
@@ -31,6 +33,10 @@ impl Instances {
     pub async fn converge(&self) -> Result<()> {
         let records = self.db.view(|v| repo::instances::list(v, None))?;
         self.sweep_logs(&records);
+        // Limits of network devices that went with their guests.
+        if let Err(e) = blocking(|| tc::sweep(&mut Netlink::open()?)).await {
+            tracing::warn!("Failed looking for limits of network devices: {}", e.chain());
+        }
         let all = records.into_iter().map(|record| async move {
             let name = record.name.clone();
             let outcome = match record.phase {

@@ -17,6 +17,7 @@ use crate::api::types::EventRequestor;
 use crate::runtime::events::{Events, Lifecycle};
 use crate::runtime::images::service::Images;
 use crate::runtime::leases::{Class, Leases, Want};
+use crate::runtime::network::service::Networks;
 use crate::runtime::operations::{NewOperation, Operations};
 use crate::runtime::pools::Pools;
 use crate::runtime::server::Places;
@@ -108,6 +109,7 @@ pub struct Inner {
     pub(crate) leases: Leases,
     pub(crate) pools: Pools,
     pub(crate) images: Images,
+    pub(crate) networks: Networks,
     pub(crate) places: Places,
     pub(crate) host: Host,
     actors: Mutex<HashMap<u64, Actor>>,
@@ -146,6 +148,8 @@ pub struct Parts {
     pub pools: Pools,
     /// Images.
     pub images: Images,
+    /// Networks.
+    pub networks: Networks,
     /// Places in `LXD_DIR`.
     pub places: Places,
     /// The host.
@@ -163,7 +167,7 @@ impl Deref for Instances {
 impl Instances {
     /// Over these.
     pub fn new(parts: Parts) -> Instances {
-        let Parts { db, events, operations, leases, pools, images, places, host } = parts;
+        let Parts { db, events, operations, leases, pools, images, networks, places, host } = parts;
         let balance = balance::Balance::new(host.cpus.clone());
         let nics = nics::Nics::default();
         let actors = Mutex::default();
@@ -175,6 +179,7 @@ impl Instances {
             leases,
             pools,
             images,
+            networks,
             places,
             host,
             actors,

@@ -62,18 +62,19 @@ impl Instances {
             let expanded = expand(v, &record)?;
             Ok((record, expanded))
         })?;
+        let devices = self.networks.resolve(&record.project, &expanded.devices)?;
         let mut config = record.config.clone();
-        nic::fill(&mut config, &expanded.devices);
+        nic::fill(&mut config, &devices);
         if config != record.config {
             let chosen = self.db.transact(|tx| {
                 repo::instances::modify(tx, id, |record| {
-                    nic::fill(&mut record.config, &expanded.devices);
+                    nic::fill(&mut record.config, &devices);
                     Ok(())
                 })
             });
             config = chosen.await?.0.config;
         }
-        nic::plans(&expanded.devices, &config)
+        nic::plans(&devices, &config)
     }
 
     /// Plugs devices into a guest that is being started, all or none.
@@ -188,17 +189,16 @@ fn note(config: &mut ConfigMap, volatile: &ConfigMap, up: bool) {
 
 /// Takes out what is no more or is different, changes what can be changed in place, and plugs in what is new.
 fn rewire(current: &Wired, plans: &[Plan]) -> Result<Wired> {
-    let stays = |plan: &Plan| plans.iter().any(|next| next.device == plan.device && next.differs_by_routes_alone(plan));
+    let stays = |plan: &Plan| plans.iter().any(|next| next.device == plan.device && plan.can_become(next));
     for (plan, plugged) in current.devices.iter().filter(|(plan, _)| !stays(plan)).rev() {
         nic::unplug(plan, Some(current.namespace.as_fd()), |key| value(plugged, key))?;
     }
     let mut devices = Vec::new();
     for plan in plans {
-        let old =
-            current.devices.iter().find(|(old, _)| old.device == plan.device && plan.differs_by_routes_alone(old));
+        let old = current.devices.iter().find(|(old, _)| old.device == plan.device && old.can_become(plan));
         let plugged = match old {
             Some((old, plugged)) => {
-                nic::change_routes(old, plan, value(plugged, "host_name").as_deref())?;
+                nic::change(old, plan, value(plugged, "host_name").as_deref())?;
                 plugged.clone()
             }
             None => nic::plug(plan, current.namespace.as_fd()).map_err(|e| started(&plan.device, e))?,

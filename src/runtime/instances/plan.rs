@@ -25,7 +25,7 @@ pub fn is_privileged(config: &ConfigMap) -> bool {
 impl Instances {
     /// Starts the guest of an instance.
     pub(super) async fn launch(&self, id: u64) -> Result<container::Running> {
-        let (record, _, pool) = self.facts(id)?;
+        let (record, expanded, pool) = self.facts(id)?;
         if record.phase != Phase::Created {
             return Err(Error::new(Kind::Busy, "Instance is being made or deleted"));
         }
@@ -33,6 +33,10 @@ impl Instances {
         let checking = driver.clone();
         blocking(move || checking.check()).await?;
         let nics = self.choose_nics(id).await?;
+        if !nics.is_empty() {
+            // Before the guest asks for its address.
+            self.networks.tell(&record.project, [&expanded.devices]).await;
+        }
         let mut spec = self.plan_of(id).await?;
         spec.hold = !nics.is_empty();
         self.make_places(&record)?;

@@ -69,6 +69,7 @@ impl Instances {
             self.take_back(&change.before).await;
             return Err(e);
         }
+        self.networks.tell(project, [&change.was.devices, &change.becomes.devices]).await;
         self.announce(project, name, "instance-updated", Some(&by));
         Ok(())
     }

@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod container;
 pub mod idmap;
 pub mod limits;
+pub mod net;
 pub mod shift;
 pub mod shim;
 

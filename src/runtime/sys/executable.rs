@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::OpenTreeFlags;
 
+use super::spawn;
+
 static PROGRAM: OnceLock<OwnedFd> = OnceLock::new();
 
 /// The program to start helpers from: `LXD_EXEC_PATH`, or this very program.
@@ -30,6 +32,14 @@ pub fn choose(path: &Path) -> io::Result<()> {
     let fd = open(path)?;
     let _ = PROGRAM.set(fd);
     Ok(())
+}
+
+/// Starts our own executable in a hidden mode with these descriptors as 0, 1, 2, …. Its environment is empty but for what tests
+/// ask of it.
+pub fn start(args: &[&str], fds: &[BorrowedFd<'_>]) -> io::Result<spawn::Spawned> {
+    let fault = std::env::var("LXBOX_FAULT").ok();
+    let env: Vec<(&str, &str)> = fault.iter().map(|point| ("LXBOX_FAULT", point.as_str())).collect();
+    spawn::spawn(&spawn::Launch { program: get()?, args, env: &env, fds })
 }
 
 fn open(path: &Path) -> io::Result<OwnedFd> {

@@ -10,6 +10,8 @@ pub mod cgroup;
 pub mod channel;
 pub mod executable;
 pub mod fork;
+pub mod inet;
+pub mod link;
 pub mod memfd;
 pub mod mount;
 pub mod netlink;

@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
+use crate::runtime::spec::shim::Process;
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -22,6 +24,13 @@ pub fn open(pid: i32) -> io::Result<OwnedFd> {
         rustix::io::Errno::SRCH | rustix::io::Errno::INVAL => io::Error::from(io::ErrorKind::NotFound),
         e => e.into(),
     })
+}
+
+/// A handle on exactly this process; `None` when it is gone.
+pub fn find(wanted: Process) -> Option<OwnedFd> {
+    let pidfd = open(wanted.pid).ok()?;
+    // After the handle is open its number can't be reused, so the comparison holds.
+    (start_time(wanted.pid) == Some(wanted.start) && !has_ended(&pidfd)).then_some(pidfd)
 }
 
 /// Sends a signal by its number; a process that is gone already is no error.

@@ -28,16 +28,7 @@ impl Policy {
     ///
     /// Error: an unknown system call, or libseccomp's own. Takes about a millisecond; the daemon keeps the result.
     pub fn compile(&self) -> Result<String> {
-        let filter = self.filter().ctx(Kind::Internal, || "Failed compiling the seccomp policy")?;
-        let file = rustix::fs::memfd_create("seccomp", rustix::fs::MemfdFlags::CLOEXEC)
-            .ctx(Kind::Internal, || "Failed creating a memory file")?;
-        filter.export_bpf(&file).ctx(Kind::Internal, || "Failed exporting the seccomp policy")?;
-        let mut file = std::fs::File::from(file);
-        let mut code = Vec::new();
-        io::Seek::rewind(&mut file)
-            .and_then(|()| io::Read::read_to_end(&mut file, &mut code))
-            .ctx(Kind::Internal, || "Failed reading the seccomp policy")?;
-        Ok(code.iter().map(|byte| format!("{byte:02x}")).collect())
+        export(&self.filter().ctx(Kind::Internal, || "Failed compiling the seccomp policy")?)
     }
 
     fn filter(&self) -> std::result::Result<ScmpFilterContext, libseccomp::error::SeccompError> {
@@ -68,6 +59,41 @@ impl Policy {
         }
         Ok(filter)
     }
+}
+
+/// Compiles a filter for a helper of ours that needs only these system calls; all others fail with EPERM. Files can be opened for
+/// reading alone. As hex, like [`Policy::compile`].
+///
+/// Names that this machine doesn't have are left out.
+pub fn compile_allowed(calls: &[&str]) -> Result<String> {
+    let failed = || "Failed compiling the seccomp filter of a helper";
+    let mut filter = ScmpFilterContext::new(ScmpAction::Errno(libc::EPERM)).ctx(Kind::Internal, failed)?;
+    filter.set_ctl_nnp(false).ctx(Kind::Internal, failed)?;
+    for call in calls {
+        if let Ok(call) = ScmpSyscall::from_name(call) {
+            filter.add_rule(ScmpAction::Allow, call).ctx(Kind::Internal, failed)?;
+        }
+    }
+    // O_RDONLY is 0: none of these bits may be there.
+    let writing = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_TMPFILE & !libc::O_DIRECTORY) as u64;
+    for (name, argument) in [("open", 1), ("openat", 2)] {
+        let Ok(call) = ScmpSyscall::from_name(name) else { continue };
+        let reading = ScmpArgCompare::new(argument, ScmpCompareOp::MaskedEqual(writing), 0);
+        filter.add_rule_conditional(ScmpAction::Allow, call, &[reading]).ctx(Kind::Internal, failed)?;
+    }
+    export(&filter)
+}
+
+fn export(filter: &ScmpFilterContext) -> Result<String> {
+    let file = rustix::fs::memfd_create("seccomp", rustix::fs::MemfdFlags::CLOEXEC)
+        .ctx(Kind::Internal, || "Failed creating a memory file")?;
+    filter.export_bpf(&file).ctx(Kind::Internal, || "Failed exporting the seccomp policy")?;
+    let mut file = std::fs::File::from(file);
+    let mut code = Vec::new();
+    io::Seek::rewind(&mut file)
+        .and_then(|()| io::Read::read_to_end(&mut file, &mut code))
+        .ctx(Kind::Internal, || "Failed reading the seccomp policy")?;
+    Ok(code.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Puts a filter made by [`Policy::compile`] in force for this process and all it executes. Empty text does nothing.

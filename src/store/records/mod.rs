@@ -6,6 +6,9 @@
 
 mod image;
 mod instance;
+mod network;
+mod network_acl;
+mod network_zone;
 mod pool;
 mod profile;
 mod project;
@@ -21,6 +24,9 @@ use serde_json::Value as Json;
 
 pub use image::{AliasRecord, ImageOrigin, ImageRecord};
 pub use instance::{InstanceKind, InstanceRecord};
+pub use network::{ForwardRecord, NetworkRecord};
+pub use network_acl::AclRecord;
+pub use network_zone::{ZoneEntriesRecord, ZoneRecord};
 pub use pool::PoolRecord;
 pub use profile::ProfileRecord;
 pub use project::ProjectRecord;
@@ -66,6 +72,11 @@ pub(super) const VERSIONS: &[(Table, u32)] = &[
     version::<VolumeRecord>(),
     version::<WarningRecord>(),
     version::<ServerConfigRecord>(),
+    version::<NetworkRecord>(),
+    version::<ForwardRecord>(),
+    version::<AclRecord>(),
+    version::<ZoneRecord>(),
+    version::<ZoneEntriesRecord>(),
 ];
 
 const fn version<R: Record>() -> (Table, u32) {

@@ -80,7 +80,7 @@ pub fn remove(tx: &mut Tx, id: u64) -> Result<()> {
 }
 
 fn targets(instance: &InstanceRecord) -> BTreeSet<Target> {
-    let mut targets = uses::pools_of(&instance.devices);
+    let mut targets = uses::named_by(&instance.devices);
     targets.extend(instance.profiles.iter().copied().map(Target::Profile));
     targets
 }

@@ -16,6 +16,9 @@ mod uses;
 
 pub mod images;
 pub mod instances;
+pub mod network_acls;
+pub mod network_zones;
+pub mod networks;
 pub mod pools;
 pub mod profiles;
 pub mod projects;

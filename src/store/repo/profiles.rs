@@ -35,8 +35,8 @@ pub fn insert(tx: &mut Tx, mut profile: ProfileRecord) -> Result<ProfileRecord> 
     profile.id = tx.next_id()?;
     let taken = || Error::new(Kind::Exists, "The profile already exists");
     index::claim(tx, name_key(&profile.project, &profile.name), profile.id, taken)?;
-    let pools = uses::pools_of(&profile.devices);
-    uses::change(tx, User::Profile(profile.id), &Default::default(), &pools)?;
+    let named = uses::named_by(&profile.devices);
+    uses::change(tx, User::Profile(profile.id), &Default::default(), &named)?;
     tx.put(&profile)?;
     Ok(profile)
 }
@@ -53,8 +53,8 @@ pub fn modify(tx: &mut Tx, id: u64, edit: impl FnOnce(&mut ProfileRecord) -> Res
 pub fn update(tx: &mut Tx, profile: &ProfileRecord) -> Result<()> {
     let old = by_id(tx, profile.id)?;
     super::same_place(&(&old.project, &old.name), &(&profile.project, &profile.name))?;
-    let before = uses::pools_of(&old.devices);
-    let after = uses::pools_of(&profile.devices);
+    let before = uses::named_by(&old.devices);
+    let after = uses::named_by(&profile.devices);
     uses::change(tx, User::Profile(profile.id), &before, &after)?;
     tx.put(profile)
 }
@@ -111,8 +111,8 @@ fn delete(tx: &mut Tx, profile: &ProfileRecord) -> Result<()> {
     if !used_by(tx, profile.id)?.is_empty() {
         return Err(Error::new(Kind::Conflict, "Profile is currently in use"));
     }
-    let pools = uses::pools_of(&profile.devices);
-    uses::change(tx, User::Profile(profile.id), &pools, &Default::default())?;
+    let named = uses::named_by(&profile.devices);
+    uses::change(tx, User::Profile(profile.id), &named, &Default::default())?;
     tx.delete_row(name_key(&profile.project, &profile.name))?;
     tx.delete::<ProfileRecord>(&profile.id)
 }

@@ -90,7 +90,8 @@ pub fn remove(tx: &mut Tx, name: &str) -> Result<()> {
 
 /// Whether nothing is in the project but its default profile.
 pub fn is_empty(r: &impl Read, name: &str) -> Result<bool> {
-    for table in [Table::InstanceNames, Table::Images, Table::Aliases, Table::VolumeNames] {
+    let named = [Table::InstanceNames, Table::VolumeNames, Table::NetworkNames, Table::NetworkAclNames];
+    for table in named.into_iter().chain([Table::Images, Table::Aliases]) {
         if !r.rows(&Prefix::of(table, &name))?.is_empty() {
             return Ok(false);
         }

@@ -1,4 +1,4 @@
-//! Who uses a profile or a pool: one row for each pair, kept with the record of the user.
+//! Who uses a profile, a pool or a network: one row for each pair, kept with the record of the user.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::records::{self, ProfileRecord};
 use super::super::{AsKey, Key, KeyBytes, Prefix, Read, Table, Tx};
-use crate::api::types::Devices;
+use crate::api::types::{DeviceMap, Devices};
 use crate::{Error, Result};
 
 /// What uses something, by id.
@@ -23,13 +23,16 @@ pub enum User {
 
 /// What is used: a text, so that a guard covers one of them.
 ///
-/// Pools go by name, which never changes: as in LXD, a profile may name a pool that is not there (yet).
+/// Pools go by name, which never changes: as in LXD, a profile may name a pool that is not there (yet). Networks go by
+/// name too: a device may name a link of the host as well as one of ours, and names of links are global on a host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Target {
     /// A profile.
     Profile(u64),
     /// A pool.
     Pool(String),
+    /// A network, or a link of the host.
+    Network(String),
 }
 
 impl AsKey for Target {
@@ -37,6 +40,7 @@ impl AsKey for Target {
         match self {
             Target::Profile(id) => bytes.text(&format!("profile/{id}")),
             Target::Pool(name) => bytes.text(&format!("pool/{name}")),
+            Target::Network(name) => bytes.text(&format!("network/{name}")),
         }
     }
 }
@@ -75,9 +79,15 @@ pub(super) fn change(tx: &mut Tx, user: User, before: &BTreeSet<Target>, after: 
     Ok(())
 }
 
-/// The pools that devices name.
-pub(super) fn pools_of(devices: &Devices) -> BTreeSet<Target> {
-    let disks = devices.values().filter(|device| device.get("type").is_some_and(|kind| kind == "disk"));
-    let names = disks.filter_map(|disk| disk.get("pool")).filter(|name| !name.is_empty());
-    names.cloned().map(Target::Pool).collect()
+/// The pools and networks that devices name.
+pub(super) fn named_by(devices: &Devices) -> BTreeSet<Target> {
+    let named = |device: &DeviceMap| {
+        let value = |key: &str| device.get(key).filter(|name| !name.is_empty()).cloned();
+        match device.get("type").map(String::as_str) {
+            Some("disk") => value("pool").map(Target::Pool),
+            Some("nic") => value("network").or_else(|| value("parent")).map(Target::Network),
+            _ => None,
+        }
+    };
+    devices.values().filter_map(named).collect()
 }

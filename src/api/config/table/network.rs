@@ -4,8 +4,14 @@ use crate::api::config::key::{Key, key};
 use crate::api::config::kind::Kind;
 
 const fn row(name: &'static str, kind: Kind, short: &'static str) -> Key {
-    key(name, kind, short).group("network-conf").live().later("networks")
+    key(name, kind, short).group("network-conf").live().applied()
 }
+
+/// What waits for what.
+const BGP: &str = "BGP";
+const OVN_LATER: &str = "OVN";
+const FAN: &str = "the fan";
+const MAAS: &str = "MAAS";
 
 const BOOL: Kind = Kind::Bool;
 const ACTION: Kind = Kind::OneOf(&["allow", "drop", "reject"]);
@@ -17,10 +23,10 @@ const RANGES6: Kind = Kind::List(&Kind::Range6);
 const ADDRESS4: Kind = Kind::Or(&["none", "auto"], &Kind::Cidr4);
 const ADDRESS6: Kind = Kind::Or(&["none", "auto"], &Kind::Cidr6);
 
-const PEER_ADDRESS: Key = row("bgp.peers.NAME.address", Kind::Ip, "Address of a BGP peer");
-const PEER_ASN: Key = row("bgp.peers.NAME.asn", Kind::Integer, "System number of a BGP peer");
+const PEER_ADDRESS: Key = row("bgp.peers.NAME.address", Kind::Ip, "Address of a BGP peer").later(BGP);
+const PEER_ASN: Key = row("bgp.peers.NAME.asn", Kind::Integer, "System number of a BGP peer").later(BGP);
 const PEER_PASSWORD: Key =
-    row("bgp.peers.NAME.password", Kind::Text, "Password of the session with a BGP peer").default("none");
+    row("bgp.peers.NAME.password", Kind::Text, "Password of the session with a BGP peer").later(BGP).default("none");
 const HWADDR: Key = row("bridge.hwaddr", Kind::Mac, "Address of the bridge");
 const BRIDGE_MTU: Key = row("bridge.mtu", Kind::Mtu, "MTU of the bridge");
 const DOMAIN: Key = row("dns.domain", Kind::Text, "Domain told to clients and answered for").default("lxd");
@@ -39,10 +45,10 @@ const NAT6: Key = row("ipv6.nat", BOOL, "Translate IPv6 addresses on the way out
     .default("false; true where the address was chosen");
 const NAT_ADDRESS4: Key = row("ipv4.nat.address", Kind::Ip4, "Source address of what goes out");
 const NAT_ADDRESS6: Key = row("ipv6.nat.address", Kind::Ip6, "Source address of what goes out");
-const OVN4: Key = row("ipv4.ovn.ranges", RANGES4, "Addresses the routers of OVN networks may take");
-const OVN6: Key = row("ipv6.ovn.ranges", RANGES6, "Addresses the routers of OVN networks may take");
-const MAAS4: Key = row("maas.subnet.ipv4", Kind::Text, "IPv4 subnet in MAAS");
-const MAAS6: Key = row("maas.subnet.ipv6", Kind::Text, "IPv6 subnet in MAAS");
+const OVN4: Key = row("ipv4.ovn.ranges", RANGES4, "Addresses the routers of OVN networks may take").later(OVN_LATER);
+const OVN6: Key = row("ipv6.ovn.ranges", RANGES6, "Addresses the routers of OVN networks may take").later(OVN_LATER);
+const MAAS4: Key = row("maas.subnet.ipv4", Kind::Text, "IPv4 subnet in MAAS").later(MAAS);
+const MAAS6: Key = row("maas.subnet.ipv6", Kind::Text, "IPv6 subnet in MAAS").later(MAAS);
 const ACLS: Key = row("security.acls", Kind::Text, "Access lists that hold, with commas between them");
 const EGRESS: Key =
     row("security.acls.default.egress.action", ACTION, "What becomes of outgoing traffic no rule names")
@@ -66,8 +72,8 @@ pub const BRIDGE: &[Key] = &[
     PEER_ASN,
     PEER_PASSWORD,
     // Documented for 5.0, and refused by its server.
-    row("bgp.ipv4.nexthop", Kind::Ip4, "Next hop announced for IPv4").default("the local address"),
-    row("bgp.ipv6.nexthop", Kind::Ip6, "Next hop announced for IPv6").default("the local address"),
+    row("bgp.ipv4.nexthop", Kind::Ip4, "Next hop announced for IPv4").later(BGP).default("the local address"),
+    row("bgp.ipv6.nexthop", Kind::Ip6, "Next hop announced for IPv6").later(BGP).default("the local address"),
     row("bridge.driver", Kind::OneOf(&["native", "openvswitch"]), "What makes the bridge").default("native"),
     row("bridge.external_interfaces", Kind::List(&Kind::Interface), "Interfaces of the host to put into the bridge"),
     HWADDR,
@@ -80,9 +86,9 @@ pub const BRIDGE: &[Key] = &[
     ZONE,
     ZONE4,
     ZONE6,
-    row("fan.overlay_subnet", Kind::Net4, "Overlay of the fan").default("240.0.0.0/8"),
-    row("fan.type", Kind::OneOf(&["vxlan", "ipip"]), "Tunnel of the fan").default("vxlan"),
-    row("fan.underlay_subnet", Kind::Or(&["auto"], &Kind::Net4), "Underlay of the fan").default("auto"),
+    row("fan.overlay_subnet", Kind::Net4, "Overlay of the fan").later(FAN).default("240.0.0.0/8"),
+    row("fan.type", Kind::OneOf(&["vxlan", "ipip"]), "Tunnel of the fan").later(FAN).default("vxlan"),
+    row("fan.underlay_subnet", Kind::Or(&["auto"], &Kind::Net4), "Underlay of the fan").later(FAN).default("auto"),
     IPV4,
     DHCP4,
     row("ipv4.dhcp.expiry", Kind::Text, "How long leases last").default("1h"),
@@ -140,24 +146,25 @@ pub const PHYSICAL: &[Key] = &[
     PEER_ADDRESS,
     PEER_ASN,
     PEER_PASSWORD,
-    row("dns.nameservers", Kind::List(&Kind::Ip), "Name servers of the network"),
-    row("ipv4.gateway", Kind::Cidr4, "IPv4 gateway and prefix"),
+    row("dns.nameservers", Kind::List(&Kind::Ip), "Name servers of the network").later(OVN_LATER),
+    row("ipv4.gateway", Kind::Cidr4, "IPv4 gateway and prefix").later(OVN_LATER),
     OVN4,
-    row("ipv4.routes", NET4S, "IPv4 networks OVN networks may announce"),
-    row("ipv4.routes.anycast", BOOL, "Let several networks announce the same").default("false"),
-    row("ipv6.gateway", Kind::Cidr6, "IPv6 gateway and prefix"),
+    row("ipv4.routes", NET4S, "IPv4 networks OVN networks may announce").later(OVN_LATER),
+    row("ipv4.routes.anycast", BOOL, "Let several networks announce the same").later(OVN_LATER).default("false"),
+    row("ipv6.gateway", Kind::Cidr6, "IPv6 gateway and prefix").later(OVN_LATER),
     OVN6,
-    row("ipv6.routes", NET6S, "IPv6 networks OVN networks may announce"),
-    row("ipv6.routes.anycast", BOOL, "Let several networks announce the same").default("false"),
+    row("ipv6.routes", NET6S, "IPv6 networks OVN networks may announce").later(OVN_LATER),
+    row("ipv6.routes.anycast", BOOL, "Let several networks announce the same").later(OVN_LATER).default("false"),
     MAAS4,
     MAAS6,
     row("ovn.ingress_mode", Kind::OneOf(&["l2proxy", "routed"]), "How outer addresses of OVN interfaces are announced")
+        .later(OVN_LATER)
         .default("l2proxy"),
 ];
 
 /// `ovn`.
 pub const OVN: &[Key] = &[
-    row("network", Kind::Text, "The uplink"),
+    row("network", Kind::Text, "The uplink").later(OVN_LATER),
     HWADDR,
     BRIDGE_MTU.default("1442"),
     DOMAIN,
@@ -179,10 +186,24 @@ pub const OVN: &[Key] = &[
     EGRESS_LOG,
     INGRESS,
     INGRESS_LOG,
-    row("volatile.network.ipv4.address", Kind::Ip4, "IPv4 address the network took of its uplink"),
-    row("volatile.network.ipv6.address", Kind::Ip6, "IPv6 address the network took of its uplink"),
+    row("volatile.network.ipv4.address", Kind::Ip4, "IPv4 address the network took of its uplink").later(OVN_LATER),
+    row("volatile.network.ipv6.address", Kind::Ip6, "IPv6 address the network took of its uplink").later(OVN_LATER),
 ];
 
 /// The types and their keys.
 pub const TYPES: &[(&str, &[Key])] =
     &[("bridge", BRIDGE), ("macvlan", MACVLAN), ("ovn", OVN), ("physical", PHYSICAL), ("sriov", SRIOV)];
+
+/// Access lists, and records of zones.
+pub const ACL: &[Key] = COMMON;
+
+/// Forwards.
+pub const FORWARD: &[Key] = &[row("target_address", Kind::Text, "Where what no port names goes")];
+
+/// Zones.
+pub const ZONES: &[Key] = &[
+    row("dns.nameservers", Kind::Text, "Names of the zone's servers, with commas between them"),
+    row("network.nat", BOOL, "Tell addresses behind NAT too").default("true"),
+    row("peers.NAME.address", Kind::Ip, "Address of a server that may copy the zone"),
+    row("peers.NAME.key", Kind::Text, "Key it signs with"),
+];

@@ -20,14 +20,14 @@ const BOOT: Key = row("boot.priority", Kind::Uint32, "Place in the order of boot
 const GVRP: Key = row("gvrp", Kind::Bool, "Announce the VLAN by GVRP").default("false");
 const HOST_NAME: Key = used("host_name", Kind::Text, "Name of the interface on the host").default("random");
 const HWADDR: Key = used("hwaddr", Kind::Mac, "Address of the interface").default("random");
-const EGRESS: Key = row("limits.egress", Kind::Bits, "Bits a second the instance may send").live();
-const INGRESS: Key = row("limits.ingress", Kind::Bits, "Bits a second the instance may receive").live();
-const MAX: Key = row("limits.max", Kind::Bits, "Bits a second in each direction").live();
+const EGRESS: Key = used("limits.egress", Kind::Bits, "Bits a second the instance may send").live();
+const INGRESS: Key = used("limits.ingress", Kind::Bits, "Bits a second the instance may receive").live();
+const MAX: Key = used("limits.max", Kind::Bits, "Bits a second in each direction").live();
 const MAAS4: Key = row("maas.subnet.ipv4", Kind::Text, "IPv4 subnet in MAAS");
 const MAAS6: Key = row("maas.subnet.ipv6", Kind::Text, "IPv6 subnet in MAAS");
 const MTU: Key = used("mtu", Kind::Mtu, "MTU of the interface").default("MTU of the parent");
 const NAME: Key = used("name", Kind::Interface, "Name of the interface in the guest").default("chosen by the kernel");
-const NETWORK: Key = row("network", Kind::Text, "The network to join, in place of nictype and parent");
+const NETWORK: Key = used("network", Kind::Text, "The network to join, in place of nictype and parent");
 const PARENT: Key = used("parent", Kind::Text, "The interface or bridge of the host");
 const MAC_FILTER: Key =
     row("security.mac_filtering", Kind::Bool, "Drop frames with a foreign source address").default("false");
@@ -40,10 +40,10 @@ pub const BRIDGED: &[Key] = &[
     BOOT,
     HOST_NAME,
     HWADDR,
-    row("ipv4.address", Kind::Or(&["none"], &Kind::Ip4), "IPv4 address the instance gets by DHCP"),
+    used("ipv4.address", Kind::Or(&["none"], &Kind::Ip4), "IPv4 address the instance gets by DHCP"),
     used("ipv4.routes", NET4S, "IPv4 networks routed to the interface").live(),
     row("ipv4.routes.external", NET4S, "IPv4 networks routed to the interface and announced").live(),
-    row("ipv6.address", Kind::Or(&["none"], &Kind::Ip6), "IPv6 address the instance gets by DHCP"),
+    used("ipv6.address", Kind::Or(&["none"], &Kind::Ip6), "IPv6 address the instance gets by DHCP"),
     used("ipv6.routes", NET6S, "IPv6 networks routed to the interface").live(),
     row("ipv6.routes.external", NET6S, "IPv6 networks routed to the interface and announced").live(),
     EGRESS,

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::preseed::{Preseed, PreseedPool, PreseedProfile, PreseedProject};
+use super::preseed::{Preseed, PreseedNetwork, PreseedPool, PreseedProfile, PreseedProject};
 use crate::api::types::{ConfigMap, Devices};
 use crate::cli::lxd::api::{Api, segment};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// One step back.
 enum Undo {
@@ -32,10 +32,6 @@ pub(super) fn apply(preseed: &Preseed, api: &impl Api) -> Result<()> {
 
 /// Refuses what this version can't do, before anything is changed.
 fn refuse(preseed: &Preseed, api: &impl Api) -> Result<()> {
-    if let Some(network) = preseed.networks.first() {
-        let text = format!("Failed creating network {:?}: networks are not supported yet", network.name);
-        return Err(Error::new(Kind::Unsupported, text));
-    }
     if preseed.cluster.as_ref().is_some_and(|cluster| !cluster.is_null()) {
         return Err(Error::unsupported("Clustering"));
     }
@@ -57,6 +53,9 @@ fn refuse_project(project: &PreseedProject, api: &impl Api) -> Result<()> {
 fn carry_out(preseed: &Preseed, api: &impl Api, done: &mut Vec<Undo>) -> Result<()> {
     if !preseed.config.is_empty() {
         server(&preseed.config, api, done)?;
+    }
+    for network in &preseed.networks {
+        self::network(network, api, done)?;
     }
     for pool in &preseed.storage_pools {
         self::pool(pool, api, done)?;
@@ -88,6 +87,30 @@ fn server(config: &ConfigMap, api: &impl Api, done: &mut Vec<Undo>) -> Result<()
     done.push(Undo::Put { path: "/1.0".to_string(), body: json!({ "config": back }) });
     api.put("/1.0", &json!({ "config": new }), before.etag.as_deref())
         .map_err(|e| failed("update server configuration", &e))
+}
+
+fn network(network: &PreseedNetwork, api: &impl Api, done: &mut Vec<Undo>) -> Result<()> {
+    let project = if network.project.is_empty() { "default" } else { &network.project };
+    let query = if project == "default" { String::new() } else { format!("?project={}", segment(project)) };
+    let path = format!("/1.0/networks/{}{query}", segment(&network.name));
+    let what = |verb: &str| format!("{verb} local member network {:?} in project {project:?}", network.name);
+    let found = api.find(&path).map_err(|e| failed(&what("retrieve"), &e))?;
+    let Some(before) = found.filter(|reply| reply.metadata["managed"] == true) else {
+        let body = json!({
+            "config": network.config, "description": network.description, "name": network.name, "type": network.kind,
+        });
+        api.post(&format!("/1.0/networks{query}"), &body).map_err(|e| failed(&what("create"), &e))?;
+        done.push(Undo::Delete { path });
+        return Ok(());
+    };
+    let mut config = strings(before.metadata.get("config"));
+    let old = json!({ "config": config, "description": before.metadata["description"] });
+    config.extend(network.config.clone());
+    let description = described(&network.description, &before.metadata);
+    api.put(&path, &json!({ "config": config, "description": description }), before.etag.as_deref())
+        .map_err(|e| failed(&what("update"), &e))?;
+    done.push(Undo::Put { path, body: old });
+    Ok(())
 }
 
 fn pool(pool: &PreseedPool, api: &impl Api, done: &mut Vec<Undo>) -> Result<()> {
@@ -176,6 +199,21 @@ mod tests {
     }
 
     #[test]
+    fn networks_are_made_and_changed() {
+        let mut fake = Fake::new();
+        let there = json!({"config": {"ipv4.nat": "true"}, "description": "d", "managed": true});
+        fake.add("/1.0/networks/br1", there);
+        let text =
+            "networks: [{name: br0, type: bridge, config: {ipv4.address: none}}, {name: br1, config: {user.a: b}}]";
+        apply(&Preseed::parse(text).unwrap(), &fake).unwrap();
+        let want = [
+            r#"POST /1.0/networks {"config":{"ipv4.address":"none"},"description":"","name":"br0","type":"bridge"}"#,
+            r#"PUT /1.0/networks/br1 {"config":{"ipv4.nat":"true","user.a":"b"},"description":"d"}"#,
+        ];
+        assert_eq!(fake.changes(), want);
+    }
+
+    #[test]
     fn a_failure_takes_back_what_was_done() {
         let fake = Fake { fails: Some("POST /1.0/profiles"), ..Fake::new() };
         let error = apply(&Preseed::parse(PRESEED).unwrap(), &fake).unwrap_err();
@@ -209,8 +247,6 @@ mod tests {
             assert!(fake.changes().is_empty());
             error.message().to_string()
         };
-        let text = refused("networks: [{name: lxdbr0}]");
-        assert_eq!(text, "Failed creating network \"lxdbr0\": networks are not supported yet");
         assert_eq!(refused("cluster: {enabled: true}"), "Clustering is not supported yet");
         assert_eq!(refused("projects: [{name: x}]"), "Creating project \"x\" is not supported yet");
         let text = refused("projects: [{name: default, config: {features.images: false}}]");

@@ -36,8 +36,13 @@ impl<I: BufRead, O: Write> Ask<I, O> {
 
     /// Yes or no.
     pub(super) fn yes(&mut self, question: &str, default: bool) -> Result<bool> {
+        self.plain_yes(&format!("{question} (yes/no)"), default)
+    }
+
+    /// Yes or no, where LXD doesn't say so.
+    pub(super) fn plain_yes(&mut self, question: &str, default: bool) -> Result<bool> {
         let word = if default { "yes" } else { "no" };
-        let answer = self.until(&format!("{question} (yes/no) [default={word}]: "), word, |answer| {
+        let answer = self.until(&format!("{question} [default={word}]: "), word, |answer| {
             match answer.to_lowercase().as_str() {
                 "yes" | "y" => Ok(true),
                 "no" | "n" => Ok(false),

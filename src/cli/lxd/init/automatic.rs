@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::InitFlags;
-use super::preseed::{Preseed, PreseedPool};
+use super::preseed::{Preseed, PreseedNetwork, PreseedPool};
 use crate::cli::lxd::api::Api;
 use crate::error::{Error, Result};
 
@@ -14,10 +14,12 @@ const KNOWN: &[&str] = &["btrfs", "dir", "lvm", "overlay", "zfs"];
 /// The best first.
 const PREFERRED: &[&str] = &["overlay", "dir"];
 
-/// What to set up: a pool named `default` and the default profile's root disk when there is no pool yet, the address
-/// and password if they are given. No bridge is made for now.
+/// What to set up: a pool named `default` and the default profile's root disk when there is no pool yet, a bridge and the
+/// default profile's `eth0` when there is no network yet (on servers that have network devices), the address and
+/// password if they are given.
 pub(super) fn plan(flags: &InitFlags, api: &impl Api) -> Result<Preseed> {
-    let drivers = supported_drivers(&api.get("/1.0")?.metadata);
+    let told = api.get("/1.0")?.metadata;
+    let drivers = supported_drivers(&told);
     let backend = backend(flags, &drivers)?;
     let mut preseed = Preseed::default();
     server(flags, &mut preseed)?;
@@ -29,7 +31,31 @@ pub(super) fn plan(flags: &InitFlags, api: &impl Api) -> Result<Preseed> {
             preseed.set_default_device("root", Preseed::root_device("default"));
         }
     }
+    if connects(&told) {
+        bridge(api, &mut preseed)?;
+    }
     Ok(preseed)
+}
+
+/// Whether instances of this server can be connected to its networks.
+pub(super) fn connects(server: &Value) -> bool {
+    let extensions = server["api_extensions"].as_array();
+    extensions.is_some_and(|all| all.iter().any(|name| name == "instance_nic_network"))
+}
+
+/// A bridge `lxdbr0` (or the next number) where no network is managed.
+fn bridge(api: &impl Api, preseed: &mut Preseed) -> Result<()> {
+    let networks = api.get("/1.0/networks?recursion=1")?.metadata;
+    let networks: Vec<&Value> = networks.as_array().into_iter().flatten().collect();
+    if networks.iter().any(|network| network["managed"] == true) {
+        return Ok(());
+    }
+    let free = |name: &String| networks.iter().all(|network| network["name"] != name.as_str());
+    let name = (0..=networks.len()).map(|n| format!("lxdbr{n}")).find(free);
+    let name = name.ok_or_else(|| Error::internal("Failed finding a name for a bridge"))?;
+    preseed.networks.push(PreseedNetwork { name: name.clone(), project: "default".to_string(), ..Default::default() });
+    preseed.set_default_device("eth0", Preseed::connection(&name));
+    Ok(())
 }
 
 /// Whether there is a root disk among a profile's devices, under whatever name.
@@ -119,6 +145,19 @@ mod tests {
     fn a_server_with_a_pool_is_left_alone() {
         let mut fake = Fake::new();
         fake.add("/1.0/storage-pools", json!(["/1.0/storage-pools/x"]));
+        assert_eq!(plan(&InitFlags::default(), &fake).unwrap(), Preseed::default());
+    }
+
+    #[test]
+    fn a_server_with_network_devices_gets_a_bridge() {
+        let mut fake = Fake::new();
+        fake.add("/1.0", json!({"api_extensions": ["instance_nic_network"], "environment": {"storage_supported_drivers": [{"Name": "dir"}]}}))
+            .add("/1.0/storage-pools", json!(["/1.0/storage-pools/x"]))
+            .add("/1.0/networks?recursion=1", json!([{"name": "lo", "managed": false}, {"name": "lxdbr0", "managed": false}]));
+        let preseed = plan(&InitFlags::default(), &fake).unwrap();
+        assert_eq!(preseed.networks[0].name, "lxdbr1");
+        assert_eq!(preseed.profiles[0].devices["eth0"], Preseed::connection("lxdbr1"));
+        fake.add("/1.0/networks?recursion=1", json!([{"name": "x", "managed": true}]));
         assert_eq!(plan(&InitFlags::default(), &fake).unwrap(), Preseed::default());
     }
 

@@ -1,13 +1,15 @@
-//! The dialogue of `lxd init`: LXD 5.0's questions, in its order, with its defaults but for the bridge.
+//! The dialogue of `lxd init`: LXD 5.0's questions, in its order, with its defaults. Servers without network
+//! devices are not asked to make a bridge.
 
 use std::io::{BufRead, Write};
 
 use super::ask::Ask;
-use super::automatic::{https_address, supported_drivers};
-use super::preseed::{Preseed, PreseedPool, yaml};
+use super::automatic::{connects, https_address, supported_drivers};
+use super::preseed::{Preseed, PreseedNetwork, PreseedPool, yaml};
+use crate::api::config;
 use crate::api::types::DeviceMap;
 use crate::cli::lxd::api::{Api, Reply, segment};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// Asks what to set up. Nothing is changed.
 ///
@@ -23,7 +25,7 @@ pub(super) fn plan<I: BufRead, O: Write>(ask: &mut Ask<I, O>, api: &impl Api) ->
     if ask.yes("Would you like to connect to a MAAS server?", false)? {
         return Err(Error::unsupported("Connecting to a MAAS server"));
     }
-    networking(ask, api, &mut preseed)?;
+    networking(ask, api, &server, &mut preseed)?;
     daemon(ask, &mut preseed)?;
     if ask.yes("Would you like a YAML \"lxd init\" preseed to be printed?", false)? {
         ask.say(&yaml(&preseed)?)?;
@@ -60,10 +62,18 @@ fn storage<I: BufRead, O: Write>(
     Ok(())
 }
 
-fn networking<I: BufRead, O: Write>(ask: &mut Ask<I, O>, api: &impl Api, preseed: &mut Preseed) -> Result<()> {
-    // LXD's default is yes; it comes back with networks of our own.
-    if ask.yes("Would you like to create a new local network bridge?", false)? {
-        return Err(Error::new(Kind::Unsupported, "Failed creating a bridge: networks are not supported yet"));
+fn networking<I: BufRead, O: Write>(
+    ask: &mut Ask<I, O>,
+    api: &impl Api,
+    server: &Reply,
+    preseed: &mut Preseed,
+) -> Result<()> {
+    let connects = connects(&server.metadata);
+    if ask.yes("Would you like to create a new local network bridge?", connects)? {
+        if !connects {
+            return Err(Error::unsupported("Connecting instances to a bridge"));
+        }
+        return bridge(ask, api, preseed);
     }
     if !ask.yes("Would you like to configure LXD to use an existing bridge or host interface?", false)? {
         return Ok(());
@@ -76,6 +86,35 @@ fn networking<I: BufRead, O: Write>(ask: &mut Ask<I, O>, api: &impl Api, preseed
         }
         ask.say("The requested interface doesn't exist. Please choose another one.")?;
     }
+}
+
+fn bridge<I: BufRead, O: Write>(ask: &mut Ask<I, O>, api: &impl Api, preseed: &mut Preseed) -> Result<()> {
+    let name = loop {
+        let check = |name: &str| config::network::check_name(name).map_err(|e| format!("Invalid input: {e}\n"));
+        let name = ask.text("What should the new bridge be called?", Some("lxdbr0"), check)?;
+        if api.find(&format!("/1.0/networks/{}", segment(&name)))?.is_none() {
+            break name;
+        }
+        ask.say(&format!("The requested network bridge {name:?} already exists. Please choose another name."))?;
+    };
+    let mut network = PreseedNetwork { name: name.clone(), project: "default".to_string(), ..Default::default() };
+    for (family, kind) in [("4", config::Kind::Cidr4), ("6", config::Kind::Cidr6)] {
+        let question = format!("What IPv{family} address should be used? (CIDR subnet notation, “auto” or “none”)");
+        let check = |answer: &str| match answer {
+            "auto" | "none" => Ok(()),
+            answer => kind.check(answer).map_err(|e| format!("Invalid input: {e}\n")),
+        };
+        let address = ask.text(&question, Some("auto"), check)?;
+        if address != "auto" && address != "none" {
+            let question = format!("Would you like LXD to NAT IPv{family} traffic on your bridge?");
+            let nat = ask.plain_yes(&question, true)?.to_string();
+            network.config.insert(format!("ipv{family}.nat"), nat);
+        }
+        network.config.insert(format!("ipv{family}.address"), address);
+    }
+    preseed.networks.push(network);
+    preseed.set_default_device("eth0", Preseed::connection(&name));
+    Ok(())
 }
 
 /// The device that connects instances to an interface of the host.
@@ -172,11 +211,31 @@ mod tests {
     }
 
     #[test]
+    fn a_bridge_is_asked_for() {
+        let mut fake = Fake::new();
+        fake.add("/1.0", json!({"api_extensions": ["instance_nic_network"]})).add("/1.0/networks/lo", json!({}));
+        let answers = "no\nno\nno\n\nlo\nlxdbr7\n10.7.7.1/24\nx\nyes\nfd42:7::/64\nfd42:7::1/64\nno\nno\nno\nno\n";
+        let (preseed, shown) = talk(&fake, answers);
+        let preseed = preseed.unwrap();
+        assert!(shown.contains("The requested network bridge \"lo\" already exists. Please choose another name.\n"));
+        assert!(shown.contains("Would you like LXD to NAT IPv4 traffic on your bridge? [default=yes]: Invalid input"));
+        let config: Vec<_> = preseed.networks[0].config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let want = [
+            ("ipv4.address", "10.7.7.1/24"),
+            ("ipv4.nat", "true"),
+            ("ipv6.address", "fd42:7::1/64"),
+            ("ipv6.nat", "false"),
+        ];
+        assert_eq!(config, want);
+        assert_eq!(preseed.profiles[0].devices["eth0"]["network"], "lxdbr7");
+    }
+
+    #[test]
     fn what_can_not_be_done_is_said_at_once() {
         let text = |answers| talk(&Fake::new(), answers).0.unwrap_err().message().to_string();
         assert_eq!(text("yes\n"), "Clustering is not supported yet");
         assert_eq!(text("no\nno\nyes\n"), "Connecting to a MAAS server is not supported yet");
-        assert_eq!(text("no\nno\nno\nyes\n"), "Failed creating a bridge: networks are not supported yet");
+        assert_eq!(text("no\nno\nno\nyes\n"), "Connecting instances to a bridge is not supported yet");
         assert_eq!(text("no\n"), "EOF");
     }
 }

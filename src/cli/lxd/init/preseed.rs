@@ -15,7 +15,7 @@ pub struct Preseed {
     /// Server configuration.
     #[serde(deserialize_with = "nullable")]
     pub config: ConfigMap,
-    /// Networks: refused by name for now.
+    /// Networks to create or change.
     #[serde(deserialize_with = "nullable")]
     pub networks: Vec<PreseedNetwork>,
     /// Storage pools to create or change.
@@ -105,6 +105,11 @@ impl Preseed {
     /// The pool of that name with nothing said of it.
     pub(super) fn root_device(pool: &str) -> BTreeMap<String, String> {
         [("type", "disk"), ("path", "/"), ("pool", pool)].map(|(k, v)| (k.to_string(), v.to_string())).into()
+    }
+
+    /// The device that connects instances to a network of ours.
+    pub(super) fn connection(network: &str) -> BTreeMap<String, String> {
+        [("type", "nic"), ("name", "eth0"), ("network", network)].map(|(k, v)| (k.to_string(), v.to_string())).into()
     }
 
     /// A preseed that changes the default profile's devices.

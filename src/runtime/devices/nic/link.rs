@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::runtime::network::netlink::{Link, LinkChange, LinkKind, MacvlanMode, Netlink, NewLink, Route, Veth};
+use crate::runtime::network::tc::{self, Limits};
 use crate::runtime::random;
 use crate::{Ctx, Error, Kind as ErrorKind, Result};
 
@@ -57,7 +58,15 @@ fn connect(host: &mut Netlink, plan: &Plan, near: &str, bridge: Option<u32>) -> 
     for route in routes(plan, through) {
         host.replace_route(&route)?;
     }
-    Ok(())
+    limit(host, near, Limits::default(), plan.limits)
+}
+
+fn limit(host: &mut Netlink, near: &str, was: Limits, becomes: Limits) -> Result<()> {
+    if was == becomes {
+        return Ok(());
+    }
+    let index = host.index(near)?;
+    tc::limit(host, index, &becomes)
 }
 
 fn routes(plan: &Plan, through: u32) -> impl Iterator<Item = Route> {
@@ -107,7 +116,12 @@ pub fn unplug(plan: &Plan, guest: Option<BorrowedFd<'_>>, remembered: impl Fn(&s
     }
     match plan.kind {
         Kind::Bridged | Kind::P2p => match remembered("host_name") {
-            Some(near) => host.delete(near.as_str()).map(drop),
+            Some(near) => {
+                if plan.limits != Limits::default() && host.link(near.as_str())?.is_some() {
+                    limit(&mut host, &near, plan.limits, Limits::default())?;
+                }
+                host.delete(near.as_str()).map(drop)
+            }
             None => Ok(()),
         },
         Kind::Macvlan => match guest {
@@ -161,12 +175,15 @@ fn restore(host: &mut Netlink, plan: &Plan, remembered: impl Fn(&str) -> Option<
     host.set(link.index, &LinkChange { up: Some(false), mac, mtu, name: renamed, ..LinkChange::default() })
 }
 
-/// Changes which networks are routed to a device that stays plugged in.
-pub fn change_routes(was: &Plan, becomes: &Plan, host_name: Option<&str>) -> Result<()> {
+/// Changes which networks are routed to a device that stays plugged in, and how fast it may be.
+pub fn change(was: &Plan, becomes: &Plan, host_name: Option<&str>) -> Result<()> {
+    let mut host = Netlink::open()?;
+    if let (Kind::Bridged | Kind::P2p, Some(near)) = (becomes.kind, host_name) {
+        limit(&mut host, near, was.limits, becomes.limits)?;
+    }
     if was.routes == becomes.routes {
         return Ok(());
     }
-    let mut host = Netlink::open()?;
     let through = match (becomes.kind, host_name) {
         (Kind::Bridged, _) => parent(&mut host, becomes)?.index,
         (_, Some(near)) => host.index(near)?,

@@ -11,11 +11,13 @@ mod volatile;
 
 use std::net::IpAddr;
 
+use crate::api::config::units;
 use crate::api::types::{ConfigMap, DeviceMap, Devices};
 use crate::runtime::network::netlink::MacAddr;
+use crate::runtime::network::tc::Limits;
 use crate::{Error, Result};
 
-pub use link::{Plugged, change_routes, found, plug, unplug};
+pub use link::{Plugged, change, found, plug, unplug};
 pub use volatile::{fill, forget};
 
 /// What a network device is made of.
@@ -50,12 +52,14 @@ pub struct Plan {
     pub mtu: Option<u32>,
     /// Networks that the host routes to it.
     pub routes: Vec<(IpAddr, u8)>,
+    /// How fast it may be.
+    pub limits: Limits,
 }
 
 impl Plan {
-    /// Whether a device with the one plan can stay where it is when it gets the other.
-    pub fn differs_by_routes_alone(&self, other: &Plan) -> bool {
-        Plan { routes: other.routes.clone(), ..self.clone() } == *other
+    /// Whether a device with the one plan can stay where it is when it gets the other: all but routes and limits is the same.
+    pub fn can_become(&self, other: &Plan) -> bool {
+        Plan { routes: other.routes.clone(), limits: other.limits, ..self.clone() } == *other
     }
 }
 
@@ -89,12 +93,23 @@ pub fn plan(device: &str, map: &DeviceMap, config: &ConfigMap) -> Result<Plan> {
         hwaddr: hwaddr.map(|text| text.parse().map_err(|_| wrong("hwaddr"))).transpose()?,
         mtu: own("mtu").map(|text| text.parse().map_err(|_| wrong("mtu"))).transpose()?,
         routes: routes(map).map_err(|key| wrong(key))?,
+        limits: limits(map).map_err(|key| wrong(key))?,
     })
 }
 
 /// All network devices of an instance, in the order they are plugged in.
 pub fn plans(devices: &Devices, config: &ConfigMap) -> Result<Vec<Plan>> {
     nics(devices).map(|(name, map)| plan(name, map, config)).collect()
+}
+
+/// How fast a device may be: `limits.max` in both directions, where nothing is said of one of them.
+fn limits(map: &DeviceMap) -> std::result::Result<Limits, &'static str> {
+    let rate = |key: &'static str| match map.get(key).filter(|v| !v.is_empty()) {
+        Some(text) => units::bits(text).map(Some).map_err(|_| key),
+        None => Ok(None),
+    };
+    let both = rate("limits.max")?;
+    Ok(Limits { ingress: both.or(rate("limits.ingress")?), egress: both.or(rate("limits.egress")?) })
 }
 
 /// The networks a device names in `ipv4.routes` and `ipv6.routes`.

@@ -188,6 +188,16 @@ pub const FEATURES: &[Feature] = &[
         |_| probes::nftables(),
     ),
     should(
+        "forwarded packets",
+        "",
+        [
+            "bridges whose packets no other firewall drops",
+            "Another program (Docker, a firewall) drops what passes this host: bridges are cut off from the outside \
+             until its chain lets their packets pass.",
+        ],
+        |_| probes::forwarding(),
+    ),
+    should(
         "inotify instances",
         "",
         [

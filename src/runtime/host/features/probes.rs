@@ -7,6 +7,8 @@ use rustix::mount::{FsOpenFlags, OpenTreeFlags};
 
 use super::{Found, Layout, Probe};
 use crate::runtime::host::netlink;
+use crate::runtime::network::nft::Nft;
+use crate::runtime::network::rules::TABLE;
 use crate::runtime::sys::probe;
 
 /// The oldest kernel that is tested.
@@ -176,6 +178,15 @@ pub(super) fn nftables() -> Found {
     let tried =
         probe::in_empty_network(netlink::nftables).map_err(|e| format!("no network namespace to try it in ({e})"))?;
     tried.map(|()| works()).map_err(|e| format!("the kernel does not answer ({e})"))
+}
+
+/// Chains of others that drop what passes this host. Where they can't be asked for, nftables' own row says so.
+pub(super) fn forwarding() -> Found {
+    let foreign = Nft::open().and_then(|mut nft| nft.foreign_drops(TABLE));
+    match foreign.unwrap_or_default().first() {
+        None => Ok(works()),
+        Some(d) => Err(format!("chain {:?} of table {} {:?} drops them", d.chain, d.family.name(), d.table)),
+    }
 }
 
 pub(super) fn inotify(probe: &Probe) -> Found {

@@ -6,12 +6,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::RunDirs;
-use super::link::{Link, Watched};
 use super::running::Running;
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::blocking;
 use crate::runtime::spec::VERSION;
-use crate::runtime::spec::shim::{EXIT, ExitReason, ExitRecord, FromShim, Process, RECORD, RunRecord, SOCKET, ToShim};
+use crate::runtime::spec::shim::{EXIT, ExitReason, ExitRecord, FromShim, RECORD, RunRecord, SOCKET, ToShim};
+use crate::runtime::sys::link::{Link, Watched};
 use crate::runtime::sys::{cgroup, channel, process};
 
 /// How long one round of bringing something down takes at most.
@@ -44,7 +44,7 @@ pub async fn adopt(dirs: &RunDirs) -> Result<Adopted> {
     if record.boot_id != boot_id {
         return Ok(Adopted::Exited(lost(ExitReason::HostReboot)));
     }
-    match open(record.shim) {
+    match process::find(record.shim) {
         Some(shim) => connect(dirs, shim).await,
         None => {
             clean_up(dirs).await?;
@@ -111,7 +111,7 @@ pub(super) async fn clean_up(dirs: &RunDirs) -> Result<()> {
 }
 
 fn bring_down(record: &RunRecord) -> io::Result<()> {
-    let init = record.init.and_then(open);
+    let init = record.init.and_then(process::find);
     if record.claimed {
         // Perhaps never ours, and nothing was in there yet: only what is empty goes.
         let _ = cgroup::remove(&record.groups);
@@ -145,16 +145,9 @@ pub async fn forget(dirs: &RunDirs) -> Result<()> {
     .await
 }
 
-/// A handle on exactly this process; `None` when it is gone.
-pub(super) fn open(wanted: Process) -> Option<OwnedFd> {
-    let pidfd = process::open(wanted.pid).ok()?;
-    // After the handle is open its number can't be reused, so the comparison holds.
-    (process::start_time(wanted.pid) == Some(wanted.start) && !process::has_ended(&pidfd)).then_some(pidfd)
-}
-
 /// Whether the shim that wrote this record is alive.
 pub(super) fn lives(record: &RunRecord) -> bool {
-    process::boot_id().is_ok_and(|boot| boot == record.boot_id) && open(record.shim).is_some()
+    process::boot_id().is_ok_and(|boot| boot == record.boot_id) && process::find(record.shim).is_some()
 }
 
 /// The exit of a container about which no shim left a word.

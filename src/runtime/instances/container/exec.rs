@@ -4,15 +4,14 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::link::{Link, Watched};
 use super::plan;
 use super::running::Running;
-use super::start;
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::blocking;
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::attach::{AttachAnswer, AttachPlan, Command, Task};
-use crate::runtime::sys::{channel, memfd, process, pty};
+use crate::runtime::sys::link::{Link, Watched};
+use crate::runtime::sys::{channel, executable, memfd, process, pty};
 
 /// A command to execute.
 #[derive(Debug)]
@@ -266,7 +265,7 @@ fn spawn_attach(plan: &[u8], init: &OwnedFd, streams: Vec<OwnedFd>) -> Result<(O
     let mut fds: Vec<BorrowedFd<'_>> =
         vec![null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), init.as_fd()];
     fds.extend(streams.iter().map(AsFd::as_fd));
-    let spawned = start::spawn_helper(&["lxbox", "attach"], &fds).ctx(Kind::Internal, failed)?;
+    let spawned = executable::start(&["lxbox", "attach"], &fds).ctx(Kind::Internal, failed)?;
     Ok((ours, spawned.pidfd))
 }
 

@@ -12,7 +12,6 @@ mod adopt;
 pub mod cpus;
 mod exec;
 pub mod idmap;
-mod link;
 mod network;
 pub mod plan;
 mod running;

@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::link::{Link, Watched};
 use super::start::{failed, unexpected};
 use super::{RunDirs, adopt, network};
 use crate::api::types::InstanceStateNetwork;
@@ -16,6 +15,7 @@ use crate::runtime::spec::attach::Task;
 use crate::runtime::spec::shim::{EXIT, ExitReason, ExitRecord, FromShim, Policy, RunRecord, ToShim};
 use crate::runtime::spec::{ContainerSpec, Limits, Mount};
 use crate::runtime::sys::cgroup::{self, Usage};
+use crate::runtime::sys::link::{Link, Watched};
 use crate::runtime::sys::{memfd, process, signal};
 
 /// A running container; clones are handles on the same one.
@@ -280,7 +280,7 @@ impl Running {
 
 impl Now {
     fn of(record: RunRecord, mut fds: Vec<OwnedFd>) -> Now {
-        let init = record.init.and_then(adopt::open).map(Arc::new);
+        let init = record.init.and_then(process::find).map(Arc::new);
         Now { record: Arc::new(record), init, netlink: fds.pop().map(|socket| (socket, 0)) }
     }
 }

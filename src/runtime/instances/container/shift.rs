@@ -8,14 +8,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use super::link::{Link, Watched};
-use super::start;
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::blocking;
 use crate::runtime::helper::shift::MODE;
 use crate::runtime::spec::shift::{ShiftAnswer, ShiftPlan};
 use crate::runtime::spec::{Idmap, VERSION};
-use crate::runtime::sys::{channel, memfd, mount, probe};
+use crate::runtime::sys::link::{Link, Watched};
+use crate::runtime::sys::{channel, executable, memfd, mount, probe};
 
 /// Whether the file tree at `path` can be mounted with shifted ids. If not, it must be shifted on disk ([`on_disk`]) before a start with
 /// [`crate::runtime::spec::Shift::OnDisk`]. `LXD_IDMAPPED_MOUNTS_DISABLE` in the environment says no for all. Blocks shortly; asks the
@@ -46,7 +45,7 @@ pub async fn on_disk(path: &Path, from: &Idmap, to: &Idmap) -> Result<()> {
         let (ours, theirs) = channel::pair()?;
         let null = fs::File::options().read(true).write(true).open("/dev/null")?;
         let fds = [null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd()];
-        Ok((ours, start::spawn_helper(&["lxbox", MODE], &fds)?))
+        Ok((ours, executable::start(&["lxbox", MODE], &fds)?))
     };
     let (socket, spawned) = blocking(move || spawn().ctx(Kind::Internal, failed)).await?;
     let (link, helper) = (Link::new(socket)?, Watched::new(spawned.pidfd)?);

@@ -4,13 +4,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::{fs, io};
 
-use super::link::{Link, Watched};
 use super::running::Running;
 use super::{RunDirs, adopt};
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::blocking;
 use crate::runtime::spec::ContainerSpec;
 use crate::runtime::spec::shim::{EXIT, Failure, FromShim, RECORD, RunRecord, ToShim};
+use crate::runtime::sys::link::{Link, Watched};
 use crate::runtime::sys::{channel, executable, fault, memfd, spawn};
 
 /// Starts a container and waits until its process 1 has been executed.
@@ -133,15 +133,8 @@ fn spawn_shim(plan: &[u8], name: &str, dirs: &RunDirs) -> Result<(OwnedFd, spawn
     let (ours, theirs) = channel::pair().ctx(Kind::Internal, failed)?;
     let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
     let fds = [null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), directory.as_fd()];
-    let spawned = spawn_helper(&["lxbox", "shim", name], &fds).ctx(Kind::Internal, failed)?;
+    let spawned = executable::start(&["lxbox", "shim", name], &fds).ctx(Kind::Internal, failed)?;
     Ok((ours, spawned))
-}
-
-/// Starts our own executable in a hidden mode. Its environment is empty but for what tests ask of it.
-pub(super) fn spawn_helper(args: &[&str], fds: &[std::os::fd::BorrowedFd<'_>]) -> io::Result<spawn::Spawned> {
-    let fault = std::env::var("LXBOX_FAULT").ok();
-    let env: Vec<(&str, &str)> = fault.iter().map(|point| ("LXBOX_FAULT", point.as_str())).collect();
-    spawn::spawn(&spawn::Launch { program: executable::get()?, args, env: &env, fds })
 }
 
 /// The error of a start that the shim has undone.

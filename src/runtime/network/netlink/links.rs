@@ -116,7 +116,7 @@ pub struct NewLink<'a> {
     pub kind: LinkKind<'a>,
     /// Number of the link it is made on: for vlan, macvlan and ipvlan, and for tunnels bound to one.
     pub parent: Option<u32>,
-    /// What is set on it in the same step.
+    /// What is set on it in the same step; the name in it is not looked at.
     pub with: LinkChange<'a>,
 }
 

@@ -255,13 +255,10 @@ impl Batch<'_> {
         let last = self.nft.socket.count();
         self.acknowledge_last();
         self.put(BATCH_END, Family::Inet, &[], "changing the firewall");
-        let sent = self.nft.socket.send_batch(&self.bytes, last);
-        sent.map_err(|(count, refusal)| (self.said.iter().find(|(c, _)| *c == count), refusal)).or_else(
-            |(said, refusal)| {
-                let what = said.map_or("changing the firewall", |(_, what)| what.as_str());
-                Err(refusal).ctx(Kind::Internal, || format!("Failed {what}"))
-            },
-        )
+        let Err((count, refusal)) = self.nft.socket.send_batch(&self.bytes, last) else { return Ok(()) };
+        let said = self.said.iter().find(|(c, _)| *c == count);
+        let what = said.map_or("changing the firewall", |(_, what)| what.as_str());
+        Err(refusal).ctx(Kind::Internal, || format!("Failed {what}"))
     }
 
     /// Sets the flag in the head of the last question written.

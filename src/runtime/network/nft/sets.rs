@@ -73,7 +73,7 @@ fn next(value: &[u8]) -> Option<Vec<u8>> {
 /// How many bits at the beginning all values from `from` to `to` share, when they are all that begin so.
 pub(super) fn common_prefix(from: &[u8], to: &[u8]) -> Option<usize> {
     let bits = |bytes: &[u8]| -> Vec<bool> {
-        bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect()
+        bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| (byte >> bit) & 1 == 1)).collect()
     };
     let (from, to) = (bits(from), bits(to));
     let same = from.iter().zip(&to).take_while(|(a, b)| a == b).count();

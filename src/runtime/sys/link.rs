@@ -1,4 +1,4 @@
-//! The daemon's end of the socket to a shim or an attach helper.
+//! The daemon's end of the socket to a helper process, and helper processes watched by their pidfds.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -6,30 +6,30 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::watch::Watch;
+use super::{channel, process};
 use crate::error::{Ctx, Kind, Result};
 use crate::runtime::spec::shim::MAX_MESSAGE;
-use crate::runtime::sys::watch::Watch;
-use crate::runtime::sys::{channel, process};
 
 /// A connection. Reading a message is atomic: a cancelled [`Link::receive`] has taken nothing.
 #[derive(Debug)]
-pub(super) struct Link(Watch);
+pub struct Link(Watch);
 
 impl Link {
     /// Takes a connected socket. Must be called inside the runtime.
-    pub(super) fn new(socket: OwnedFd) -> Result<Link> {
+    pub fn new(socket: OwnedFd) -> Result<Link> {
         Ok(Link(Watch::new(socket).ctx(Kind::Internal, || "Failed watching a helper's socket")?))
     }
 
     /// Sends a message; waits while the peer's queue is full.
-    pub(super) async fn send(&self, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> Result<()> {
+    pub async fn send(&self, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> Result<()> {
         let packet = serde_json::to_vec(message).ctx(Kind::Internal, || "Failed writing a message")?;
         let sent = self.0.writing(|socket| channel::try_send(socket, &packet, fds)).await;
         sent.ctx(Kind::Unavailable, || "Failed talking to a helper")
     }
 
     /// The next message with its descriptors; `None` when the peer is gone.
-    pub(super) async fn receive<T: DeserializeOwned>(&self) -> Result<Option<(T, Vec<OwnedFd>)>> {
+    pub async fn receive<T: DeserializeOwned>(&self) -> Result<Option<(T, Vec<OwnedFd>)>> {
         let got = match self.0.reading(|socket| channel::try_receive(socket, MAX_MESSAGE)).await {
             // A peer killed with our message unread resets the connection instead of closing it.
             Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
@@ -43,21 +43,21 @@ impl Link {
 
 /// A process watched by its pidfd.
 #[derive(Debug)]
-pub(super) struct Watched(Watch);
+pub struct Watched(Watch);
 
 impl Watched {
     /// Takes a pidfd. Must be called inside the runtime.
-    pub(super) fn new(pidfd: OwnedFd) -> Result<Watched> {
+    pub fn new(pidfd: OwnedFd) -> Result<Watched> {
         Ok(Watched(Watch::for_reading(pidfd).ctx(Kind::Internal, || "Failed watching a process")?))
     }
 
     /// The pidfd.
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+    pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.fd()
     }
 
     /// Waits until the process has ended.
-    pub(super) async fn ended(&self) -> Result<()> {
+    pub async fn ended(&self) -> Result<()> {
         let ended = |pidfd: BorrowedFd<'_>| match process::has_ended(pidfd) {
             true => Ok(()),
             false => Err(io::Error::from(io::ErrorKind::WouldBlock)),
@@ -66,7 +66,7 @@ impl Watched {
     }
 
     /// Waits until it has ended and takes its exit status; `None` when it isn't (any more) a child of ours.
-    pub(super) async fn reaped(&self) -> Result<Option<process::Ended>> {
+    pub async fn reaped(&self) -> Result<Option<process::Ended>> {
         self.ended().await?;
         Ok(process::reap(self.0.fd(), false).unwrap_or(None))
     }

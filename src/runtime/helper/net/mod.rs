@@ -1,0 +1,105 @@
+//! `lxbox net`: DHCP, router advertisements and names of one managed bridge.
+//!
+//! ```text
+//! started as root ── sockets, lease file ── record ── other user, no capability, seccomp ── serving
+//!                                                                                             │
+//!                  every packet: decode ▶ decide (pure, on the tables) ▶ lease file ▶ answer ◀┘
+//! ```
+//!
+//! It outlives the daemon. Everything a guest sends is hostile: packets are bounded by their buffers, tables and rates by
+//! [`limits`], and nothing here can open a file for writing, start a process or look at another one.
+//! Leases are on disk before they are promised, so `kill -9` loses none.
+
+mod confine;
+mod control;
+pub mod dhcp4;
+pub mod dhcp6;
+pub mod dns;
+mod guard;
+pub mod lease_file;
+pub mod leases;
+pub mod limits;
+pub mod names;
+pub mod ra;
+mod router;
+mod serve;
+mod slaac;
+mod sockets;
+
+pub use confine::SYSTEM_CALLS;
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::{Fail, PLAN_FD, SOCKET_FD, STREAM_FD, THIRD_FD, What, read_plan, say};
+use crate::runtime::spec::VERSION;
+use crate::runtime::spec::net::{FromNet, NetLaunch, NetRecord, RECORD, SOCKET};
+use crate::runtime::spec::shim::Process;
+use crate::runtime::sys::{channel, process, signal};
+use control::Control;
+use serve::Server;
+use sockets::Sockets;
+
+/// The word that starts this mode.
+pub const MODE: &str = "net";
+/// The descriptor of the lease file, open for reading and writing.
+pub const LEASES_FD: i32 = STREAM_FD;
+
+/// The entry of the hidden mode: plan, socket, run directory and lease file are open descriptors ([`PLAN_FD`], [`SOCKET_FD`],
+/// [`THIRD_FD`], [`LEASES_FD`]).
+pub fn main(_args: &[String]) -> i32 {
+    signal::reset_all();
+    // It ends when its bridge does: neither a terminal nor a service stop ends it before.
+    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
+        let _ = signal::ignore(number);
+    }
+    let inherited = process::inherited;
+    let (Some(plan), Some(socket), Some(dir), Some(leases)) =
+        (inherited(PLAN_FD), inherited(SOCKET_FD), inherited(THIRD_FD), inherited(LEASES_FD))
+    else {
+        return 2;
+    };
+    match prepare(&plan, dir, File::from(leases)) {
+        Ok((server, listener)) => {
+            drop(plan);
+            let mut control = Control::new(listener);
+            control.greet(socket, &server);
+            server.serve(control)
+        }
+        Err(fail) => {
+            let _ = say(&socket, &FromNet::Failed { errno: fail.errno, what: fail.what }, &[]);
+            1
+        }
+    }
+}
+
+/// Everything that needs privileges, and then their end.
+fn prepare(plan: &OwnedFd, dir: OwnedFd, leases: File) -> Result<(Server, OwnedFd), Fail> {
+    let NetLaunch { plan, user, seccomp } = read_plan(plan.as_fd())?;
+    if plan.version > VERSION {
+        return Err(Fail::new("reading a plan of a newer program"));
+    }
+    let sockets = Sockets::open(&plan)?;
+    let server = Server::new(plan, sockets, leases)?;
+    let listener = channel::listen(dir.as_fd(), SOCKET).what(|| "opening the helper's socket")?;
+    record(&dir, server.network())?;
+    drop(dir);
+    confine::confine(user, &seccomp)?;
+    Ok((server, listener))
+}
+
+/// Writes who we are, by atomic rename.
+fn record(dir: &OwnedFd, network: &str) -> Result<(), Fail> {
+    use rustix::fs::{Mode, OFlags};
+    let failed = || "writing the helper's record";
+    let pid = std::process::id() as i32;
+    let start = process::start_time(pid).ok_or_else(|| Fail::new("reading our own start time"))?;
+    let boot_id = process::boot_id().what(|| "reading the boot id")?;
+    let record = NetRecord { version: VERSION, boot_id, network: network.to_owned(), process: Process { pid, start } };
+    let text = serde_json::to_vec(&record).map_err(|e| Fail::new(format!("{}: {e}", failed())))?;
+    let new = format!("{RECORD}.new");
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::openat(dir, &new, flags, Mode::from_raw_mode(0o600)).what(failed)?;
+    std::io::Write::write_all(&mut File::from(file), &text).what(failed)?;
+    rustix::fs::renameat(dir, &new, dir, RECORD).what(failed)
+}
