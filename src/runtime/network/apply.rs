@@ -18,14 +18,20 @@ use crate::{Error, Kind, Result};
 /// `RTPROT_STATIC`: routes an administrator has made, as LXD marks its own.
 const STATIC: u8 = 4;
 
-/// The longest alias of a link (IFALIASZ without the final zero).
-const ALIAS: usize = 255;
+/// What a change takes away from a bridge; nothing at creation and at the daemon's start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// Links of the host that were its ports.
+    pub external: Vec<String>,
+    /// Links of its tunnels that are to be others: a tunnel can't be changed once it is made.
+    pub tunnels: Vec<String>,
+}
 
-/// Makes the bridge be as planned and returns its number; `before` are the links of the host that were its ports before a change.
+/// Makes the bridge be as planned and returns its number; `before` is what a change takes away.
 ///
 /// # Errors
 /// The first thing the kernel refuses. What was done until then stays: call again, with this plan or the one before.
-pub fn apply(plan: &BridgePlan, before: &[String]) -> Result<u32> {
+pub fn apply(plan: &BridgePlan, before: &Before) -> Result<u32> {
     let mut net = Netlink::open()?;
     let index = link(&mut net, plan)?;
     fault("network.apply.link");
@@ -158,8 +164,8 @@ fn routes(net: &mut Netlink, index: u32, wanted: &[Subnet]) -> Result<()> {
     Ok(())
 }
 
-fn ports(net: &mut Netlink, index: u32, plan: &BridgePlan, before: &[String]) -> Result<()> {
-    for name in before.iter().filter(|name| !plan.external.contains(name)) {
+fn ports(net: &mut Netlink, index: u32, plan: &BridgePlan, before: &Before) -> Result<()> {
+    for name in before.external.iter().filter(|name| !plan.external.contains(name)) {
         release(net, name, index)?;
     }
     for name in &plan.external {
@@ -168,7 +174,8 @@ fn ports(net: &mut Netlink, index: u32, plan: &BridgePlan, before: &[String]) ->
     let prefix = format!("{}-", plan.name);
     for link in net.links()? {
         let tunnel = matches!(link.kind.as_str(), "vxlan" | "gretap" | "ip6gretap") && link.name.starts_with(&prefix);
-        if tunnel && plan.tunnels.iter().all(|t| t.link != link.name) {
+        let other = before.tunnels.contains(&link.name) || plan.tunnels.iter().all(|t| t.link != link.name);
+        if tunnel && other {
             net.delete(link.index)?;
         }
     }
@@ -203,13 +210,11 @@ fn release(net: &mut Netlink, name: &str, bridge: u32) -> Result<()> {
 }
 
 fn tunnel_port(net: &mut Netlink, tunnel: &TunnelPlan, bridge: u32, mtu: u32) -> Result<()> {
-    // A tunnel can't be changed once it is made: one that is to be another is made again. Its alias says what it is.
-    let alias: String = format!("{:?} {:?}", tunnel.kind, tunnel.device).chars().take(ALIAS).collect();
-    if let Some(old) = net.link(tunnel.link.as_str())? {
-        if old.alias == alias && old.master == Some(bridge) {
+    if let Some(present) = net.link(tunnel.link.as_str())? {
+        if present.master == Some(bridge) {
             return Ok(());
         }
-        net.delete(old.index)?;
+        net.delete(present.index)?;
     }
     let device = match &tunnel.device {
         Some(name) => Some(net.index(name)?),
@@ -226,8 +231,7 @@ fn tunnel_port(net: &mut Netlink, tunnel: &TunnelPlan, bridge: u32, mtu: u32) ->
             LinkKind::Vxlan(Vxlan { device: Some(device), ..*vxlan })
         }
     };
-    let alias = Some(alias.as_str());
-    let with = LinkChange { mtu: Some(mtu), master: Some(bridge), up: Some(true), alias, ..LinkChange::default() };
+    let with = LinkChange { mtu: Some(mtu), master: Some(bridge), up: Some(true), ..LinkChange::default() };
     net.create(&NewLink { with, ..NewLink::new(&tunnel.link, kind) })
 }
 

@@ -1,6 +1,6 @@
 //! A new network: its name is reserved, it is made on the host, and then confirmed.
 
-use super::{Networks, check, facts};
+use super::{Before, Networks, check, facts};
 use crate::api::config::{self, Site};
 use crate::api::types::{EventRequestor, NetworksPost};
 use crate::runtime::leases::{Class, Want};
@@ -98,7 +98,7 @@ impl Networks {
 
     async fn make(&self, record: &NetworkRecord) -> Result<()> {
         let all = self.db.view(|v| facts(v, record))?;
-        self.bring_up(all, Vec::new()).await.map_err(|e| Site::NetworkCreate.config(e))?;
+        self.bring_up(all, Before::default()).await.map_err(|e| Site::NetworkCreate.config(e))?;
         fault("daemon.network_create.made");
         let mut record = record.clone();
         record.phase = Phase::Created;

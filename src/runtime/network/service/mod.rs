@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::apply::{self, Before};
+use super::bridge::{Bridge, tunnel_link};
 use super::plan::{self, Facts};
+use super::serve;
 use super::serving::{self, NetDirs, Running};
-use super::{apply, bridge::Bridge, serve};
 use crate::api::types::Network;
 use crate::runtime::events::Events;
 use crate::runtime::leases::Leases;
@@ -139,8 +141,8 @@ impl Networks {
         self.lxd_dir.join("networks").join(name)
     }
 
-    /// Makes the host be what a network's records say; `before` are links that were ports of it.
-    async fn bring_up(&self, facts: Facts, before: Vec<String>) -> Result<()> {
+    /// Makes the host be what a network's records say; `before` is what a change takes away.
+    async fn bring_up(&self, facts: Facts, before: Before) -> Result<()> {
         let (id, name) = (facts.network.id, facts.network.name.clone());
         let folder = self.folder(&name);
         let served = blocking(move || {
@@ -231,6 +233,16 @@ fn directory(path: &std::path::Path) -> Result<()> {
 
 fn external(record: &NetworkRecord) -> Vec<String> {
     Bridge(&record.config).list("bridge.external_interfaces").into_iter().map(str::to_owned).collect()
+}
+
+/// What the change from one record to another takes away.
+fn before(old: &NetworkRecord, new: &NetworkRecord) -> Before {
+    let keys = |n: &NetworkRecord, tunnel: &str| {
+        let prefix = format!("tunnel.{tunnel}.");
+        n.config.iter().filter(|(k, _)| k.starts_with(&prefix)).map(|(k, v)| (k.clone(), v.clone())).collect::<Vec<_>>()
+    };
+    let tunnels = Bridge(&old.config).tunnels().into_iter().filter(|t| keys(old, t) != keys(new, t));
+    Before { external: external(old), tunnels: tunnels.map(|t| tunnel_link(&old.name, t)).collect() }
 }
 
 /// All that a network's plan depends on.

@@ -1,6 +1,6 @@
 //! Another name for a network that nothing uses.
 
-use super::{Networks, check, facts, not_loaded};
+use super::{Before, Networks, check, facts, not_loaded};
 use crate::api::config;
 use crate::api::types::EventRequestor;
 use crate::runtime::leases::{Class, Want};
@@ -66,13 +66,13 @@ impl Networks {
     async fn come_back(&self, from: &NetworkRecord, to: &NetworkRecord) -> Result<()> {
         self.move_folder(from, to).await;
         let all = self.db.view(|v| facts(v, to))?;
-        self.bring_up(all, Vec::new()).await
+        self.bring_up(all, Before::default()).await
     }
 
     /// Brings a network up again after its renaming has failed.
     async fn restore(&self, record: &NetworkRecord) {
         let restored = match self.db.view(|v| facts(v, record)) {
-            Ok(facts) => self.bring_up(facts, Vec::new()).await,
+            Ok(facts) => self.bring_up(facts, Before::default()).await,
             Err(e) => Err(e),
         };
         if let Err(e) = restored {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Networks, facts};
+use super::{Before, Networks, facts};
 use crate::runtime::blocking;
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::network::nft::{ForeignDrop, Nft};
@@ -39,7 +39,7 @@ impl Networks {
 
     async fn bring_back(&self, record: &NetworkRecord) -> Result<()> {
         let all = self.db.view(|v| facts(v, record))?;
-        self.bring_up(all, Vec::new()).await
+        self.bring_up(all, Before::default()).await
     }
 
     /// Removes folders of no network: those of the old name, after a renaming that was cut short.

@@ -1,6 +1,6 @@
 //! Changes a network: one commit, then the host; taken back when the host refuses it.
 
-use super::{Networks, check, external, facts, not_loaded};
+use super::{Before, Networks, check, facts, not_loaded};
 use crate::api::config::Site;
 use crate::api::types::{EventRequestor, Network, NetworkPut};
 use crate::runtime::leases::{Class, Want};
@@ -51,11 +51,11 @@ impl Networks {
     /// Brings the host to the new configuration, or both back to the old one.
     async fn carry_out(&self, before: &NetworkRecord, after: &NetworkRecord) -> Result<()> {
         let new = self.db.view(|v| facts(v, after))?;
-        let Err(e) = self.bring_up(new, external(before)).await else { return Ok(()) };
+        let Err(e) = self.bring_up(new, super::before(before, after)).await else { return Ok(()) };
         let back = self.db.transact(|tx| repo::networks::update(tx, before)).await;
         let old = self.db.view(|v| facts(v, before));
         let restored = match old {
-            Ok(old) => self.bring_up(old, external(after)).await,
+            Ok(old) => self.bring_up(old, super::before(after, before)).await,
             Err(e) => Err(e),
         };
         for undo in [back.err(), restored.err()].into_iter().flatten() {
@@ -72,7 +72,7 @@ impl Networks {
             facts(v, &record)
         });
         match found {
-            Ok(facts) => self.bring_up(facts, Vec::new()).await,
+            Ok(facts) => self.bring_up(facts, Before::default()).await,
             Err(e) if e.kind() == crate::Kind::NotFound => Ok(()),
             Err(e) => Err(e),
         }
