@@ -33,7 +33,7 @@ pub enum Adopted {
 /// Looks at a run directory. A container whose shim is dead is brought down completely first.
 pub async fn adopt(dirs: &RunDirs) -> Result<Adopted> {
     if let Some(exit) = read::<ExitRecord>(dirs, EXIT)? {
-        if let Some(shim) = read::<RunRecord>(dirs, RECORD)?.and_then(|record| open(record.shim)) {
+        if let Some(shim) = read::<RunRecord>(dirs, RECORD)?.and_then(|record| process::find(record.shim)) {
             Watched::new(shim)?.ended().await?;
         }
         clean_up(dirs).await?;
