@@ -82,7 +82,7 @@ impl Pools {
     pub fn drivers_in_use(&self) -> Result<Vec<&'static str>> {
         let used: BTreeSet<String> =
             self.db.view(|v| Ok(repo::pools::list(v)?.into_iter().map(|p| p.driver).collect()))?;
-        Ok(storage::supported().into_iter().map(|d| d.name).filter(|d| used.contains(*d)).collect())
+        Ok(storage::DRIVERS.iter().map(|d| d.name).filter(|d| used.contains(*d)).collect())
     }
 
     /// The driver of a pool, the same one for all: it lets many launches wait for one unpacking. Doesn't block.

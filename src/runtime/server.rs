@@ -92,8 +92,8 @@ impl Server {
             ..ServerEnvironment::default()
         };
         self.facts.get_or_init(|| self.probe()).apply(&mut facts);
-        let supported = storage::supported();
-        let versions = drivers.iter().filter_map(|d| supported.iter().find(|s| s.name == *d)).map(|s| s.version);
+        let supported = storage::supported(&self.root);
+        let versions = drivers.iter().filter_map(|d| storage::DRIVERS.iter().find(|s| s.name == *d)).map(|s| s.version);
         facts.storage = drivers.join(" | ");
         facts.storage_version = versions.collect::<Vec<_>>().join(" | ");
         facts.storage_supported_drivers = supported

@@ -100,7 +100,10 @@ fn names_and_drivers_are_checked() {
     let error = |driver| open_driver(driver, &paths).map(|_| ()).unwrap_err();
     assert_eq!(error("nodrv").message(), "Unknown driver");
     assert_eq!(error("zfs").kind(), Kind::Unsupported);
-    assert_eq!(supported().iter().map(|d| d.name).collect::<Vec<_>>(), ["dir", "overlay"]);
+    assert_eq!(
+        supported(std::path::Path::new("/var/tmp")).iter().map(|d| d.name).collect::<Vec<_>>(),
+        ["dir", "overlay"]
+    );
     let (old, new) = (config(Some(Path::new("/a"))), config(None));
     assert_eq!(
         check_update(&old, &new).unwrap_err().message(),

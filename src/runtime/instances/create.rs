@@ -13,6 +13,7 @@ use crate::api::types::{ConfigMap, EventRequestor, InstancesPost, Operation, Tim
 use crate::runtime::devices::{self, nic};
 use crate::runtime::images::service::ImageFiles;
 use crate::runtime::leases::{Class, Want};
+use crate::runtime::network::service::nics;
 use crate::runtime::operations::Handle;
 use crate::runtime::storage::{Content, Driver, Image, Volume};
 use crate::runtime::sys::fault;
@@ -164,6 +165,7 @@ impl Instances {
                 let site = Site::InstanceCreate;
                 instance::validate(&record.config, target).map_err(|e| site.config(e))?;
                 device::validate(&record.devices, target).map_err(|e| site.devices(unknown_type(&record, e)))?;
+                nics::check(tx, (&record.project, &record.name), &record.devices)?;
                 let expanded = expand::expand(tx, &record)?;
                 let pool = root_pool(tx, &expanded).map_err(no_root)?;
                 devices::check(&expanded.devices).map_err(|e| site.expanded_devices(e))?;

@@ -7,6 +7,7 @@ use crate::api::config::{Live, Site, device, instance};
 use crate::api::types::{ConfigMap, EventRequestor, Instance, InstancePut, Operation};
 use crate::runtime::devices::{self, nic};
 use crate::runtime::leases::{Class, Want};
+use crate::runtime::network::service::nics;
 use crate::store::records::InstanceRecord;
 use crate::store::{Read, repo};
 use crate::{Error, Kind, Result};
@@ -85,6 +86,7 @@ impl Instances {
         let target = target_of(after.kind);
         instance::validate(&after.config, target).map_err(|e| site.config(e))?;
         device::validate(&after.devices, target).map_err(|e| site.devices(e))?;
+        nics::check(r, (&after.project, &after.name), &after.devices)?;
         let root = device::check_root(&becomes.devices).map_err(|e| site.expanded_devices(e))?;
         devices::check(&becomes.devices).map_err(|e| site.expanded_devices(e))?;
         let pool = |e: &Expanded, name: &str| e.devices.get(name).and_then(|d| d.get("pool")).cloned();

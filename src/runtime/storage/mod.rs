@@ -35,7 +35,7 @@ mod volume;
 
 use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
@@ -58,13 +58,17 @@ pub struct DriverInfo {
     pub remote: bool,
 }
 
-/// The drivers this host can use. `overlay` is left out where the kernel is too old for it.
-pub fn supported() -> Vec<DriverInfo> {
-    let mut drivers = vec![DriverInfo { name: dir::NAME, version: "1", remote: false }];
-    if overlay::kernel_is_new_enough() {
-        drivers.push(DriverInfo { name: overlay::NAME, version: "1", remote: false });
-    }
-    drivers
+/// All drivers there are.
+pub const DRIVERS: &[DriverInfo] = &[
+    DriverInfo { name: dir::NAME, version: "1", remote: false },
+    DriverInfo { name: overlay::NAME, version: "1", remote: false },
+];
+
+/// The drivers this host can use for pools below `lxd_dir`. `overlay` is left out where the kernel is too old for it, and
+/// where the directory is on an overlay itself; with a `source` elsewhere it can be used there all the same.
+pub fn supported(lxd_dir: &Path) -> Vec<DriverInfo> {
+    let can_layer = overlay::kernel_is_new_enough() && !overlay::is_on_overlay(lxd_dir);
+    DRIVERS.iter().filter(|d| d.name != overlay::NAME || can_layer).copied().collect()
 }
 
 /// The driver of a pool; touches nothing. Kind `Invalid` with LXD's text for a name that is none.

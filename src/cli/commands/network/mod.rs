@@ -117,7 +117,8 @@ fn more(state: &Value) {
         Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     };
-    let sections: [(&str, &str, &[(&str, &str)]); 3] = [
+    type Section<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+    let sections: [Section; 3] = [
         (
             "bond",
             "Bond",

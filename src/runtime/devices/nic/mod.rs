@@ -92,8 +92,8 @@ pub fn plan(device: &str, map: &DeviceMap, config: &ConfigMap) -> Result<Plan> {
         host_name: own("host_name").cloned(),
         hwaddr: hwaddr.map(|text| text.parse().map_err(|_| wrong("hwaddr"))).transpose()?,
         mtu: own("mtu").map(|text| text.parse().map_err(|_| wrong("mtu"))).transpose()?,
-        routes: routes(map).map_err(|key| wrong(key))?,
-        limits: limits(map).map_err(|key| wrong(key))?,
+        routes: routes(map).map_err(wrong)?,
+        limits: limits(map).map_err(wrong)?,
     })
 }
 

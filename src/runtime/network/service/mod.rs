@@ -29,7 +29,7 @@ mod create;
 mod delete;
 mod forwards;
 mod leases;
-mod nics;
+pub mod nics;
 mod rename;
 mod start;
 mod update;

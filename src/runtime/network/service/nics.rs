@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::Networks;
 use crate::api::types::{DeviceMap, Devices};
+use crate::runtime::network::bridge::{Bridge, Family};
 use crate::runtime::network::plan::Nic;
 use crate::store::Read;
 use crate::store::records::InstanceRecord;
-use crate::store::repo::{self, User};
+use crate::store::repo::{self, DEFAULT, User};
 use crate::{Error, Kind, Result};
 
 impl Networks {
@@ -40,11 +41,76 @@ impl Networks {
     }
 }
 
+/// Checks the network devices of an instance against the networks they are on; `own` are those it has itself.
+///
+/// # Errors
+/// [`Kind::Invalid`] with LXD's texts, naming the device.
+pub fn check(r: &impl Read, instance: (&str, &str), own: &Devices) -> Result<()> {
+    for (name, map) in own.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "nic")) {
+        let value = |key: &str| map.get(key).filter(|v| !v.is_empty());
+        if let Some(network) = value("network") {
+            let checked = on_network(r, network, map);
+            checked
+                .map_err(|e| Error::invalid(format!("Invalid devices: Device validation failed for {name:?}: {e}")))?;
+        }
+        let Some(at) = value("network").or(value("parent")) else { continue };
+        let wanted: Vec<&String> = ["hwaddr", "ipv4.address", "ipv6.address"]
+            .iter()
+            .filter_map(|key| value(key))
+            .filter(|v| *v != "none")
+            .collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        let taken = |nic: &Nic| {
+            let elsewhere = (nic.project.as_str(), nic.instance.as_str()) != instance || nic.device != *name;
+            let has = [&nic.hwaddr, &nic.ipv4, &nic.ipv6].into_iter().flatten();
+            elsewhere.then(|| has.into_iter().find(|v| wanted.contains(v)).cloned()).flatten()
+        };
+        if let Some(value) = on(r, at)?.iter().find_map(taken) {
+            let what = if value.matches(':').count() == 5 { "MAC address" } else { "IP address" };
+            return Err(Error::invalid(format!(
+                "Failed add validation for device {name:?}: {what} {value:?} already defined on another NIC"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What a network allows a device to say.
+fn on_network(r: &impl Read, name: &str, map: &DeviceMap) -> Result<()> {
+    if map.get("nictype").is_some_and(|t| !t.is_empty()) {
+        return Err(Error::invalid("Cannot use \"nictype\" property in conjunction with \"network\" property"));
+    }
+    resolved(r, DEFAULT, map)?;
+    let network = repo::networks::by_name(r, DEFAULT, name)?;
+    let bridge = Bridge(&network.config);
+    for (family, key) in [(Family::V4, "ipv4.address"), (Family::V6, "ipv6.address")] {
+        let Some(address) = map.get(key).filter(|a| !a.is_empty() && *a != "none") else { continue };
+        let stateful = family == Family::V4 || bridge.on("ipv6.dhcp.stateful", false);
+        if !bridge.dhcp(family) || !stateful {
+            let what = match family {
+                Family::V4 => "DHCP is",
+                Family::V6 => "DHCP or \"ipv6.dhcp.stateful\" are",
+            };
+            let filter = key.replace(".address", "_filtering");
+            return Err(Error::invalid(format!(
+                "Cannot specify {key:?} when {what} disabled (unless using security.{filter}) on network {name:?}"
+            )));
+        }
+        let within = bridge.subnet(family).zip(address.parse().ok()).is_some_and(|(net, ip)| net.contains(ip));
+        if !within {
+            return Err(Error::invalid(format!("Device IP address {address:?} not within network {name:?} subnet")));
+        }
+    }
+    Ok(())
+}
+
 fn resolved(r: &impl Read, place: &str, map: &DeviceMap) -> Result<DeviceMap> {
     let Some(name) = map.get("network").filter(|n| !n.is_empty()) else { return Ok(map.clone()) };
     let network = repo::networks::by_name(r, place, name).map_err(|e| match e.kind() {
         Kind::NotFound => {
-            Error::not_found(format!("Failed loading network {name:?} for project {place:?}: Network not found"))
+            Error::not_found(format!("Failed to load network {name:?} for project {place:?}: Network not found"))
         }
         _ => e,
     })?;
@@ -70,7 +136,8 @@ pub(super) fn on(v: &impl Read, name: &str) -> Result<Vec<Nic>> {
         return Ok(Vec::new());
     }
     // A profile on the network puts all its instances there.
-    let of_profile: Vec<u64> = users.iter().filter_map(|u| matches!(u, User::Profile(_)).then(|| id_of(*u))).collect();
+    let of_profile: Vec<u64> =
+        users.iter().filter_map(|u| if let User::Profile(id) = u { Some(*id) } else { None }).collect();
     let mut found = Vec::new();
     for instance in repo::instances::list(v, None)? {
         let touches =
@@ -80,12 +147,6 @@ pub(super) fn on(v: &impl Read, name: &str) -> Result<Vec<Nic>> {
         }
     }
     Ok(found)
-}
-
-fn id_of(user: User) -> u64 {
-    match user {
-        User::Instance(id) | User::Profile(id) | User::Volume(id) => id,
-    }
 }
 
 /// The devices of an instance with those of its profiles.

@@ -31,7 +31,7 @@ use super::volume::{Volume, VolumeKind};
 use super::{Content, Driver, Image, Layered, Root, dir, trash, tree};
 use crate::error::{Error, Result};
 
-pub(super) use probe::kernel_is_new_enough;
+pub(super) use probe::{is_on_overlay, kernel_is_new_enough};
 
 /// The driver's name.
 pub(super) const NAME: &str = "overlay";

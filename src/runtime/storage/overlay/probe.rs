@@ -28,6 +28,15 @@ fn version(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
+/// Whether the directory is on an overlay itself, or can't be looked at.
+pub(in crate::runtime::storage) fn is_on_overlay(path: &Path) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|stat| is_overlay(&stat))
+}
+
+fn is_overlay(stat: &rustix::fs::StatFs) -> bool {
+    stat.f_type as u64 == OVERLAY_MAGIC
+}
+
 /// Refuses, with a reason, where an overlay pool can't be; makes a throw-away mount that is attached nowhere.
 ///
 /// `root` is the open directory of a new pool, shown as `path`.
@@ -37,7 +46,7 @@ pub(super) fn check(root: &OwnedFd, path: &Path) -> Result<()> {
     }
     let stat = rustix::fs::fstatfs(root)
         .ctx(Kind::Unavailable, || format!("Failed looking at the file system of {path:?}"))?;
-    if stat.f_type as u64 == OVERLAY_MAGIC {
+    if is_overlay(&stat) {
         return Err(refuse(format!(
             "{path:?} is on an overlay file system itself; use \"dir\", or a \"source\" elsewhere"
         )));
