@@ -66,9 +66,7 @@ fn check_value(kind: &str, value: &str) -> std::result::Result<(), String> {
         ("AAAA", [address]) => address.parse::<Ipv6Addr>().is_ok(),
         ("CNAME" | "NS" | "PTR", [name]) => is_domain(name),
         ("MX", [priority, name]) => number(priority) && is_domain(name),
-        ("SRV", [priority, weight, port, name]) => {
-            [priority, weight, port].into_iter().all(|n| number(n)) && is_domain(name)
-        }
+        ("SRV", [priority, weight, port, name]) => [priority, weight, port].into_iter().all(number) && is_domain(name),
         ("TXT", _) => !value.is_empty() && value.len() <= 4096 && !value.contains(['\n', '\0']),
         ("A" | "AAAA" | "CNAME" | "NS" | "PTR" | "MX" | "SRV", _) => false,
         _ => return Err(format!("unknown type {kind:?}")),

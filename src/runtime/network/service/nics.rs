@@ -22,7 +22,7 @@ pub(super) fn on(v: &impl Read, name: &str) -> Result<Vec<Nic>> {
         return Ok(Vec::new());
     }
     // A profile on the network puts all its instances there.
-    let of_profile: Vec<u64> = users.iter().filter_map(|u| matches!(u, User::Profile(_)).then(|| id_of(*u))).collect();
+    let of_profile: Vec<u64> = users.iter().filter_map(profile).collect();
     let mut found = Vec::new();
     for instance in repo::instances::list(v, None)? {
         let touches =
@@ -34,9 +34,10 @@ pub(super) fn on(v: &impl Read, name: &str) -> Result<Vec<Nic>> {
     Ok(found)
 }
 
-fn id_of(user: User) -> u64 {
+fn profile(user: &User) -> Option<u64> {
     match user {
-        User::Instance(id) | User::Profile(id) | User::Volume(id) => id,
+        User::Profile(id) => Some(*id),
+        User::Instance(_) | User::Volume(_) => None,
     }
 }
 
