@@ -121,7 +121,8 @@ impl Subjects {
     /// Whether no packet can be from one and to the other.
     fn excludes(self, other: Subjects) -> bool {
         let any = |s: Subjects| s.named || (!s.v4 && !s.v6);
-        !(any(self) || any(other) || self.v4 && other.v4 || self.v6 && other.v6)
+        let common = (self.v4 && other.v4) || (self.v6 && other.v6);
+        !(any(self) || any(other) || common)
     }
 }
 

@@ -110,6 +110,9 @@ pub async fn info(cx: &Context, args: OnMember) -> Result<i32> {
     Ok(0)
 }
 
+/// Labels, and the members they stand for.
+type Labels = &'static [(&'static str, &'static str)];
+
 /// What only some kinds of interfaces have.
 fn more(state: &Value) {
     let shown = |value: &Value| match value {
@@ -117,8 +120,7 @@ fn more(state: &Value) {
         Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     };
-    type Section<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
-    let sections: [Section; 3] = [
+    let sections: [(&str, &str, Labels); 3] = [
         (
             "bond",
             "Bond",

@@ -25,7 +25,7 @@ impl Thing {
     pub async fn show<T: DeserializeOwned + Serialize>(&self) -> Result<i32> {
         let seen: T = self.client.get(&self.address).await?;
         let mut seen = json!(seen);
-        if let Some(users) = seen["used_by"].as_array_mut() {
+        if let Some(users) = seen.get_mut("used_by").and_then(Value::as_array_mut) {
             users.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
         }
         emit(yaml(&seen).as_bytes());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Networks;
+use super::{Networks, set};
 use crate::api::config::{self, Site};
 use crate::api::types::{EventRequestor, NetworkAcl, NetworkAclPut, NetworkAclsPost};
 use crate::runtime::leases::{Class, Want};
@@ -176,7 +176,7 @@ fn changed(r: &impl Read, before: &AclRecord, mut put: NetworkAclPut) -> Result<
     acl::check(&put.egress, Direction::Egress, &names).map_err(as_lxd)?;
     Ok(AclRecord {
         description: put.description,
-        config: put.config,
+        config: set(&put.config),
         ingress: put.ingress,
         egress: put.egress,
         ..before.clone()

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Networks, not_loaded};
+use super::{Networks, not_loaded, set};
 use crate::api::types::{EventRequestor, NetworkForward, NetworkForwardPut, NetworkForwardsPost};
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::network::bridge::{Bridge, Family};
@@ -76,7 +76,7 @@ impl Networks {
                 network: record.id,
                 listen_address: listen.to_string(),
                 description: post.description.clone(),
-                config: post.config.clone(),
+                config: set(&post.config),
                 ports: post.ports.clone(),
             };
             if repo::networks::forward(tx, record.id, &fresh.listen_address).is_ok() {
@@ -116,8 +116,12 @@ impl Networks {
             let put = decide(&show(before.clone()))?;
             let listen = forward::listen_address(&before.listen_address).map_err(wrong)?;
             forward::check(Bridge(&record.config), listen, &put.config, &put.ports).map_err(wrong)?;
-            let after =
-                ForwardRecord { description: put.description, config: put.config, ports: put.ports, ..before.clone() };
+            let after = ForwardRecord {
+                description: put.description,
+                config: set(&put.config),
+                ports: put.ports,
+                ..before.clone()
+            };
             repo::networks::update_forward(tx, &after)?;
             Ok(before)
         });

@@ -12,7 +12,7 @@ use super::bridge::{Bridge, tunnel_link};
 use super::plan::{self, Facts};
 use super::serve;
 use super::serving::{self, NetDirs, Running};
-use crate::api::types::Network;
+use crate::api::types::{ConfigMap, Network};
 use crate::runtime::events::Events;
 use crate::runtime::leases::Leases;
 use crate::runtime::spec::net::NetPlan;
@@ -222,6 +222,11 @@ async fn alone(mut running: Arc<Running>) -> Running {
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
+}
+
+/// The keys that have a value: an empty one takes a key away.
+fn set(config: &ConfigMap) -> ConfigMap {
+    config.iter().filter(|(_, value)| !value.is_empty()).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
 /// The folder of a network, as LXD makes it.

@@ -136,8 +136,7 @@ pub(super) fn on(v: &impl Read, name: &str) -> Result<Vec<Nic>> {
         return Ok(Vec::new());
     }
     // A profile on the network puts all its instances there.
-    let of_profile: Vec<u64> =
-        users.iter().filter_map(|u| if let User::Profile(id) = u { Some(*id) } else { None }).collect();
+    let of_profile: Vec<u64> = users.iter().filter_map(profile).collect();
     let mut found = Vec::new();
     for instance in repo::instances::list(v, None)? {
         let touches =
@@ -147,6 +146,13 @@ pub(super) fn on(v: &impl Read, name: &str) -> Result<Vec<Nic>> {
         }
     }
     Ok(found)
+}
+
+fn profile(user: &User) -> Option<u64> {
+    match user {
+        User::Profile(id) => Some(*id),
+        User::Instance(_) | User::Volume(_) => None,
+    }
 }
 
 /// The devices of an instance with those of its profiles.

@@ -1,6 +1,6 @@
 //! Zones of names and their records.
 
-use super::Networks;
+use super::{Networks, set};
 use crate::api::config::{self, Site};
 use crate::api::types::{
     EventRequestor, NetworkZone, NetworkZonePut, NetworkZoneRecord, NetworkZoneRecordPut, NetworkZoneRecordsPost,
@@ -54,7 +54,7 @@ impl Networks {
             project: place,
             name: post.name.clone(),
             description: post.description,
-            config: post.config,
+            config: set(&post.config),
         };
         let made = self.db.transact(|tx| zones::insert(tx, record.clone())).await;
         made.map_err(|e| e.with_kind(crate::Kind::Invalid))?;
@@ -75,7 +75,7 @@ impl Networks {
             let before = zones::by_name(tx, &place, name)?;
             let put = decide(&plain(before.clone()))?;
             config::network::check_zone(&put.config).map_err(as_lxd)?;
-            zones::update(tx, &ZoneRecord { description: put.description, config: put.config, ..before })
+            zones::update(tx, &ZoneRecord { description: put.description, config: set(&put.config), ..before })
         });
         updated.await?;
         self.events.announce(project, "network-zone-updated", url::of("network-zones", name, project), &by);
@@ -146,7 +146,7 @@ impl Networks {
                 zone: zone.id,
                 name: post.name.clone(),
                 description: post.description.clone(),
-                config: post.config.clone(),
+                config: set(&post.config),
                 entries: post.entries.clone(),
             };
             zones::insert_record(tx, &record)
@@ -172,7 +172,7 @@ impl Networks {
             let put = decide(&show_record(before.clone()))?;
             config::network::check_acl(&put.config).map_err(as_lxd)?;
             zone::check_entries(&put.entries).map_err(as_lxd)?;
-            let (description, config, entries) = (put.description, put.config, put.entries);
+            let (description, config, entries) = (put.description, set(&put.config), put.entries);
             zones::update_record(tx, &ZoneEntriesRecord { description, config, entries, ..before })
         });
         updated.await?;
