@@ -207,6 +207,33 @@ fn addresses_by_dhcpv6() {
 }
 
 #[test]
+fn servers_beside_it_do_not_disturb_it() {
+    alone("servers_beside_it_do_not_disturb_it", async |bridge| {
+        ip("link add other type bridge");
+        ip("addr add 10.88.0.1/24 dev other");
+        ip("link set other up");
+        let beside = [Resolver::start("127.0.0.1", 53, "x"), Resolver::start("10.88.0.1", 53, "x")];
+        let running = ensure(bridge, &bridge.plan()).await;
+        assert_eq!(running.lacking().await.unwrap(), Vec::<String>::new());
+        running.stop().await.unwrap();
+        drop(beside);
+        // One on all addresses takes the port from us: that is said, and the rest is served.
+        let everywhere = Resolver::start("0.0.0.0", 53, "x");
+        let running = ensure(bridge, &bridge.plan()).await;
+        let pid = running.pid().await;
+        let lacking = running.lacking().await.unwrap();
+        assert!(lacking.iter().any(|l| l.contains("10.77.0.1:53")), "{lacking:?}");
+        bridge.guest(1).run(UDHCPC);
+        drop(running);
+        drop(everywhere);
+        let running = ensure(bridge, &bridge.plan()).await;
+        assert_ne!(running.pid().await, pid);
+        assert_eq!(running.lacking().await.unwrap(), Vec::<String>::new(), "the next daemon tries again");
+        running.stop().await.unwrap();
+    });
+}
+
+#[test]
 fn nonsense_and_floods_are_survived() {
     alone("nonsense_and_floods_are_survived", async |bridge| {
         let plan = NetPlan { hosts: vec![host(1, "c1"), host(2, "c2")], ..bridge.plan() };

@@ -1,5 +1,7 @@
 //! Expanded configuration: profiles laid over each other in their order, the instance's own on top.
 
+use std::collections::BTreeMap;
+
 use crate::Result;
 use crate::api::types::{ConfigMap, Devices};
 use crate::store::records::{InstanceRecord, ProfileRecord};
@@ -18,12 +20,29 @@ pub struct Expanded {
 
 /// Reads the profiles of an instance and lays it over them.
 pub fn expand(r: &impl Read, record: &InstanceRecord) -> Result<Expanded> {
-    let profiles = record.profiles.iter().map(|id| repo::profiles::by_id(r, *id)).collect::<Result<Vec<_>>>()?;
-    Ok(over(&profiles, &record.config, &record.devices))
+    expand_next(r, record, &mut BTreeMap::new())
+}
+
+/// The same for one of many instances: profiles that another has, too, are read once and kept in `known`.
+pub fn expand_next(
+    r: &impl Read,
+    record: &InstanceRecord,
+    known: &mut BTreeMap<u64, ProfileRecord>,
+) -> Result<Expanded> {
+    for id in &record.profiles {
+        if !known.contains_key(id) {
+            known.insert(*id, repo::profiles::by_id(r, *id)?);
+        }
+    }
+    Ok(over(record.profiles.iter().filter_map(|id| known.get(id)), &record.config, &record.devices))
 }
 
 /// Lays an instance's own configuration and devices over profiles.
-pub fn over(profiles: &[ProfileRecord], config: &ConfigMap, devices: &Devices) -> Expanded {
+pub fn over<'a>(
+    profiles: impl IntoIterator<Item = &'a ProfileRecord>,
+    config: &ConfigMap,
+    devices: &Devices,
+) -> Expanded {
     let mut expanded = Expanded::default();
     for profile in profiles {
         expanded.config.extend(profile.config.clone());

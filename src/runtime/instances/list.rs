@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::StreamExt;
+use futures_util::future::try_join_all;
 
+use super::expand::expand_next;
+use super::show::render;
 use super::{Depth, Instances, Scope};
 use crate::Result;
 use crate::api::types::{Instance, InstanceFull, InstanceState, InstanceStateCpu, InstanceStateMemory, StatusCode};
+use crate::runtime::blocking;
 use crate::store::records::{InstanceRecord, Phase};
 use crate::store::repo;
 
-/// Instances whose state is read at the same time.
-const AT_ONCE: usize = 8;
+/// Instances whose states one thread reads at least: for fewer, another isn't worth it.
+const SHARE: usize = 8;
+/// Threads that read states for one list.
+const SHARES: usize = 4;
 
 impl Instances {
     /// The instances of a scope, by project and name.
@@ -19,26 +24,36 @@ impl Instances {
         Ok(self.shown(scope)?.into_iter().map(|(_, instance)| instance).collect())
     }
 
-    fn shown(&self, scope: &Scope) -> Result<Vec<(InstanceRecord, Instance)>> {
+    fn shown(&self, scope: &Scope) -> Result<Vec<(u64, Instance)>> {
         let wanted = |i: &InstanceRecord| scope.kind.as_deref().is_none_or(|kind| i.kind.as_str() == kind);
+        let mut known = BTreeMap::new();
         self.db.view(|v| {
             let records = repo::instances::list(v, scope.project.as_deref())?;
             let records = records.into_iter().filter(|i| i.phase != Phase::Deleting && wanted(i));
-            records.map(|record| Ok((record.clone(), self.show(v, &record)?))).collect()
+            let show = |record: InstanceRecord| {
+                let (id, expanded) = (record.id, expand_next(v, &record, &mut known)?);
+                Ok((id, render(record, expanded, self.status_of(id))))
+            };
+            records.map(show).collect()
         })
     }
 
-    /// The same with their states; those of running instances are read a few at a time.
+    /// The same with their states; those of running instances are read on several threads.
     pub async fn list_full(&self, scope: &Scope) -> Result<Vec<InstanceFull>> {
-        let states = self.shown(scope)?.into_iter().map(|(record, instance)| async move {
-            InstanceFull {
-                state: Some(self.state(record.id, instance.status_code).await),
-                instance,
-                backups: None,
-                snapshots: None,
-            }
-        });
-        Ok(futures_util::stream::iter(states).buffered(AT_ONCE).collect().await)
+        let mut shown = self.shown(scope)?;
+        let share = shown.len().div_ceil(SHARES).max(SHARE);
+        let mut shares = Vec::new();
+        while !shown.is_empty() {
+            let rest = shown.split_off(share.min(shown.len()));
+            let (this, mine) = (self.clone(), std::mem::replace(&mut shown, rest));
+            shares.push(blocking(move || Ok(mine.into_iter().map(|one| this.full(one)).collect::<Vec<_>>())));
+        }
+        Ok(try_join_all(shares).await?.into_iter().flatten().collect())
+    }
+
+    fn full(&self, (id, instance): (u64, Instance)) -> InstanceFull {
+        let state = Some(self.state(id, instance.status_code));
+        InstanceFull { state, instance, backups: None, snapshots: None }
     }
 
     /// One instance; with its state when `depth` asks for it.
@@ -52,12 +67,13 @@ impl Instances {
         })?;
         let state = match depth {
             Depth::Plain => None,
-            Depth::Full => Some(self.state(id, instance.status_code).await),
+            Depth::Full => Some(self.state(id, instance.status_code)),
         };
         Ok(InstanceFull { instance, backups: None, state, snapshots: None })
     }
 
-    async fn state(&self, id: u64, status: StatusCode) -> InstanceState {
+    /// Reads small files of the kernel.
+    fn state(&self, id: u64, status: StatusCode) -> InstanceState {
         let running = match status {
             StatusCode::Stopped => None,
             _ => self.actor(id).live().running,

@@ -19,7 +19,8 @@ pub enum Client {
 /// A lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Who has it.
+    /// Who has it. In DHCPv4 that is the interface (`mac`) alone: guests made from one image that holds an identifier send the same
+    /// one, and an interface sends several in its life (from the network, then from the installed system).
     pub client: Client,
     /// The client's hardware address. DHCPv6 doesn't carry it; then it is what the client's identifier or address says.
     pub mac: Option<Mac>,
@@ -36,14 +37,17 @@ impl Entry {
     fn is_same_host(&self, other: &Entry) -> bool {
         match (&self.client, &other.client) {
             (Client::Duid(a, _), Client::Duid(b, _)) => a == b,
-            (a, b) => a == b || (self.mac.is_some() && self.mac == other.mac),
+            _ => self.mac.is_some() && self.mac == other.mac,
         }
     }
 
     /// Whether a client can't have both: DHCPv4 gives an interface one address, DHCPv6 one per association.
     fn excludes(&self, other: &Entry) -> bool {
-        let v4 = self.address.is_ipv4() && other.address.is_ipv4();
-        self.address == other.address || self.client == other.client || (v4 && self.is_same_host(other))
+        let same_client = match (self.address, other.address) {
+            (IpAddr::V4(_), IpAddr::V4(_)) => self.is_same_host(other),
+            _ => self.client == other.client,
+        };
+        self.address == other.address || same_client
     }
 }
 
@@ -74,14 +78,14 @@ impl Leases {
         self.entries.iter().find(|e| e.address == address)
     }
 
-    /// What a client has.
+    /// What a DHCPv6 client has.
     pub fn of(&self, client: &Client) -> Option<&Entry> {
         self.entries.iter().find(|e| e.client == *client)
     }
 
-    /// What a DHCPv4 client has, which may have changed how it calls itself.
-    pub fn of_v4(&self, client: &Client, mac: Mac) -> Option<&Entry> {
-        self.of(client).or_else(|| self.entries.iter().find(|e| e.address.is_ipv4() && e.mac == Some(mac)))
+    /// What an interface has by DHCPv4.
+    pub fn of_interface(&self, mac: Mac) -> Option<&Entry> {
+        self.entries.iter().find(|e| e.address.is_ipv4() && e.mac == Some(mac))
     }
 
     /// Adds a lease in place of those it excludes: of the same address, of the same client.

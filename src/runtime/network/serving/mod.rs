@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Error, Kind, Result};
 use crate::runtime::spec::net::{FromNet, Mac, NetPlan, ToNet};
-use process::Helper;
+use process::Server;
 
 pub use crate::runtime::spec::net::Lease;
 
@@ -48,7 +48,7 @@ struct State {
     plan: NetPlan,
     dirs: NetDirs,
     /// `None` while it could not be started.
-    helper: Option<Helper>,
+    helper: Option<Server>,
 }
 
 /// Sees to it that the bridge is served by this plan: adopts the helper of an earlier daemon or starts one. Takes some milliseconds.
@@ -119,7 +119,7 @@ impl Drop for Running {
 }
 
 impl State {
-    fn helper(&mut self) -> Result<&mut Helper> {
+    fn helper(&mut self) -> Result<&mut Server> {
         let network = &self.plan.network;
         let down = || Error::new(Kind::Unavailable, format!("Network {network:?} has no server at the moment"));
         self.helper.as_mut().ok_or_else(down)
@@ -151,7 +151,7 @@ impl State {
 async fn supervise(state: Arc<Mutex<State>>) {
     let mut pause = PAUSES.0;
     loop {
-        let watched = state.lock().await.helper.as_ref().map(Helper::watched);
+        let watched = state.lock().await.helper.as_ref().map(Server::watched);
         let since = Instant::now();
         if let Some(watched) = &watched
             && watched.reaped().await.is_err()

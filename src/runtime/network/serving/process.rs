@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A living helper.
 #[derive(Debug)]
-pub(super) struct Helper {
+pub(super) struct Server {
     /// Its process id.
     pub(super) pid: i32,
     process: Arc<Watched>,
@@ -34,7 +34,7 @@ pub(super) struct Helper {
 }
 
 /// Starts a helper and waits until it serves.
-pub(super) async fn start(plan: &NetPlan, dirs: &NetDirs) -> Result<Helper> {
+pub(super) async fn start(plan: &NetPlan, dirs: &NetDirs) -> Result<Server> {
     let launch = NetLaunch { plan: plan.clone(), user: Some(NOBODY), seccomp: filter()? };
     let failed = || format!("Failed starting the server of network {:?}", plan.network);
     let text = serde_json::to_vec(&launch).ctx(Kind::Internal, failed)?;
@@ -42,7 +42,7 @@ pub(super) async fn start(plan: &NetPlan, dirs: &NetDirs) -> Result<Helper> {
     let (socket, spawned) = blocking(move || spawn_helper(&text, &bridge, &own)).await?;
     let link = Link::new(socket)?;
     let process = Arc::new(Watched::new(spawned.pidfd)?);
-    let mut helper = Helper { pid: spawned.pid, process, link: Some(link), dirs: dirs.clone() };
+    let mut helper = Server { pid: spawned.pid, process, link: Some(link), dirs: dirs.clone() };
     match helper.hear().await {
         Ok(FromNet::Ready { lacking, .. }) => {
             for what in lacking {
@@ -66,10 +66,13 @@ pub(super) async fn start(plan: &NetPlan, dirs: &NetDirs) -> Result<Helper> {
 }
 
 /// The helper of an earlier daemon, serving by this plan; `None` when there is none that can.
-pub(super) async fn adopt(plan: &NetPlan, dirs: &NetDirs) -> Result<Option<Helper>> {
+pub(super) async fn adopt(plan: &NetPlan, dirs: &NetDirs) -> Result<Option<Server>> {
     let Some(mut helper) = find(dirs).await? else { return Ok(None) };
     let adopted = match helper.ask(&ToNet::Hello { version: VERSION }, &[]).await {
-        Ok(FromNet::Ready { version: VERSION, .. }) => helper.set_plan(plan).await.unwrap_or(false),
+        // One that lacks something is replaced: perhaps a new one finds the port free, and it costs some milliseconds.
+        Ok(FromNet::Ready { version: VERSION, lacking }) if lacking.is_empty() => {
+            helper.set_plan(plan).await.unwrap_or(false)
+        }
         _ => false,
     };
     if adopted {
@@ -95,7 +98,7 @@ pub(super) async fn bury(dirs: &NetDirs) -> Result<()> {
 }
 
 /// The living helper that the record names.
-async fn find(dirs: &NetDirs) -> Result<Option<Helper>> {
+async fn find(dirs: &NetDirs) -> Result<Option<Server>> {
     let run = dirs.run.clone();
     let found = blocking(move || {
         let Some(record) = read_record(&run)? else { return Ok(None) };
@@ -105,7 +108,7 @@ async fn find(dirs: &NetDirs) -> Result<Option<Helper>> {
     })
     .await?;
     let Some((pid, pidfd)) = found else { return Ok(None) };
-    Ok(Some(Helper { pid, process: Arc::new(Watched::new(pidfd)?), link: None, dirs: dirs.clone() }))
+    Ok(Some(Server { pid, process: Arc::new(Watched::new(pidfd)?), link: None, dirs: dirs.clone() }))
 }
 
 fn read_record(run: &Path) -> Result<Option<NetRecord>> {
@@ -117,7 +120,7 @@ fn read_record(run: &Path) -> Result<Option<NetRecord>> {
     }
 }
 
-impl Helper {
+impl Server {
     /// Its process, for watching.
     pub(super) fn watched(&self) -> Arc<Watched> {
         self.process.clone()

@@ -56,7 +56,7 @@ pub struct Dhcp4 {
 /// An address that was offered.
 #[derive(Debug)]
 struct Promise {
-    client: Client,
+    mac: Mac,
     address: Ipv4Addr,
     until: u64,
 }
@@ -188,11 +188,11 @@ impl Dhcp4 {
             commit(context, request, address);
             return Some(answer(context, request, MessageType::Ack, Some(address)));
         }
-        self.offers.retain(|o| o.client != request.client);
+        self.offers.retain(|o| o.mac != request.mac);
         if self.offers.len() >= limits::OFFERS {
             self.offers.remove(0);
         }
-        self.offers.push(Promise { client: request.client.clone(), address, until: context.now + OFFER });
+        self.offers.push(Promise { mac: request.mac, address, until: context.now + OFFER });
         Some(answer(context, request, MessageType::Offer, Some(address)))
     }
 
@@ -200,7 +200,7 @@ impl Dhcp4 {
         let chosen = request.server();
         if chosen.is_some_and(|server| server != context.v4.address) {
             // It took another server's offer.
-            self.offers.retain(|o| o.client != request.client);
+            self.offers.retain(|o| o.mac != request.mac);
             return None;
         }
         let current = Some(request.message.ciaddr()).filter(|a| !a.is_unspecified());
@@ -208,20 +208,20 @@ impl Dhcp4 {
         if !self.may_have(context, request, address) {
             return Some(answer(context, request, MessageType::Nak, None));
         }
-        self.offers.retain(|o| o.client != request.client);
+        self.offers.retain(|o| o.mac != request.mac);
         commit(context, request, address);
         Some(answer(context, request, MessageType::Ack, Some(address)))
     }
 
     fn decline(&mut self, context: &mut Context<'_>, request: &Request) {
         let Some(address) = request.requested() else { return };
-        let held = context.leases.at(address).is_some_and(|e| e.client == request.client || e.mac == Some(request.mac));
-        let offered = self.offers.iter().any(|o| o.client == request.client && o.address == address);
+        let held = context.leases.at(address).is_some_and(|e| e.mac == Some(request.mac));
+        let offered = self.offers.iter().any(|o| o.mac == request.mac && o.address == address);
         if !held && !offered {
             return;
         }
         context.leases.remove(|e| e.address == IpAddr::V4(address));
-        self.offers.retain(|o| o.client != request.client);
+        self.offers.retain(|o| o.mac != request.mac);
         if self.declined.len() >= limits::DECLINED {
             self.declined.remove(0);
         }
@@ -231,7 +231,7 @@ impl Dhcp4 {
 
 fn release(context: &mut Context<'_>, request: &Request) {
     let address = IpAddr::V4(request.message.ciaddr());
-    context.leases.remove(|e| e.address == address && e.client == request.client && e.mac == Some(request.mac));
+    context.leases.remove(|e| e.address == address && e.mac == Some(request.mac));
 }
 
 fn commit(context: &mut Context<'_>, request: &Request, address: Ipv4Addr) {

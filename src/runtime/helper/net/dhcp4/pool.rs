@@ -10,11 +10,11 @@ impl Dhcp4 {
     /// The address to offer: the one that the plan keeps for it, the one it has or was offered, the one it asks for, or a free one.
     pub(super) fn choose(&self, context: &Context<'_>, request: &Request) -> Option<Ipv4Addr> {
         let kept = names::host(context.plan, request.mac).and_then(|h| h.v4);
-        let held = context.leases.of_v4(&request.client, request.mac).and_then(|e| match e.address {
+        let held = context.leases.of_interface(request.mac).and_then(|e| match e.address {
             std::net::IpAddr::V4(address) => Some(address),
             std::net::IpAddr::V6(_) => None,
         });
-        let offered = self.offers.iter().find(|o| o.client == request.client).map(|o| o.address);
+        let offered = self.offers.iter().find(|o| o.mac == request.mac).map(|o| o.address);
         let wanted = [kept, held, offered, request.requested()];
         let found = wanted.into_iter().flatten().find(|a| self.may_have(context, request, *a));
         if found.is_some() || (held.is_none() && !context.leases.has_room()) {
@@ -56,9 +56,9 @@ impl Dhcp4 {
 
     /// Whether nobody else has it, was offered it or found it in use.
     fn is_unused(&self, context: &Context<'_>, request: &Request, address: Ipv4Addr) -> bool {
-        let own = |e: &super::Entry| e.client == request.client || e.mac == Some(request.mac);
+        let own = |e: &super::Entry| e.mac == Some(request.mac);
         context.leases.at(address).is_none_or(own)
-            && self.offers.iter().all(|o| o.address != address || o.client == request.client)
+            && self.offers.iter().all(|o| o.address != address || o.mac == request.mac)
             && self.declined.iter().all(|(a, _)| *a != address)
     }
 }

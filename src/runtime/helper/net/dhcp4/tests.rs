@@ -101,6 +101,20 @@ fn two_offers_at_once_are_two_addresses() {
 }
 
 #[test]
+fn guests_that_send_one_identifier_have_addresses_of_their_own() {
+    let (mut bench, plan) = (Bench::default(), plan());
+    let mut lease = |last, id: &[u8]| {
+        let discover = send(MessageType::Discover, last)
+            .with(DhcpOption::RapidCommit)
+            .with(DhcpOption::ClientIdentifier(id.to_vec()));
+        bench.ask(&plan, &discover).unwrap().1
+    };
+    let (first, clone) = (lease(1, b"same"), lease(2, b"same"));
+    assert_ne!(first, clone);
+    assert_eq!(lease(1, b"other"), first, "it calls itself otherwise now");
+}
+
+#[test]
 fn a_kept_address_is_its_owners_alone_also_outside_the_ranges() {
     let (mut bench, mut plan) = (Bench::default(), plan());
     let kept = Ipv4Addr::new(10, 0, 0, 77);

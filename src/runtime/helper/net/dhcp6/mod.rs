@@ -3,6 +3,7 @@
 //! Without `ipv6.dhcp.stateful` it tells resolver and search list only, and that there are no addresses.
 
 mod pool;
+mod sift;
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -66,7 +67,7 @@ fn decode(packet: &[u8], from: Ipv6Addr) -> Option<Request> {
     if !matches!(packet.first(), Some(1..=11)) {
         return None;
     }
-    let message = guarded(packet, |packet| Message::decode(&mut Decoder::new(packet)).ok())?;
+    let message = guarded(&sift::sift(packet)?, |packet| Message::decode(&mut Decoder::new(packet)).ok())?;
     let mut request = Request {
         kind: message.msg_type(),
         xid: message.xid(),
