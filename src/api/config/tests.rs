@@ -210,7 +210,9 @@ fn wrong_devices_have_lxds_texts() {
         device(&[&bridged[..], &[("parent", "lo"), ("mtu", "5")]].concat()),
         "Invalid value for device option \"mtu\": Out of MTU range (1280-16384) \"5\""
     );
-    assert_eq!(device(&[&bridged[..], &[("parent", "lo")]].concat()), "Device type \"nic\" is not supported yet");
+    assert_eq!(device(&[&bridged[..], &[("parent", "lo")]].concat()), "");
+    let routed = [("type", "nic"), ("nictype", "routed")];
+    assert_eq!(device(&routed), "Device type \"nic with nictype=routed\" is not supported yet");
     assert_eq!(device(&[("type", "pci"), ("address", "0000:00:00.0")]), "Unsupported instance type");
     assert_eq!(device(&[("type", "proxy")]), "Invalid value for device option \"connect\": Unknown protocol type \"\"");
 }

@@ -165,7 +165,7 @@ impl Instances {
                 let site = Site::InstanceCreate;
                 instance::validate(&record.config, target).map_err(|e| site.config(e))?;
                 device::validate(&record.devices, target).map_err(|e| site.devices(unknown_type(&record, e)))?;
-                nics::check(tx, (&record.project, &record.name), &record.devices)?;
+                self.db.view(|v| nics::check(v, (&record.project, &record.name), &record.devices))?;
                 let expanded = expand::expand(tx, &record)?;
                 let pool = root_pool(tx, &expanded).map_err(no_root)?;
                 devices::check(&expanded.devices).map_err(|e| site.expanded_devices(e))?;

@@ -86,7 +86,8 @@ impl Instances {
         let target = target_of(after.kind);
         instance::validate(&after.config, target).map_err(|e| site.config(e))?;
         device::validate(&after.devices, target).map_err(|e| site.devices(e))?;
-        nics::check(r, (&after.project, &after.name), &after.devices)?;
+        // It looks at all instances, which a transaction can't guard; what two changes at once put there twice stays.
+        self.db.view(|v| nics::check(v, (&after.project, &after.name), &after.devices))?;
         let root = device::check_root(&becomes.devices).map_err(|e| site.expanded_devices(e))?;
         devices::check(&becomes.devices).map_err(|e| site.expanded_devices(e))?;
         let pool = |e: &Expanded, name: &str| e.devices.get(name).and_then(|d| d.get("pool")).cloned();
