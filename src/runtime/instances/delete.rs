@@ -41,6 +41,7 @@ impl Instances {
         match deleted {
             Ok(()) => {
                 self.actors().remove(&record.id);
+                self.networks.tell(project, [&expanded.devices]).await;
                 self.announce(project, name, "instance-deleted", by);
                 Ok(())
             }

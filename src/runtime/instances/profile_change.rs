@@ -52,6 +52,7 @@ impl Instances {
         });
         let failed: Vec<Option<String>> = futures_util::stream::iter(applied).buffer_unordered(AT_ONCE).collect().await;
         let failed: Vec<String> = failed.into_iter().flatten().collect();
+        self.networks.tell(&after.project, [&before.devices, &after.devices]).await;
         match failed.is_empty() {
             true => Ok(()),
             false => {

@@ -48,6 +48,8 @@ impl Instances {
         self.actor(record.id).retire().await?;
         let renamed = self.rename_retired(&record, new_name).await;
         self.actors().remove(&record.id);
+        let devices = self.db.view(|v| Ok(expand(v, &record)?.devices))?;
+        self.networks.tell(project, [&devices]).await;
         renamed
     }
 

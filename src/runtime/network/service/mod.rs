@@ -282,6 +282,14 @@ fn users(r: &impl Read, name: &str) -> Result<Vec<String>> {
             User::Profile(id) => {
                 let p = repo::profiles::by_id(r, id)?;
                 used_by.insert(url::of("profiles", &p.name, &p.project));
+                // Instances that have the profile's device, and don't hide it.
+                for user in repo::profiles::used_by(r, id)? {
+                    let User::Instance(id) = user else { continue };
+                    let i = repo::instances::by_id(r, id)?;
+                    if nics::has(r, &i, name)? {
+                        used_by.insert(url::of("instances", &i.name, &i.project));
+                    }
+                }
             }
             User::Volume(_) => {}
         }

@@ -155,6 +155,13 @@ fn profile(user: &User) -> Option<u64> {
     }
 }
 
+/// Whether an instance, with its profiles, has a device on the network or link of this name.
+pub(super) fn has(r: &impl Read, instance: &InstanceRecord, name: &str) -> Result<bool> {
+    let mut found = Vec::new();
+    of_instance(instance, &devices(r, instance)?, name, &mut found);
+    Ok(!found.is_empty())
+}
+
 /// The devices of an instance with those of its profiles.
 fn devices(r: &impl Read, instance: &InstanceRecord) -> Result<Devices> {
     let mut all = Devices::new();
