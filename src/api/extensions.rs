@@ -50,7 +50,6 @@ pub const EXTENSIONS: &[&str] = &[
     "resources_disk_id",
     "api_filtering",
     "instance_nic_network",
-    "instance_nic_network",
     "firewall_driver",
     "resources_usb_pci",
     "resources_cpu_threads_numa",

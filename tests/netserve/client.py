@@ -167,7 +167,7 @@ def dns(server, name, kind, tcp=False):
     number = os.urandom(2)
     packet = number + b"\x01\x00\0\1\0\0\0\0\0\0" + qname(name) + struct.pack("!HH", TYPES[kind], 1)
     s = socket.socket(family, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
-    s.settimeout(5)
+    s.settimeout(5 if tcp else 1)
     s.connect((server, int(port or 53)))
     if tcp:
         # In two pieces: a message is not a segment.
@@ -176,8 +176,15 @@ def dns(server, name, kind, tcp=False):
         s.send(packet[5:])
         data = exactly(s, struct.unpack("!H", exactly(s, 2))[0])
     else:
-        s.send(packet)
-        data = s.recv(65536)
+        # As resolvers do: UDP loses things, and a server's own address may still be tentative.
+        for attempt in range(8):
+            s.send(packet)
+            try:
+                data = s.recv(65536)
+                break
+            except TimeoutError:
+                if attempt == 7:
+                    raise
     assert data[:2] == number and data[2] & 0x80
     counts = struct.unpack("!4H", data[4:12])
     at = 12
