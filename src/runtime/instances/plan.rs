@@ -42,8 +42,10 @@ impl Instances {
         self.make_places(&record)?;
         let starting = container::begin(&spec, &self.run_directory(record.id)).await?;
         if let Some(pid) = starting.pid() {
-            // Dropped, the start is given up, and undone by the shim.
-            self.plug_all(id, pid, nics).await?;
+            if let Err(e) = self.plug_all(id, pid, nics).await {
+                starting.abandon().await?;
+                return Err(e);
+            }
             fault("daemon.start.plugged");
         }
         let running = starting.finish().await;

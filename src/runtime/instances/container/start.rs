@@ -20,7 +20,8 @@ pub async fn start(spec: &ContainerSpec, dirs: &RunDirs) -> Result<Running> {
     begin(spec, dirs).await?.finish().await
 }
 
-/// A container that is being started. Dropped before [`Starting::finish`], the start is given up and undone by the shim.
+/// A container that is being started. Dropped before [`Starting::finish`], the start is given up and undone by the shim, if that
+/// lives: [`Starting::abandon`] sees to it.
 #[derive(Debug)]
 pub struct Starting {
     name: String,
@@ -61,7 +62,8 @@ impl Starting {
     /// Lets a held start go on, and waits until process 1 has been executed.
     pub async fn finish(self) -> Result<Running> {
         if self.held.is_some() {
-            self.link.send(&ToShim::Go, &[]).await?;
+            // A shim that is dead is met by what follows.
+            let _ = self.link.send(&ToShim::Go, &[]).await;
         }
         loop {
             match self.hear().await? {
@@ -74,6 +76,15 @@ impl Starting {
                 (other, _) => return Err(unexpected(&other)),
             }
         }
+    }
+
+    /// Gives a held start up, and waits until nothing of it is left: its shim undoes it, or if that is dead we do.
+    pub async fn abandon(self) -> Result<()> {
+        let Starting { dirs, link, shim, .. } = self;
+        drop(link);
+        shim.reaped().await?;
+        adopt::clean_up(&dirs).await?;
+        adopt::forget(&dirs).await
     }
 
     async fn hear_until_held(&mut self) -> Result<()> {
