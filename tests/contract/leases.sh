@@ -1,6 +1,7 @@
 #!/bin/bash
 # Guests on a managed bridge: addresses, names, and what the network says of them.
-# covers: GET /1.0/networks/{name}/leases GET /1.0/networks/{name}/state GET /1.0/networks/{name}
+# covers: GET /1.0/networks/{name}/leases
+# covers: GET /1.0/networks/{name}
 . "$(dirname "$0")/lib.bash"
 does lxc network create lea0 ipv4.address=10.44.0.1/24 ipv6.address=fd44::1/64
 asks() { timeout 30 lxc exec "$1" -- udhcpc -i eth0 -n -q -t 8 </dev/null 2>&1; }

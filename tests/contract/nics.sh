@@ -1,6 +1,7 @@
 #!/bin/bash
 # Network devices on interfaces of the host: cables to a bridge or to the host, macvlan, and the interface itself.
-# covers: PATCH /1.0/instances/{name} PUT /1.0/instances/{name}
+# covers: PATCH /1.0/instances/{name}
+# covers: PUT /1.0/instances/{name}
 . "$(dirname "$0")/lib.bash"
 ip link add br0 type bridge && ip link set br0 up && ip addr add 10.9.0.1/24 dev br0
 ip link add wire0 type veth peer name wire1 && ip link set wire0 up && ip link set wire1 up
