@@ -54,6 +54,15 @@ same "$(volatile eth0.hwaddr)" ''
 does lxc config device set nic1 eth0 mtu=1400
 same "$(lxc exec nic1 -- cat /sys/class/net/eth0/mtu </dev/null)" 1400
 
+# LXD 5.0.2 loses the device.
+if ours; then
+it "keeps what it had when a change fails"
+refuses 'Parent device "nope" doesn.t exist' lxc config device set nic1 eth0 parent=nope
+same "$(links)" 'eth0 lo'
+same "$(lxc config device get nic1 eth0 parent)" br0
+host_has "$(volatile eth0.host_name)" || fail "the cable is not known"
+fi
+
 it "adds and removes cables to the host"
 does lxc config device add nic1 p nic nictype=p2p host_name=nichost name=far ipv4.routes=10.77.0.0/24
 same "$(links)" 'eth0 far lo'

@@ -1,9 +1,6 @@
 //! What only the host's facts need of netlink: kinds of interfaces tried, and what ethtool would say (netlink(7)).
 
-use std::net::IpAddr;
-
 use crate::error::{Ctx, Error, Kind, Result};
-use crate::runtime::network::netlink::Netlink;
 use crate::runtime::network::netlink::socket::{CREATE, EXCL, Message, Socket};
 use crate::runtime::network::netlink::wire::{Attributes, attributes, find, text};
 use crate::runtime::network::nft::Nft;
@@ -35,23 +32,6 @@ const ETHTOOL_A_BITSET_BIT_NAME: u16 = 2;
 /// Bytes in front of attributes: `struct genlmsghdr` and `struct ifinfomsg`.
 const GENERIC_HEAD: usize = 4;
 const LINK_HEAD: usize = 16;
-
-/// One address of one interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Address {
-    /// Number of the interface.
-    pub index: u32,
-    /// The address; on point-to-point links, this end's.
-    pub address: IpAddr,
-    /// Length of the prefix.
-    pub prefix: u8,
-}
-
-/// All addresses of all interfaces of this network namespace, in the kernel's order.
-pub fn addresses() -> Result<Vec<Address>> {
-    let all = Netlink::open()?.addresses(None)?;
-    Ok(all.into_iter().map(|a| Address { index: a.index, address: a.address, prefix: a.prefix }).collect())
-}
 
 /// Makes an interface of `kind` with no settings, in this network namespace.
 ///
@@ -147,13 +127,6 @@ fn ask(part: Part, kind: u16, flags: u16, body: &[u8]) -> Result<Vec<Message>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn loopback_has_its_addresses() {
-        let all = addresses().unwrap();
-        let lo = all.iter().find(|a| a.address == IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
-        assert_eq!(lo.map(|a| (a.index, a.prefix)), Some((1, 8)));
-    }
 
     #[test]
     fn ethtool_answers_or_says_why_not() {

@@ -4,13 +4,13 @@
 
 use std::net::IpAddr;
 
-use super::netlink::{self, Address};
 use super::tree::Tree;
 use crate::api::types::{
     Network, NetworkState, NetworkStateAddress, NetworkStateBond, NetworkStateBridge, NetworkStateCounters,
     NetworkStateVlan,
 };
 use crate::error::{Error, Result};
+use crate::runtime::network::netlink::{Address, Netlink};
 
 const IFF_UP: u32 = 0x1;
 const IFF_BROADCAST: u32 = 0x2;
@@ -48,7 +48,7 @@ pub fn get(tree: &Tree, name: &str) -> Result<Network> {
 /// # Errors
 /// `NotFound` when there is none of that name.
 pub fn state(tree: &Tree, name: &str) -> Result<NetworkState> {
-    state_with(tree, name, &netlink::addresses()?)
+    state_with(tree, name, &Netlink::open()?.addresses(None)?)
 }
 
 fn state_with(tree: &Tree, name: &str, addresses: &[Address]) -> Result<NetworkState> {
@@ -206,6 +206,7 @@ fn signed(n: u64) -> i64 {
 mod tests {
     use super::super::fixture::Fixture;
     use super::*;
+    use crate::runtime::network::netlink::Scope;
 
     fn interface(host: &Fixture, index: u32, name: &str, flags: &str) {
         host.write(&file(name, "ifindex"), &index.to_string())
@@ -291,7 +292,14 @@ mod tests {
     fn state_of_each_kind() {
         let host = host();
         let tree = host.tree();
-        let at = |index, text: &str, prefix| Address { index, address: text.parse().unwrap(), prefix };
+        let at = |index, text: &str, prefix| Address {
+            index,
+            address: text.parse().unwrap(),
+            prefix,
+            scope: Scope::Universe,
+            permanent: true,
+            tentative: false,
+        };
         let addresses =
             [at(1, "127.0.0.1", 8), at(10, "10.9.8.1", 24), at(10, "fe80::1", 64), at(10, "169.254.3.4", 16)];
         let br0 = state_with(&tree, "br0", &addresses).unwrap();

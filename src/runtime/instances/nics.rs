@@ -26,6 +26,32 @@ struct Wired {
     devices: Vec<(Plan, Plugged)>,
 }
 
+impl Wired {
+    /// Takes out what is no more or is different, changes what can be changed in place, and plugs in what is new. Also when
+    /// it fails in the middle, `devices` are those that are plugged in.
+    fn rewire(&mut self, plans: &[Plan]) -> Result<()> {
+        let stays = |plan: &Plan| plans.iter().any(|next| next.device == plan.device && plan.can_become(next));
+        while let Some(at) = self.devices.iter().rposition(|(plan, _)| !stays(plan)) {
+            let (plan, plugged) = &self.devices[at];
+            nic::unplug(plan, self.namespace.as_fd(), |key| value(plugged, key))?;
+            self.devices.remove(at);
+        }
+        for plan in plans {
+            match self.devices.iter_mut().find(|(old, _)| old.device == plan.device) {
+                Some((old, plugged)) => {
+                    nic::change(old, plan, value(plugged, "host_name").as_deref())?;
+                    *old = plan.clone();
+                }
+                None => {
+                    let plugged = nic::plug(plan, self.namespace.as_fd()).map_err(|e| started(&plan.device, e))?;
+                    self.devices.push((plan.clone(), plugged));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Nics {
     fn all(&self) -> MutexGuard<'_, HashMap<u64, Wired>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -140,30 +166,38 @@ impl Instances {
         }
         let plans = self.choose_nics(id).await?;
         let current = self.nics.of(id);
-        let wired = blocking(move || {
-            let current = match current {
+        let rewiring = blocking(move || {
+            let mut wired = match current {
                 Some(current) => current,
                 None => Wired { namespace: Arc::new(namespace_of(pid)?), devices: Vec::new() },
             };
-            rewire(&current, &plans)
+            let before: Vec<Plan> = wired.devices.iter().map(|(plan, _)| plan.clone()).collect();
+            let done = wired.rewire(&plans);
+            if done.is_err()
+                && let Err(e) = wired.rewire(&before)
+            {
+                tracing::warn!(id, "Failed bringing network devices back: {}", e.chain());
+            }
+            Ok((wired, done))
         });
-        let wired = wired.await?;
+        let (wired, done) = rewiring.await?;
         self.nics.all().insert(id, wired);
-        self.record_nics(id).await
+        self.record_nics(id).await?;
+        done
     }
 
     /// Records what is remembered of the devices that are plugged in.
     pub(super) async fn record_nics(&self, id: u64) -> Result<()> {
-        let (volatile, up) = (self.nics.volatile(id), true);
+        let volatile = self.nics.volatile(id);
         let record = self.db.view(|v| repo::instances::by_id(v, id))?;
         let mut config = record.config.clone();
-        note(&mut config, &volatile, up);
+        note(&mut config, &volatile, true);
         if config == record.config {
             return Ok(());
         }
         let write = self.db.transact(|tx| {
             repo::instances::modify(tx, id, |record| {
-                note(&mut record.config, &volatile, up);
+                note(&mut record.config, &volatile, true);
                 Ok(())
             })
         });
@@ -187,31 +221,10 @@ fn note(config: &mut ConfigMap, volatile: &ConfigMap, up: bool) {
     }
 }
 
-/// Takes out what is no more or is different, changes what can be changed in place, and plugs in what is new.
-fn rewire(current: &Wired, plans: &[Plan]) -> Result<Wired> {
-    let stays = |plan: &Plan| plans.iter().any(|next| next.device == plan.device && plan.can_become(next));
-    for (plan, plugged) in current.devices.iter().filter(|(plan, _)| !stays(plan)).rev() {
-        nic::unplug(plan, Some(current.namespace.as_fd()), |key| value(plugged, key))?;
-    }
-    let mut devices = Vec::new();
-    for plan in plans {
-        let old = current.devices.iter().find(|(old, _)| old.device == plan.device && old.can_become(plan));
-        let plugged = match old {
-            Some((old, plugged)) => {
-                nic::change(old, plan, value(plugged, "host_name").as_deref())?;
-                plugged.clone()
-            }
-            None => nic::plug(plan, current.namespace.as_fd()).map_err(|e| started(&plan.device, e))?,
-        };
-        devices.push((plan.clone(), plugged));
-    }
-    Ok(Wired { namespace: current.namespace.clone(), devices })
-}
-
 /// Takes out all; what fails is logged, and the rest goes all the same.
 fn unplug(wired: &Wired) {
     for (plan, plugged) in wired.devices.iter().rev() {
-        if let Err(e) = nic::unplug(plan, Some(wired.namespace.as_fd()), |key| value(plugged, key)) {
+        if let Err(e) = nic::unplug(plan, wired.namespace.as_fd(), |key| value(plugged, key)) {
             tracing::warn!(device = %plan.device, "Failed taking out a network device: {}", e.chain());
         }
     }

@@ -127,7 +127,9 @@ impl Instances {
     }
 
     async fn take_back(&self, before: &InstanceRecord) {
-        if let Err(e) = self.db.transact(|tx| repo::instances::update(tx, before)).await {
+        let written = self.db.transact(|tx| repo::instances::update(tx, before)).await;
+        // A network device that was brought back has a cable of another name.
+        if let Err(e) = written.and(self.record_nics(before.id).await) {
             tracing::warn!(instance = %before.name, "Failed undoing an update: {}", e.chain());
         }
     }

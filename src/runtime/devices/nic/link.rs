@@ -49,8 +49,7 @@ fn cable(host: &mut Netlink, plan: &Plan, guest: BorrowedFd<'_>) -> Result<Plugg
 
 /// Brings up the host's end, at its bridge, with the routes to the guest.
 fn connect(host: &mut Netlink, plan: &Plan, near: &str, bridge: Option<u32>) -> Result<()> {
-    let master = bridge.filter(|_| plan.kind == Kind::Bridged);
-    host.set(near, &LinkChange { up: Some(true), master, ..LinkChange::default() })?;
+    host.set(near, &LinkChange { up: Some(true), master: bridge, ..LinkChange::default() })?;
     let through = match bridge {
         Some(index) => index,
         None => host.index(near)?,
@@ -107,9 +106,9 @@ fn move_in(host: &mut Netlink, from: &str, plan: &Plan, guest: BorrowedFd<'_>) -
     host.set(index, &LinkChange { netns: Some(guest), name: Some(&plan.name), ..LinkChange::default() })
 }
 
-/// Takes a device out of a running guest, or what is left of it when the guest is down (`guest` is `None`). `remembered`
-/// gives what [`plug`] said. A device that is gone already is fine.
-pub fn unplug(plan: &Plan, guest: Option<BorrowedFd<'_>>, remembered: impl Fn(&str) -> Option<String>) -> Result<()> {
+/// Takes a device out of the guest's network namespace, which may have outlived the guest. `remembered` gives what [`plug`]
+/// said. A device that is gone already is fine.
+pub fn unplug(plan: &Plan, guest: BorrowedFd<'_>, remembered: impl Fn(&str) -> Option<String>) -> Result<()> {
     let mut host = Netlink::open()?;
     for route in bridge_routes(&mut host, plan)? {
         host.delete_route(&route)?;
@@ -124,14 +123,9 @@ pub fn unplug(plan: &Plan, guest: Option<BorrowedFd<'_>>, remembered: impl Fn(&s
             }
             None => Ok(()),
         },
-        Kind::Macvlan => match guest {
-            Some(guest) => Netlink::in_namespace(guest)?.delete(plan.name.as_str()).map(drop),
-            None => Ok(()),
-        },
+        Kind::Macvlan => Netlink::in_namespace(guest)?.delete(plan.name.as_str()).map(drop),
         Kind::Physical => {
-            if let Some(guest) = guest {
-                come_back(plan, guest)?;
-            }
+            come_back(plan, guest)?;
             restore(&mut host, plan, remembered)
         }
     }
@@ -158,21 +152,12 @@ fn come_back(plan: &Plan, guest: BorrowedFd<'_>) -> Result<()> {
     inside.set(link.index, &change)
 }
 
-/// Gives a physical interface what it had, wherever it is found on the host: the kernel brings it back by itself when the
-/// guest's namespace ends, under a name of the guest's or, where that is taken, of its own.
+/// Gives a physical interface that is back what it had.
 fn restore(host: &mut Netlink, plan: &Plan, remembered: impl Fn(&str) -> Option<String>) -> Result<()> {
+    let Some(link) = host.link(plan.parent.as_str())? else { return Ok(()) };
     let mac = remembered("last_state.hwaddr").and_then(|text| text.parse().ok());
-    let found = match host.link(plan.parent.as_str())? {
-        Some(link) => Some(link),
-        None => {
-            let worn = plan.hwaddr.or(mac);
-            host.links()?.into_iter().find(|l| l.mac.is_some() && l.mac == worn)
-        }
-    };
-    let Some(link) = found else { return Ok(()) };
-    let renamed = (link.name != plan.parent).then_some(plan.parent.as_str());
     let mtu = remembered("last_state.mtu").and_then(|text| text.parse().ok());
-    host.set(link.index, &LinkChange { up: Some(false), mac, mtu, name: renamed, ..LinkChange::default() })
+    host.set(link.index, &LinkChange { up: Some(false), mac, mtu, ..LinkChange::default() })
 }
 
 /// Changes which networks are routed to a device that stays plugged in, and how fast it may be.

@@ -102,7 +102,7 @@ pub fn plans(devices: &Devices, config: &ConfigMap) -> Result<Vec<Plan>> {
     nics(devices).map(|(name, map)| plan(name, map, config)).collect()
 }
 
-/// How fast a device may be: `limits.max` in both directions, where nothing is said of one of them.
+/// How fast a device may be: `limits.max` counts in both directions, whatever is said of one of them.
 fn limits(map: &DeviceMap) -> std::result::Result<Limits, &'static str> {
     let rate = |key: &'static str| match map.get(key).filter(|v| !v.is_empty()) {
         Some(text) => units::bits(text).map(Some).map_err(|_| key),

@@ -129,7 +129,7 @@ fn resolved(r: &impl Read, place: &str, map: &DeviceMap) -> Result<DeviceMap> {
     Ok(map)
 }
 
-/// Likewise. Not for transactions: all instances are looked at.
+/// The devices of instances on the network or link of this name. Not for transactions: all instances are looked at.
 pub(super) fn on(v: &impl Read, name: &str) -> Result<Vec<Nic>> {
     let users = repo::networks::used_by(v, name)?;
     if users.is_empty() {
