@@ -256,7 +256,7 @@ fn kinds_on_a_parent_are_made() {
         ("m2", LinkKind::Macvlan(MacvlanMode::Private), "macvlan mode private"),
         ("t1", LinkKind::Macvtap(MacvlanMode::Vepa), "macvtap mode vepa"),
         ("i1", LinkKind::Ipvlan(IpvlanMode::L3s), "ipvlan  mode l3s"),
-        ("v1", LinkKind::Vlan { id: 12 }, "vlan protocol 802.1Q id 12"),
+        ("v1", LinkKind::Vlan { id: 12, announced: true }, "vlan protocol 802.1Q id 12 <REORDER_HDR,GVRP>"),
     ];
     for (name, kind, wanted) in kinds {
         if create(&mut netlink, &NewLink { parent, ..NewLink::new(name, kind) }) {

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 use super::instance::Target;
 use super::key::{Key, Support, find};
 use super::kind::is_true;
-use super::{bounded, names, supported, table};
+use super::{bounded, names, nic, supported, table};
 
 /// The type of a device, with the type within the type where keys depend on that.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +99,7 @@ fn says_type(name: &str, kind: &Type) -> bool {
 }
 
 /// The kinds of network devices that this server acts on.
-const APPLIED_NICS: &[&str] = &["bridged", "macvlan", "p2p", "physical"];
+const APPLIED_NICS: &[&str] = &["bridged", "ipvlan", "macvlan", "p2p", "physical", "routed", "sriov"];
 
 /// The most devices taken in one object.
 const MAX_DEVICES: usize = 1024;
@@ -164,6 +164,16 @@ fn check_one(device_name: &str, device: &DeviceMap, target: Target) -> Result<()
     check_between(device, &kind)
 }
 
+/// Checks the keys of a device of a type that only its network could say.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] with LXD's text for one that the type does not have, or a wrong value.
+pub fn check_keys_of(device: &DeviceMap) -> Result<()> {
+    let kind = kind_of(device)?;
+    check_keys(device, &kind)?;
+    check_between(device, &kind)
+}
+
 /// Each key by itself.
 fn check_keys(device: &DeviceMap, kind: &Type) -> Result<()> {
     for (name, value) in device.iter().filter(|(name, _)| !says_type(name, kind)) {
@@ -186,7 +196,7 @@ fn check_keys(device: &DeviceMap, kind: &Type) -> Result<()> {
 fn check_between(device: &DeviceMap, kind: &Type) -> Result<()> {
     match kind.name {
         "disk" => check_disk(device),
-        "nic" => check_nic(device, kind),
+        "nic" => nic::check(device, kind.sub),
         "unix-char" | "unix-block" if !has(device, "source") && !has(device, "path") => {
             Err(Error::invalid("Unix device entry is missing the required \"source\" or \"path\" property"))
         }
@@ -198,11 +208,11 @@ fn check_between(device: &DeviceMap, kind: &Type) -> Result<()> {
     }
 }
 
-fn has(device: &DeviceMap, name: &str) -> bool {
+pub(super) fn has(device: &DeviceMap, name: &str) -> bool {
     device.get(name).is_some_and(|value| !value.is_empty())
 }
 
-fn wrong(name: &str, why: &str) -> Error {
+pub(super) fn wrong(name: &str, why: &str) -> Error {
     Error::invalid(format!("Invalid value for device option {name:?}: {why}"))
 }
 
@@ -258,18 +268,6 @@ fn same_path(devices: &Devices, name: &str, device: &DeviceMap) -> Result<()> {
     let twice = devices.iter().any(|(other, d)| other != name && disk(d) && d.get("path") == Some(path));
     if twice {
         return Err(Error::invalid(format!("More than one disk device uses the same path {path:?}")));
-    }
-    Ok(())
-}
-
-/// What holds between the keys of a network device.
-fn check_nic(device: &DeviceMap, kind: &Type) -> Result<()> {
-    let needs_parent = matches!(kind.sub, "bridged" | "ipvlan" | "macvlan" | "physical" | "sriov");
-    if needs_parent && !has(device, "parent") && !has(device, "network") {
-        return Err(wrong("parent", "Required value"));
-    }
-    if kind.sub == "routed" && has(device, "vlan") && !has(device, "parent") {
-        return Err(Error::invalid("The vlan setting can only be used when combined with a parent interface"));
     }
     Ok(())
 }

@@ -48,6 +48,8 @@ impl Kind {
             Kind::Interface => ("eth0", Some("a/b")),
             Kind::Ip | Kind::Ip4 => ("10.0.0.1", Some("x")),
             Kind::Ip6 => ("fd00::1", Some("10.0.0.1")),
+            Kind::IpOrCidr4 => return Kind::Ip4.examples(),
+            Kind::IpOrCidr6 => return Kind::Ip6.examples(),
             Kind::Cidr4 => ("10.0.0.1/24", Some("10.0.0.1")),
             Kind::Cidr6 => ("fd00::1/64", Some("fd00::1")),
             Kind::Net4 => ("10.0.0.0/24", Some("10.0.0.1/24")),

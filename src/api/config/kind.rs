@@ -75,6 +75,10 @@ pub enum Kind {
     Cidr4,
     /// An IPv6 address with its prefix length.
     Cidr6,
+    /// An IPv4 address with or without its prefix length.
+    IpOrCidr4,
+    /// An IPv6 address with or without its prefix length.
+    IpOrCidr6,
     /// An IPv4 network with its prefix length.
     Net4,
     /// An IPv6 network with its prefix length.
@@ -208,6 +212,8 @@ impl Kind {
             Kind::Ip6 => require(text.parse::<Ipv6Addr>().is_ok(), || format!("Not an IPv6 address {text:?}")),
             Kind::Cidr4 => syntax::cidr(text, true, false),
             Kind::Cidr6 => syntax::cidr(text, false, false),
+            Kind::IpOrCidr4 => Kind::Cidr4.check(text).or_else(|_| Kind::Ip4.check(text)),
+            Kind::IpOrCidr6 => Kind::Cidr6.check(text).or_else(|_| Kind::Ip6.check(text)),
             Kind::Net4 => syntax::cidr(text, true, true),
             Kind::Net6 => syntax::cidr(text, false, true),
             Kind::Range4 => syntax::range(text, true),

@@ -20,6 +20,7 @@ mod key;
 mod kind;
 pub mod names;
 pub mod network;
+mod nic;
 pub mod pool;
 pub mod project;
 mod raw_lxc;

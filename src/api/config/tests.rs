@@ -212,7 +212,9 @@ fn wrong_devices_have_lxds_texts() {
     );
     assert_eq!(device(&[&bridged[..], &[("parent", "lo")]].concat()), "");
     let routed = [("type", "nic"), ("nictype", "routed")];
-    assert_eq!(device(&routed), "Device type \"nic with nictype=routed\" is not supported yet");
+    assert_eq!(device(&routed), "");
+    let ovn = [("type", "nic"), ("nictype", "ovn"), ("network", "o")];
+    assert_eq!(device(&ovn), "Device type \"nic with nictype=ovn\" is not supported yet");
     assert_eq!(device(&[("type", "pci"), ("address", "0000:00:00.0")]), "Unsupported instance type");
     assert_eq!(device(&[("type", "proxy")]), "Invalid value for device option \"connect\": Unknown protocol type \"\"");
 }

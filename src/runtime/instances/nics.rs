@@ -9,13 +9,17 @@ use super::Instances;
 use super::expand::{Expanded, expand};
 use crate::api::types::ConfigMap;
 use crate::runtime::blocking;
-use crate::runtime::devices::nic::{self, Plan, Plugged};
+use crate::runtime::devices::nic::{self, Owner, Parents, Plan, Plugged};
 use crate::store::repo;
 use crate::{Ctx, Kind, Result};
 
 /// The network devices of all guests that run.
 #[derive(Default)]
-pub(super) struct Nics(Mutex<HashMap<u64, Wired>>);
+pub(super) struct Nics {
+    wired: Mutex<HashMap<u64, Wired>>,
+    /// What they share on the host.
+    parents: Arc<Parents>,
+}
 
 /// Those of one guest.
 #[derive(Clone)]
@@ -29,11 +33,11 @@ struct Wired {
 impl Wired {
     /// Takes out what is no more or is different, changes what can be changed in place, and plugs in what is new. Also when
     /// it fails in the middle, `devices` are those that are plugged in.
-    fn rewire(&mut self, plans: &[Plan]) -> Result<()> {
+    fn rewire(&mut self, plans: &[Plan], parents: &Parents) -> Result<()> {
         let stays = |plan: &Plan| plans.iter().any(|next| next.device == plan.device && plan.can_become(next));
         while let Some(at) = self.devices.iter().rposition(|(plan, _)| !stays(plan)) {
             let (plan, plugged) = &self.devices[at];
-            nic::unplug(plan, self.namespace.as_fd(), |key| value(plugged, key))?;
+            nic::unplug(plan, Some(self.namespace.as_fd()), parents, |key| value(plugged, key))?;
             self.devices.remove(at);
         }
         for plan in plans {
@@ -43,7 +47,7 @@ impl Wired {
                     *old = plan.clone();
                 }
                 None => {
-                    let plugged = nic::plug(plan, self.namespace.as_fd()).map_err(|e| started(&plan.device, e))?;
+                    let plugged = nic::plug(plan, self.namespace.as_fd(), parents).map_err(|e| started(&plan.device, e))?;
                     self.devices.push((plan.clone(), plugged));
                 }
             }
@@ -54,7 +58,7 @@ impl Wired {
 
 impl Nics {
     fn all(&self) -> MutexGuard<'_, HashMap<u64, Wired>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.wired.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn of(&self, id: u64) -> Option<Wired> {
@@ -78,7 +82,18 @@ impl Nics {
 }
 
 /// What of the volatile keys of a network device holds only while it is plugged in.
-const WHILE_PLUGGED: &[&str] = &["host_name", "last_state.created", "last_state.hwaddr", "last_state.mtu"];
+const WHILE_PLUGGED: &[&str] = &[
+    "host_name",
+    "last_state.created",
+    "last_state.hwaddr",
+    "last_state.mtu",
+    "last_state.pci.slot.name",
+    "last_state.vf.hwaddr",
+    "last_state.vf.id",
+    "last_state.vf.parent",
+    "last_state.vf.spoofcheck",
+    "last_state.vf.vlan",
+];
 
 impl Instances {
     /// The network devices of an instance. What the configuration leaves open is chosen and recorded first.
@@ -88,32 +103,34 @@ impl Instances {
             let expanded = expand(v, &record)?;
             Ok((record, expanded))
         })?;
-        let devices = self.networks.resolve(&record.project, &expanded.devices)?;
+        let mut devices = self.networks.resolve(&record.project, &expanded.devices)?;
         let mut config = record.config.clone();
         nic::fill(&mut config, &devices);
+        let _chosen = self.networks.address(&record, &mut devices, &mut config).await?;
         if config != record.config {
             let chosen = self.db.transact(|tx| {
                 repo::instances::modify(tx, id, |record| {
-                    nic::fill(&mut record.config, &devices);
+                    take_over(&mut record.config, &config);
                     Ok(())
                 })
             });
-            config = chosen.await?.0.config;
+            chosen.await?;
         }
-        nic::plans(&devices, &config)
+        nic::plans(Owner { project: &record.project, instance: &record.name }, &devices, &config)
     }
 
     /// Plugs devices into a guest that is being started, all or none.
     pub(super) async fn plug_all(&self, id: u64, pid: i32, plans: Vec<Plan>) -> Result<()> {
+        let parents = self.nics.parents.clone();
         let wired = blocking(move || {
             let namespace = namespace_of(pid)?;
             let mut devices: Vec<(Plan, Plugged)> = Vec::new();
             for plan in plans {
-                match nic::plug(&plan, namespace.as_fd()) {
+                match nic::plug(&plan, namespace.as_fd(), &parents) {
                     Ok(plugged) => devices.push((plan, plugged)),
                     Err(e) => {
                         let done = Wired { namespace: Arc::new(namespace), devices };
-                        unplug(&done);
+                        unplug(&done, &parents);
                         return Err(started(&plan.device, e));
                     }
                 }
@@ -128,8 +145,9 @@ impl Instances {
     /// Takes out all devices of a guest that is down.
     pub(super) async fn unplug_all(&self, id: u64) {
         let Some(wired) = self.nics.all().remove(&id) else { return };
+        let parents = self.nics.parents.clone();
         let _ = blocking(move || {
-            unplug(&wired);
+            unplug(&wired, &parents);
             Ok(())
         })
         .await;
@@ -142,13 +160,15 @@ impl Instances {
             return Ok(());
         }
         let config = self.db.view(|v| Ok(repo::instances::by_id(v, id)?.config))?;
+        let parents = self.nics.parents.clone();
         let wired = blocking(move || {
             let namespace = namespace_of(pid)?;
             let mut devices = Vec::new();
             for plan in plans {
-                let plugged = match nic::found(&plan, namespace.as_fd())? {
-                    Some(seen) => [seen, remembered(&plan, &config)].concat(),
-                    None => nic::plug(&plan, namespace.as_fd()).map_err(|e| started(&plan.device, e))?,
+                let known = remembered(&plan, &config);
+                let plugged = match nic::found(&plan, namespace.as_fd(), &parents, |key| value(&known, key))? {
+                    Some(seen) => [seen, known].concat(),
+                    None => nic::plug(&plan, namespace.as_fd(), &parents).map_err(|e| started(&plan.device, e))?,
                 };
                 devices.push((plan, plugged));
             }
@@ -165,16 +185,16 @@ impl Instances {
             return Ok(());
         }
         let plans = self.choose_nics(id).await?;
-        let current = self.nics.of(id);
+        let (current, parents) = (self.nics.of(id), self.nics.parents.clone());
         let rewiring = blocking(move || {
             let mut wired = match current {
                 Some(current) => current,
                 None => Wired { namespace: Arc::new(namespace_of(pid)?), devices: Vec::new() },
             };
             let before: Vec<Plan> = wired.devices.iter().map(|(plan, _)| plan.clone()).collect();
-            let done = wired.rewire(&plans);
+            let done = wired.rewire(&plans, &parents);
             if done.is_err()
-                && let Err(e) = wired.rewire(&before)
+                && let Err(e) = wired.rewire(&before, &parents)
             {
                 tracing::warn!(id, "Failed bringing network devices back: {}", e.chain());
             }
@@ -210,6 +230,16 @@ impl Instances {
     }
 }
 
+/// Brings the volatile keys of devices to those that were chosen.
+fn take_over(config: &mut ConfigMap, chosen: &ConfigMap) {
+    let of_device = |key: &String| {
+        let device = key.strip_prefix("volatile.").and_then(|rest| rest.split_once('.'));
+        device.is_some_and(|(_, key)| matches!(key, "hwaddr" | "name" | "last_state.ip_addresses"))
+    };
+    config.retain(|key, _| !of_device(key) || chosen.contains_key(key));
+    config.extend(chosen.iter().filter(|(key, _)| of_device(key)).map(|(k, v)| (k.clone(), v.clone())));
+}
+
 fn note(config: &mut ConfigMap, volatile: &ConfigMap, up: bool) {
     let fleeting = |key: &str| {
         let device = key.strip_prefix("volatile.").and_then(|rest| rest.split_once('.'));
@@ -222,9 +252,9 @@ fn note(config: &mut ConfigMap, volatile: &ConfigMap, up: bool) {
 }
 
 /// Takes out all; what fails is logged, and the rest goes all the same.
-fn unplug(wired: &Wired) {
+fn unplug(wired: &Wired, parents: &Parents) {
     for (plan, plugged) in wired.devices.iter().rev() {
-        if let Err(e) = nic::unplug(plan, wired.namespace.as_fd(), |key| value(plugged, key)) {
+        if let Err(e) = nic::unplug(plan, Some(wired.namespace.as_fd()), parents, |key| value(plugged, key)) {
             tracing::warn!(device = %plan.device, "Failed taking out a network device: {}", e.chain());
         }
     }

@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use super::Instances;
 use super::expand::{Expanded, expand, over};
 use crate::api::config::device;
+use crate::runtime::network::service::nics;
 use crate::store::records::{InstanceRecord, ProfileRecord};
 use crate::store::repo::{self, User};
 use crate::store::{Read, View};
@@ -47,7 +48,15 @@ impl Instances {
                 .collect::<Result<Vec<_>>>()
         })?;
         let applied = changes.into_iter().map(|(record, was, becomes)| async move {
-            let applied = self.apply(record.id, &was, &becomes).await;
+            let changed = was.devices != becomes.devices;
+            let checked = match changed {
+                true => self.db.view(|v| nics::check(v, (&record.project, &record.name), &becomes.devices)),
+                false => Ok(()),
+            };
+            let applied = match checked {
+                Ok(()) => self.apply(record.id, &was, &becomes).await,
+                Err(e) => Err(e),
+            };
             applied.err().map(|e| format!(" - Project: {}, Instance: {}: {e}", record.project, record.name))
         });
         let failed: Vec<Option<String>> = futures_util::stream::iter(applied).buffer_unordered(AT_ONCE).collect().await;

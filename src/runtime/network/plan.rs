@@ -82,6 +82,8 @@ pub struct Nic {
     pub ipv4: Option<String>,
     /// The IPv6 address it is to have.
     pub ipv6: Option<String>,
+    /// The VLAN of its packets without a tag, when it isn't the bridge's default.
+    pub vlan: Option<String>,
 }
 
 /// The MTU of a bridge with tunnels: room is left for their heads.

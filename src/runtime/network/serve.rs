@@ -65,7 +65,8 @@ fn v4(config: Bridge<'_>, options: Vec<(u8, Vec<u8>)>) -> Option<V4Plan> {
     })
 }
 
-fn ranges4(config: Bridge<'_>, subnet: Subnet) -> Vec<(Ipv4Addr, Ipv4Addr)> {
+/// The addresses that are given out, when nothing is kept.
+pub fn ranges4(config: Bridge<'_>, subnet: Subnet) -> Vec<(Ipv4Addr, Ipv4Addr)> {
     let said: Vec<_> = config.list("ipv4.dhcp.ranges").into_iter().filter_map(ends).collect();
     if !said.is_empty() {
         return said;

@@ -16,8 +16,8 @@ const fn used(name: &'static str, kind: Kind, short: &'static str) -> Key {
 const NET4S: Kind = Kind::List(&Kind::Net4);
 const NET6S: Kind = Kind::List(&Kind::Net6);
 
-const BOOT: Key = row("boot.priority", Kind::Uint32, "Place in the order of booting, highest first").on(Vm);
-const GVRP: Key = row("gvrp", Kind::Bool, "Announce the VLAN by GVRP").default("false");
+const BOOT: Key = used("boot.priority", Kind::Uint32, "Place in the order of booting, highest first").on(Vm);
+const GVRP: Key = used("gvrp", Kind::Bool, "Announce the VLAN by GVRP").default("false");
 const HOST_NAME: Key = used("host_name", Kind::Text, "Name of the interface on the host").default("random");
 const HWADDR: Key = used("hwaddr", Kind::Mac, "Address of the interface").default("random");
 const EGRESS: Key = used("limits.egress", Kind::Bits, "Bits a second the instance may send").live();
@@ -30,10 +30,10 @@ const NAME: Key = used("name", Kind::Interface, "Name of the interface in the gu
 const NETWORK: Key = used("network", Kind::Text, "The network to join, in place of nictype and parent");
 const PARENT: Key = used("parent", Kind::Text, "The interface or bridge of the host");
 const MAC_FILTER: Key =
-    row("security.mac_filtering", Kind::Bool, "Drop frames with a foreign source address").default("false");
-const VLAN: Key = row("vlan", Kind::Vlan, "The VLAN to join");
-const TABLE4: Key = row("ipv4.host_table", Kind::Uint32, "A further routing table for the IPv4 routes");
-const TABLE6: Key = row("ipv6.host_table", Kind::Uint32, "A further routing table for the IPv6 routes");
+    used("security.mac_filtering", Kind::Bool, "Drop frames with a foreign source address").default("false");
+const VLAN: Key = used("vlan", Kind::Vlan, "The VLAN to join");
+const TABLE4: Key = used("ipv4.host_table", Kind::Uint32, "A further routing table for the IPv4 routes");
+const TABLE6: Key = used("ipv6.host_table", Kind::Uint32, "A further routing table for the IPv6 routes");
 
 /// `bridged`.
 pub const BRIDGED: &[Key] = &[
@@ -42,10 +42,10 @@ pub const BRIDGED: &[Key] = &[
     HWADDR,
     used("ipv4.address", Kind::Or(&["none"], &Kind::Ip4), "IPv4 address the instance gets by DHCP"),
     used("ipv4.routes", NET4S, "IPv4 networks routed to the interface").live(),
-    row("ipv4.routes.external", NET4S, "IPv4 networks routed to the interface and announced").live(),
+    used("ipv4.routes.external", NET4S, "IPv4 networks routed to the interface and announced").live(),
     used("ipv6.address", Kind::Or(&["none"], &Kind::Ip6), "IPv6 address the instance gets by DHCP"),
     used("ipv6.routes", NET6S, "IPv6 networks routed to the interface").live(),
-    row("ipv6.routes.external", NET6S, "IPv6 networks routed to the interface and announced").live(),
+    used("ipv6.routes.external", NET6S, "IPv6 networks routed to the interface and announced").live(),
     EGRESS,
     INGRESS,
     MAX,
@@ -56,12 +56,16 @@ pub const BRIDGED: &[Key] = &[
     NETWORK,
     PARENT,
     // LXD 5.0 takes any text for these three and reads what isn't true as false.
-    row("security.ipv4_filtering", Kind::Bool, "Drop IPv4 packets with a foreign source address").default("false"),
-    row("security.ipv6_filtering", Kind::Bool, "Drop IPv6 packets with a foreign source address").default("false"),
-    MAC_FILTER,
-    row("security.port_isolation", Kind::Bool, "No traffic with other isolated interfaces").default("false"),
-    row("vlan", Kind::Or(&["none"], &Kind::Vlan), "The VLAN of untagged traffic"),
-    row("vlan.tagged", Kind::VlanRanges, "VLANs of tagged traffic"),
+    used("security.ipv4_filtering", Kind::Bool, "Drop IPv4 packets with a foreign source address")
+        .default("false")
+        .live(),
+    used("security.ipv6_filtering", Kind::Bool, "Drop IPv6 packets with a foreign source address")
+        .default("false")
+        .live(),
+    MAC_FILTER.live(),
+    used("security.port_isolation", Kind::Bool, "No traffic with other isolated interfaces").default("false"),
+    used("vlan", Kind::Or(&["none"], &Kind::Vlan), "The VLAN of untagged traffic"),
+    used("vlan.tagged", Kind::VlanRanges, "VLANs of tagged traffic"),
 ];
 
 /// `macvlan`.
@@ -91,13 +95,13 @@ pub const P2P: &[Key] = &[
 pub const IPVLAN: &[Key] = &[
     GVRP,
     HWADDR,
-    row("ipv4.address", Kind::List(&Kind::Or(&[], &Kind::Ip4)), "IPv4 addresses of the instance"),
-    row("ipv4.gateway", Kind::Text, "`auto` or `none`; the gateway's address in mode l2").default("auto"),
+    used("ipv4.address", Kind::List(&Kind::IpOrCidr4), "IPv4 addresses of the instance"),
+    used("ipv4.gateway", Kind::Text, "`auto` or `none`; the gateway's address in mode l2").default("auto"),
     TABLE4,
-    row("ipv6.address", Kind::List(&Kind::Or(&[], &Kind::Ip6)), "IPv6 addresses of the instance"),
-    row("ipv6.gateway", Kind::Text, "`auto` or `none`; the gateway's address in mode l2").default("auto"),
+    used("ipv6.address", Kind::List(&Kind::IpOrCidr6), "IPv6 addresses of the instance"),
+    used("ipv6.gateway", Kind::Text, "`auto` or `none`; the gateway's address in mode l2").default("auto"),
     TABLE6,
-    row("mode", Kind::OneOf(&["l3s", "l2"]), "The mode of ipvlan").default("l3s"),
+    used("mode", Kind::OneOf(&["l3s", "l2"]), "The mode of ipvlan").default("l3s"),
     MTU,
     NAME,
     PARENT,
@@ -109,18 +113,18 @@ pub const ROUTED: &[Key] = &[
     GVRP,
     HOST_NAME,
     HWADDR,
-    row("ipv4.address", Kind::List(&Kind::Ip4), "IPv4 addresses of the instance"),
-    row("ipv4.gateway", Kind::Gateway, "Whether there is a default route").default("auto"),
-    row("ipv4.host_address", Kind::Ip4, "Address of the host's end").default("169.254.0.1"),
+    used("ipv4.address", Kind::List(&Kind::Ip4), "IPv4 addresses of the instance"),
+    used("ipv4.gateway", Kind::Gateway, "Whether there is a default route").default("auto"),
+    used("ipv4.host_address", Kind::Ip4, "Address of the host's end").default("169.254.0.1"),
     TABLE4,
-    row("ipv4.neighbor_probe", Kind::Bool, "Ask the parent's network whether the address is free").default("true"),
-    row("ipv4.routes", NET4S, "IPv4 networks routed to the interface"),
-    row("ipv6.address", Kind::List(&Kind::Ip6), "IPv6 addresses of the instance"),
-    row("ipv6.gateway", Kind::Gateway, "Whether there is a default route").default("auto"),
-    row("ipv6.host_address", Kind::Ip6, "Address of the host's end").default("fe80::1"),
+    used("ipv4.neighbor_probe", Kind::Bool, "Ask the parent's network whether the address is free").default("true"),
+    used("ipv4.routes", NET4S, "IPv4 networks routed to the interface"),
+    used("ipv6.address", Kind::List(&Kind::Ip6), "IPv6 addresses of the instance"),
+    used("ipv6.gateway", Kind::Gateway, "Whether there is a default route").default("auto"),
+    used("ipv6.host_address", Kind::Ip6, "Address of the host's end").default("fe80::1"),
     TABLE6,
-    row("ipv6.neighbor_probe", Kind::Bool, "Ask the parent's network whether the address is free").default("true"),
-    row("ipv6.routes", NET6S, "IPv6 networks routed to the interface"),
+    used("ipv6.neighbor_probe", Kind::Bool, "Ask the parent's network whether the address is free").default("true"),
+    used("ipv6.routes", NET6S, "IPv6 networks routed to the interface"),
     EGRESS,
     INGRESS,
     MAX,

@@ -2,22 +2,42 @@
 //!
 //! ```text
 //! bridged, p2p   a cable (veth): one end in the guest, the other on the host, at a bridge or alone
+//! routed         a cable whose far end has fixed addresses, which the host answers for on the parent's wire
 //! macvlan        a link of its own on a parent's wire
+//! ipvlan         the same with the parent's hardware address and fixed addresses
 //! physical       the parent itself, which comes back when the guest is down
+//! sriov          a virtual function of the parent, which comes back too
 //! ```
+//!
+//! A parent may be a tagged network on the parent that is named (`vlan`): that is made for the first device on it and
+//! goes with the last.
 
+mod filter;
+mod layer3;
 mod link;
+mod lent;
+mod port;
+mod routed;
+mod sriov;
+mod vlan;
 mod volatile;
+mod wire;
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
-use crate::api::config::units;
+use crate::api::config::{is_true, units};
 use crate::api::types::{ConfigMap, DeviceMap, Devices};
 use crate::runtime::network::netlink::MacAddr;
+use crate::runtime::network::rules::Nic;
 use crate::runtime::network::tc::Limits;
 use crate::{Error, Result};
 
+pub use filter::Filter;
+pub use layer3::{Family, Layer3, Side};
 pub use link::{Plugged, change, found, plug, unplug};
+pub use port::{Port, Untagged};
+pub use vlan::{Parents, Vlan};
 pub use volatile::{fill, forget};
 
 /// What a network device is made of.
@@ -31,11 +51,30 @@ pub enum Kind {
     Macvlan,
     /// The parent.
     Physical,
+    /// A cable with addresses that the host answers for.
+    Routed,
+    /// A link on the parent's wire with the parent's hardware address.
+    Ipvlan,
+    /// A virtual function of the parent.
+    Sriov,
+}
+
+/// Whose a device is.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// The instance's project.
+    pub project: &'a str,
+    /// The instance.
+    pub instance: &'a str,
 }
 
 /// A network device as it is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// The project of its instance.
+    pub project: String,
+    /// Its instance.
+    pub instance: String,
     /// Name of the device in the configuration.
     pub device: String,
     /// What it is made of.
@@ -54,12 +93,33 @@ pub struct Plan {
     pub routes: Vec<(IpAddr, u8)>,
     /// How fast it may be.
     pub limits: Limits,
+    /// What it may send: cables to a bridge.
+    pub filter: Filter,
+    /// What the bridge does with it.
+    pub port: Port,
+    /// The tagged network of the parent that it is in.
+    pub vlan: Option<Vlan>,
+    /// Its fixed addresses: `routed` and `ipvlan`.
+    pub layer3: Option<Layer3>,
+    /// Whether a virtual function may send only by its hardware address.
+    pub function_checked: bool,
 }
 
 impl Plan {
-    /// Whether a device with the one plan can stay where it is when it gets the other: all but routes and limits is the same.
+    /// Whose rules of the firewall it has.
+    fn nic(&self) -> Nic<'_> {
+        Nic { project: &self.project, instance: &self.instance, device: &self.device }
+    }
+
+    /// Whether a device with the one plan can stay where it is when it gets the other: all but limits is the same, and
+    /// but routes and filters where those are the host's alone.
     pub fn can_become(&self, other: &Plan) -> bool {
-        Plan { routes: other.routes.clone(), limits: other.limits, ..self.clone() } == *other
+        let mut next = Plan { limits: other.limits, ..self.clone() };
+        if matches!(self.kind, Kind::Bridged | Kind::P2p) {
+            next.routes.clone_from(&other.routes);
+            next.filter.clone_from(&other.filter);
+        }
+        next == *other
     }
 }
 
@@ -68,38 +128,86 @@ pub fn nics(devices: &Devices) -> impl Iterator<Item = (&String, &DeviceMap)> {
     devices.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "nic"))
 }
 
+/// A device's keys, with those of its volatile keys that say something when it does not itself.
+#[derive(Clone, Copy)]
+struct Keys<'a> {
+    device: &'a str,
+    map: &'a DeviceMap,
+    config: &'a ConfigMap,
+}
+
+impl<'a> Keys<'a> {
+    fn text(&self, key: &str) -> Option<&'a str> {
+        self.map.get(key).map(String::as_str).filter(|v| !v.is_empty())
+    }
+
+    fn remembered(&self, key: &str) -> Option<&'a str> {
+        let volatile = || self.config.get(&format!("volatile.{}.{key}", self.device)).map(String::as_str);
+        self.text(key).or_else(volatile)
+    }
+
+    fn on(&self, key: &str) -> bool {
+        self.text(key).is_some_and(is_true)
+    }
+
+    /// What the checks of the configuration should have refused.
+    fn wrong(&self, key: &str) -> Error {
+        Error::invalid(format!("Invalid {key:?} of device {:?}", self.device))
+    }
+
+    fn parsed<T: FromStr>(&self, key: &str) -> Result<Option<T>> {
+        self.text(key).map(|text| text.parse().map_err(|_| self.wrong(key))).transpose()
+    }
+
+    fn list(&self, key: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.text(key).unwrap_or_default().split(',').map(str::trim).filter(|t| !t.is_empty())
+    }
+}
+
 /// What a device stands for; `config` has its volatile keys ([`fill`]). Pure.
 ///
 /// # Errors
 /// [`crate::Kind::Invalid`] for what the checks of the configuration should have refused.
-pub fn plan(device: &str, map: &DeviceMap, config: &ConfigMap) -> Result<Plan> {
-    let own = |key: &str| map.get(key).filter(|v| !v.is_empty());
-    let remembered = |key: &str| own(key).or_else(|| config.get(&format!("volatile.{device}.{key}"))).cloned();
-    let wrong = |key: &str| Error::invalid(format!("Invalid {key:?} of device {device:?}"));
-    let kind = match own("nictype").map(String::as_str) {
+pub fn plan(owner: Owner<'_>, device: &str, map: &DeviceMap, config: &ConfigMap) -> Result<Plan> {
+    let keys = Keys { device, map, config };
+    let kind = match keys.text("nictype") {
         Some("bridged") => Kind::Bridged,
         Some("p2p") => Kind::P2p,
         Some("macvlan") => Kind::Macvlan,
         Some("physical") => Kind::Physical,
-        _ => return Err(wrong("nictype")),
+        Some("routed") => Kind::Routed,
+        Some("ipvlan") => Kind::Ipvlan,
+        Some("sriov") => Kind::Sriov,
+        _ => return Err(keys.wrong("nictype")),
     };
-    let hwaddr = if kind == Kind::Physical { own("hwaddr").cloned() } else { remembered("hwaddr") };
+    let hwaddr = match kind {
+        Kind::Physical | Kind::Ipvlan => keys.text("hwaddr"),
+        _ => keys.remembered("hwaddr"),
+    };
+    let routes = routes(&keys)?;
     Ok(Plan {
+        project: owner.project.to_owned(),
+        instance: owner.instance.to_owned(),
         device: device.to_owned(),
         kind,
-        parent: own("parent").cloned().unwrap_or_default(),
-        name: remembered("name").unwrap_or_else(|| device.to_owned()),
-        host_name: own("host_name").cloned(),
-        hwaddr: hwaddr.map(|text| text.parse().map_err(|_| wrong("hwaddr"))).transpose()?,
-        mtu: own("mtu").map(|text| text.parse().map_err(|_| wrong("mtu"))).transpose()?,
-        routes: routes(map).map_err(wrong)?,
-        limits: limits(map).map_err(wrong)?,
+        parent: keys.text("parent").unwrap_or_default().to_owned(),
+        name: keys.remembered("name").unwrap_or(device).to_owned(),
+        host_name: keys.text("host_name").map(str::to_owned),
+        hwaddr: hwaddr.map(|text| text.to_ascii_lowercase().parse().map_err(|_| keys.wrong("hwaddr"))).transpose()?,
+        mtu: keys.parsed("mtu")?,
+        limits: limits(map).map_err(|key| keys.wrong(key))?,
+        filter: if kind == Kind::Bridged { Filter::read(&keys, &routes)? } else { Filter::default() },
+        port: Port::read(kind, &keys)?,
+        vlan: Vlan::read(kind, &keys)?,
+        layer3: Layer3::read(kind, &keys)?,
+        function_checked: kind == Kind::Sriov && keys.on("security.mac_filtering"),
+        routes,
     })
 }
 
 /// All network devices of an instance, in the order they are plugged in.
-pub fn plans(devices: &Devices, config: &ConfigMap) -> Result<Vec<Plan>> {
-    nics(devices).map(|(name, map)| plan(name, map, config)).collect()
+pub fn plans(owner: Owner<'_>, devices: &Devices, config: &ConfigMap) -> Result<Vec<Plan>> {
+    nics(devices).map(|(name, map)| plan(owner, name, map, config)).collect()
 }
 
 /// How fast a device may be: `limits.max` counts in both directions, whatever is said of one of them.
@@ -112,14 +220,13 @@ fn limits(map: &DeviceMap) -> std::result::Result<Limits, &'static str> {
     Ok(Limits { ingress: both.or(rate("limits.ingress")?), egress: both.or(rate("limits.egress")?) })
 }
 
-/// The networks a device names in `ipv4.routes` and `ipv6.routes`.
-fn routes(map: &DeviceMap) -> std::result::Result<Vec<(IpAddr, u8)>, &'static str> {
+/// The networks a device names in `ipv4.routes`, `ipv6.routes` and, as nobody announces them, the external ones.
+fn routes(keys: &Keys<'_>) -> Result<Vec<(IpAddr, u8)>> {
     let mut found = Vec::new();
-    for key in ["ipv4.routes", "ipv6.routes"] {
-        let listed = map.get(key).map_or("", String::as_str).split(',').map(str::trim).filter(|t| !t.is_empty());
-        for text in listed {
+    for key in ["ipv4.routes", "ipv4.routes.external", "ipv6.routes", "ipv6.routes.external"] {
+        for text in keys.list(key) {
             let network = text.split_once('/').and_then(|(a, p)| Some((a.parse().ok()?, p.parse().ok()?)));
-            found.push(network.ok_or(key)?);
+            found.push(network.ok_or_else(|| keys.wrong(key))?);
         }
     }
     Ok(found)
@@ -149,6 +256,8 @@ pub fn check(expanded: &Devices) -> Result<()> {
 mod tests {
     use super::*;
 
+    const OWNER: Owner<'_> = Owner { project: "default", instance: "c1" };
+
     fn map(pairs: &[(&str, &str)]) -> ConfigMap {
         pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
     }
@@ -163,18 +272,18 @@ mod tests {
             ("ipv4.routes", "10.7.0.0/24, 10.8.0.1/32"),
         ]);
         let config = map(&[("volatile.eth0.hwaddr", "00:16:3e:01:02:03"), ("volatile.eth0.name", "eth3")]);
-        let found = plan("eth0", &nic, &config).unwrap();
+        let found = plan(OWNER, "eth0", &nic, &config).unwrap();
         assert_eq!((found.kind, found.name.as_str(), found.mtu), (Kind::Bridged, "eth3", Some(1400)));
         assert_eq!(found.hwaddr, Some(MacAddr([0, 0x16, 0x3e, 1, 2, 3])));
         assert_eq!(found.routes.len(), 2);
-        assert!(plan("eth0", &map(&[("type", "nic"), ("nictype", "ovn")]), &config).is_err());
+        assert!(plan(OWNER, "eth0", &map(&[("type", "nic"), ("nictype", "ovn")]), &config).is_err());
     }
 
     #[test]
     fn a_physical_interface_keeps_its_address() {
         let nic = map(&[("type", "nic"), ("nictype", "physical"), ("parent", "d1")]);
         let config = map(&[("volatile.eth0.hwaddr", "00:16:3e:01:02:03")]);
-        assert_eq!(plan("eth0", &nic, &config).unwrap().hwaddr, None);
+        assert_eq!(plan(OWNER, "eth0", &nic, &config).unwrap().hwaddr, None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 
 use netlink_packet_route::link::{
     InfoBridge, InfoData, InfoGre, InfoGre6, InfoIpVlan, InfoKind, InfoMacVlan, InfoVeth, InfoVlan, InfoVxlan,
-    IpVlanMode, LinkAttribute, LinkInfo, LinkMessage, MacVlanMode,
+    IpVlanMode, LinkAttribute, LinkInfo, LinkMessage, MacVlanMode, VlanFlags,
 };
 
 use super::MacAddr;
@@ -29,6 +29,8 @@ pub enum LinkKind<'a> {
     Vlan {
         /// The tag, 1 to 4094.
         id: u16,
+        /// Whether it is announced to the switch (GVRP).
+        announced: bool,
     },
     /// Ethernet in UDP packets.
     Vxlan(Vxlan),
@@ -137,7 +139,13 @@ impl LinkKind<'_> {
                 (InfoKind::MacVtap, Some(InfoData::MacVlan(vec![InfoMacVlan::Mode(macvlan(*mode))])))
             }
             LinkKind::Ipvlan(mode) => (InfoKind::IpVlan, Some(InfoData::IpVlan(vec![InfoIpVlan::Mode(ipvlan(*mode))]))),
-            LinkKind::Vlan { id } => (InfoKind::Vlan, Some(InfoData::Vlan(vec![InfoVlan::Id(*id)]))),
+            LinkKind::Vlan { id, announced } => {
+                let mut options = vec![InfoVlan::Id(*id)];
+                if *announced {
+                    options.push(InfoVlan::Flags((VlanFlags::Gvrp, VlanFlags::Gvrp)));
+                }
+                (InfoKind::Vlan, Some(InfoData::Vlan(options)))
+            }
             LinkKind::Vxlan(vxlan) => (InfoKind::Vxlan, Some(InfoData::Vxlan(vxlan.options()))),
             LinkKind::Gretap(tunnel) => tunnel.info(true)?,
             LinkKind::Gre(tunnel) => tunnel.info(false)?,

@@ -248,7 +248,7 @@ impl Netlink {
     }
 }
 
-fn named(which: Which<'_>) -> LinkMessage {
+pub(super) fn named(which: Which<'_>) -> LinkMessage {
     let mut message = LinkMessage::default();
     match which {
         Which::Index(index) => message.header.index = index,

@@ -13,6 +13,7 @@
 //! ```
 
 mod addresses;
+mod functions;
 mod kinds;
 mod links;
 mod mac;
@@ -28,6 +29,7 @@ use std::os::fd::BorrowedFd;
 use netlink_packet_core::Emitable;
 
 pub use addresses::{Address, NewAddress};
+pub use functions::Function;
 pub use kinds::{Bridge, IpvlanMode, LinkKind, MacvlanMode, Tunnel, Veth, Vxlan};
 pub use links::{Counters, Link, LinkChange, NewLink, Which, check_name};
 pub use mac::MacAddr;

@@ -41,7 +41,7 @@ impl Networks {
     }
 
     /// What the helper has given out; nothing while it is started again.
-    async fn given(&self, record: &NetworkRecord) -> Vec<NetworkLease> {
+    pub(super) async fn given(&self, record: &NetworkRecord) -> Vec<NetworkLease> {
         let running = self.serving().get(&record.id).cloned();
         let Some(running) = running else { return Vec::new() };
         let given = running.leases().await.unwrap_or_else(|e| {
@@ -72,7 +72,7 @@ fn kept(nic: &Nic, bridge: Bridge<'_>) -> Vec<NetworkLease> {
 }
 
 /// The address that a device gives itself (RFC 4862).
-fn by_itself(subnet: Subnet, mac: Mac) -> Option<IpAddr> {
+pub(super) fn by_itself(subnet: Subnet, mac: Mac) -> Option<IpAddr> {
     match subnet.first() {
         IpAddr::V6(first) if subnet.prefix == 64 => {
             Some(IpAddr::V6((u128::from(first) | u128::from(mac.interface_id())).into()))

@@ -24,6 +24,7 @@ use crate::store::{Db, Read};
 use crate::{Ctx, Error, Kind, Result};
 
 mod acls;
+mod addressing;
 mod check;
 mod create;
 mod delete;
@@ -46,12 +47,15 @@ pub struct Networks {
     serving: Arc<Mutex<BTreeMap<u64, Arc<Running>>>>,
     /// Networks that could not be brought up, and why.
     down: Arc<Mutex<BTreeMap<u64, String>>>,
+    /// Held while an address is chosen for a device.
+    addressing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Networks {
     /// Over these; folders of networks are below `lxd_dir`.
     pub fn new(db: Db, events: Events, leases: Leases, lxd_dir: PathBuf) -> Networks {
-        Networks { db, events, leases, lxd_dir: Arc::new(lxd_dir), serving: Arc::default(), down: Arc::default() }
+        let (serving, down, addressing) = (Arc::default(), Arc::default(), Arc::default());
+        Networks { db, events, leases, lxd_dir: Arc::new(lxd_dir), serving, down, addressing }
     }
 
     /// The networks of a project by name, and behind them the host's own interfaces, which projects share.

@@ -1,13 +1,15 @@
 //! Devices of instances on a network.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::Networks;
+use crate::api::config;
 use crate::api::types::{DeviceMap, Devices};
 use crate::runtime::network::bridge::{Bridge, Family};
 use crate::runtime::network::plan::Nic;
 use crate::store::Read;
-use crate::store::records::InstanceRecord;
+use crate::store::records::{InstanceRecord, NetworkRecord};
 use crate::store::repo::{self, DEFAULT, User};
 use crate::{Error, Kind, Result};
 
@@ -47,48 +49,127 @@ impl Networks {
 /// [`Kind::Invalid`] with LXD's texts, naming the device.
 pub fn check(r: &impl Read, instance: (&str, &str), own: &Devices) -> Result<()> {
     for (name, map) in own.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "nic")) {
+        place(r, map)
+            .map_err(|e| Error::invalid(format!("Invalid devices: Device validation failed for {name:?}: {e}")))?;
         let value = |key: &str| map.get(key).filter(|v| !v.is_empty());
-        if let Some(network) = value("network") {
-            let checked = on_network(r, network, map);
-            checked
-                .map_err(|e| Error::invalid(format!("Invalid devices: Device validation failed for {name:?}: {e}")))?;
-        }
         let Some(at) = value("network").or(value("parent")) else { continue };
-        let wanted: Vec<&String> = ["hwaddr", "ipv4.address", "ipv6.address"]
-            .iter()
-            .filter_map(|key| value(key))
-            .filter(|v| *v != "none")
-            .collect();
-        if wanted.is_empty() {
+        let twice = |why: String| Error::invalid(format!("Failed add validation for device {name:?}: {why}"));
+        let wanted = ["hwaddr", "ipv4.address", "ipv6.address"].iter().filter_map(|key| value(key));
+        let wanted: Vec<String> = wanted.filter(|v| *v != "none").map(|v| same(v)).collect();
+        let named = serves_names(r, at);
+        if wanted.is_empty() && !named {
             continue;
         }
+        let mut others = on(r, at)?;
+        others.retain(|nic| (nic.project.as_str(), nic.instance.as_str()) != instance || nic.device != *name);
+        // In another VLAN it is another network.
+        others.retain(|nic| nic.vlan.as_ref() == value("vlan"));
+        if named && others.iter().any(|nic| nic.instance == instance.1) {
+            return Err(twice(format!("Instance DNS name {:?} already used on network", instance.1)));
+        }
         let taken = |nic: &Nic| {
-            let elsewhere = (nic.project.as_str(), nic.instance.as_str()) != instance || nic.device != *name;
             let has = [&nic.hwaddr, &nic.ipv4, &nic.ipv6].into_iter().flatten();
-            elsewhere.then(|| has.into_iter().find(|v| wanted.contains(v)).cloned()).flatten()
+            has.into_iter().find(|v| wanted.contains(&same(v))).cloned()
         };
-        if let Some(value) = on(r, at)?.iter().find_map(taken) {
+        if let Some(value) = others.iter().find_map(taken) {
             let what = if value.matches(':').count() == 5 { "MAC address" } else { "IP address" };
-            return Err(Error::invalid(format!(
-                "Failed add validation for device {name:?}: {what} {value:?} already defined on another NIC"
-            )));
+            return Err(twice(format!("{what} {value:?} already defined on another NIC")));
         }
     }
     Ok(())
 }
 
-/// What a network allows a device to say.
-fn on_network(r: &impl Read, name: &str, map: &DeviceMap) -> Result<()> {
-    if map.get("nictype").is_some_and(|t| !t.is_empty()) {
+/// Whether a network gives its guests names.
+fn serves_names(r: &impl Read, name: &str) -> bool {
+    repo::networks::by_name(r, DEFAULT, name)
+        .is_ok_and(|n| n.kind == "bridge" && Bridge(&n.config).text("dns.mode") != Some("none"))
+}
+
+/// An address as all its spellings are compared.
+fn same(address: &str) -> String {
+    match address.parse::<IpAddr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => address.to_ascii_lowercase(),
+    }
+}
+
+/// Checks a device against the network it names, or the bridge it is on.
+fn place(r: &impl Read, map: &DeviceMap) -> Result<()> {
+    let value = |key: &str| map.get(key).map(String::as_str).filter(|v| !v.is_empty());
+    let nictype = match value("network") {
+        Some(_) => inherited(r, map)?,
+        None => value("nictype").unwrap_or_default().to_owned(),
+    };
+    if nictype != "bridged" {
+        return Ok(());
+    }
+    let Some(name) = value("network").or(value("parent")) else { return Ok(()) };
+    match repo::networks::by_name(r, DEFAULT, name) {
+        Ok(network) if network.kind == "bridge" => on_bridge(&network, map),
+        _ => on_foreign_bridge(map),
+    }
+}
+
+/// Checks that a device says nothing that its network says, and gives the type that it gets from it.
+fn inherited(r: &impl Read, map: &DeviceMap) -> Result<String> {
+    let value = |key: &str| map.get(key).map(String::as_str).filter(|v| !v.is_empty());
+    if value("nictype").is_some() {
         return Err(Error::invalid("Cannot use \"nictype\" property in conjunction with \"network\" property"));
     }
-    resolved(r, DEFAULT, map)?;
-    let network = repo::networks::by_name(r, DEFAULT, name)?;
+    let nictype = resolved(r, DEFAULT, map)?.remove("nictype").unwrap_or_default();
+    let said: &[&str] = match nictype.as_str() {
+        "bridged" => &["parent", "mtu"],
+        _ => &["parent", "mtu", "vlan", "gvrp"],
+    };
+    if let Some(key) = said.iter().find(|key| value(key).is_some()) {
+        let text = format!("Cannot use {key:?} property in conjunction with \"network\" property");
+        return Err(Error::invalid(text));
+    }
+    // What a device can have is known only now that its type is.
+    let mut own = map.clone();
+    own.remove("network");
+    own.extend([("nictype".to_owned(), nictype.clone()), ("parent".to_owned(), "lo".to_owned())]);
+    config::device::check_keys_of(&own)?;
+    Ok(nictype)
+}
+
+const FAMILIES: [(Family, &str); 2] = [(Family::V4, "IPv4"), (Family::V6, "IPv6")];
+
+/// What a bridge that isn't ours allows a device to say: nobody there gives addresses out.
+fn on_foreign_bridge(map: &DeviceMap) -> Result<()> {
+    for (family, words) in FAMILIES {
+        let key = family.key("address");
+        let has = map.get(&key).is_some_and(|a| !a.is_empty());
+        if filtered(map, family) && !has {
+            return Err(Error::invalid(format!(
+                "{words} filtering requires a manually specified {key} when using an unmanaged parent bridge"
+            )));
+        }
+        if has && !filtered(map, family) {
+            return Err(Error::invalid(format!("Cannot use manually specified {key} when using unmanaged parent bridge")));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a device may send only with its own addresses of a family.
+pub(super) fn filtered(map: &DeviceMap, family: Family) -> bool {
+    let key = match family {
+        Family::V4 => "security.ipv4_filtering",
+        Family::V6 => "security.ipv6_filtering",
+    };
+    map.get(key).is_some_and(|v| config::is_true(v))
+}
+
+/// What a bridge of ours allows a device to say.
+fn on_bridge(network: &NetworkRecord, map: &DeviceMap) -> Result<()> {
     let bridge = Bridge(&network.config);
-    for (family, key) in [(Family::V4, "ipv4.address"), (Family::V6, "ipv6.address")] {
-        let Some(address) = map.get(key).filter(|a| !a.is_empty() && *a != "none") else { continue };
+    let name = &network.name;
+    for (family, _) in FAMILIES {
+        let key = family.key("address");
+        let Some(address) = map.get(&key).filter(|a| !a.is_empty()) else { continue };
         let stateful = family == Family::V4 || bridge.on("ipv6.dhcp.stateful", false);
-        if !bridge.dhcp(family) || !stateful {
+        if (!bridge.dhcp(family) || !stateful) && !filtered(map, family) {
             let what = match family {
                 Family::V4 => "DHCP is",
                 Family::V6 => "DHCP or \"ipv6.dhcp.stateful\" are",
@@ -98,8 +179,15 @@ fn on_network(r: &impl Read, name: &str, map: &DeviceMap) -> Result<()> {
                 "Cannot specify {key:?} when {what} disabled (unless using security.{filter}) on network {name:?}"
             )));
         }
-        let within = bridge.subnet(family).zip(address.parse().ok()).is_some_and(|(net, ip)| net.contains(ip));
-        if !within {
+        if address == "none" {
+            if !filtered(map, family) {
+                let filter = key.replace(".address", "_filtering");
+                return Err(Error::invalid(format!("Cannot have {key} as none unless using security.{filter}")));
+            }
+            continue;
+        }
+        let outside = bridge.subnet(family).zip(address.parse().ok()).is_some_and(|(net, ip)| !net.contains(ip));
+        if outside {
             return Err(Error::invalid(format!("Device IP address {address:?} not within network {name:?} subnet")));
         }
     }
@@ -115,16 +203,20 @@ fn resolved(r: &impl Read, place: &str, map: &DeviceMap) -> Result<DeviceMap> {
         _ => e,
     })?;
     let value = |key: &str| network.config.get(key).filter(|v| !v.is_empty()).cloned();
-    let (nictype, parent, mtu) = match network.kind.as_str() {
-        "bridge" => ("bridged", Some(name.clone()), value("bridge.mtu")),
-        "macvlan" | "physical" => (network.kind.as_str(), value("parent"), value("mtu")),
+    let (nictype, parent, given): (_, _, &[(&str, &str)]) = match network.kind.as_str() {
+        "bridge" => ("bridged", Some(name.clone()), &[("mtu", "bridge.mtu")]),
+        "macvlan" => ("macvlan", value("parent"), &[("mtu", "mtu"), ("vlan", "vlan"), ("gvrp", "gvrp")]),
+        "physical" => ("physical", value("parent"), &[("mtu", "mtu"), ("vlan", "vlan"), ("gvrp", "gvrp")]),
+        "sriov" => ("sriov", value("parent"), &[("mtu", "mtu"), ("vlan", "vlan")]),
         other => return Err(Error::unsupported(format_args!("A device on a network of type {other:?}"))),
     };
     let mut map = map.clone();
     map.insert("nictype".into(), nictype.into());
     map.insert("parent".into(), parent.unwrap_or_default());
-    if let Some(mtu) = mtu {
-        map.entry("mtu".into()).or_insert(mtu);
+    for (key, of_network) in given {
+        if let Some(value) = value(of_network) {
+            map.insert((*key).into(), value);
+        }
     }
     Ok(map)
 }
@@ -172,6 +264,11 @@ fn devices(r: &impl Read, instance: &InstanceRecord) -> Result<Devices> {
     Ok(all)
 }
 
+/// The volatile key of the addresses that a network has chosen for a device.
+pub(super) fn addresses_key(device: &str) -> String {
+    format!("volatile.{device}.last_state.ip_addresses")
+}
+
 fn of_instance(instance: &InstanceRecord, devices: &Devices, network: &str, found: &mut Vec<Nic>) {
     for (name, device) in devices {
         let value = |key: &str| device.get(key).filter(|v| !v.is_empty()).cloned();
@@ -180,14 +277,21 @@ fn of_instance(instance: &InstanceRecord, devices: &Devices, network: &str, foun
             continue;
         }
         let volatile = instance.config.get(&format!("volatile.{name}.hwaddr")).cloned();
-        let address = |key: &str| value(key).filter(|a| a != "none");
+        let chosen = instance.config.get(&addresses_key(name)).map_or("", String::as_str);
+        let address = |family: Family| {
+            let of_family = |a: &&str| a.parse::<IpAddr>().is_ok_and(|a| a.is_ipv4() == (family == Family::V4));
+            let chosen = || chosen.split(',').find(of_family).map(str::to_owned);
+            let own = value(&family.key("address"));
+            own.or_else(|| filtered(device, family).then(chosen).flatten()).filter(|a| a != "none")
+        };
         found.push(Nic {
             instance: instance.name.clone(),
             project: instance.project.clone(),
             device: name.clone(),
             hwaddr: value("hwaddr").or(volatile),
-            ipv4: address("ipv4.address"),
-            ipv6: address("ipv6.address"),
+            ipv4: address(Family::V4),
+            ipv6: address(Family::V6),
+            vlan: value("vlan"),
         });
     }
 }

@@ -1,0 +1,174 @@
+//! Interfaces of the host that a guest has for itself, and that come back as they were: the parent, a tagged network on
+//! it, or a virtual function of it.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use super::link::{Plugged, move_in};
+use super::sriov::{self, Card};
+use super::vlan::missing;
+use super::wire::Remembered;
+use super::{Parents, Plan};
+use crate::runtime::network::netlink::{Function, Link, LinkChange, MacAddr, Netlink};
+use crate::{Ctx, Kind as ErrorKind, Result};
+
+/// The interface itself. What it was is remembered, for its way back.
+pub(super) fn physical(host: &mut Netlink, plan: &Plan, guest: BorrowedFd<'_>, parents: &Parents) -> Result<Plugged> {
+    let parent = parents.take(host, plan)?;
+    let mut was = vec![("host_name", parent.link.name.clone()), ("last_state.created", parent.made.to_string())];
+    if !parent.made {
+        was.extend(settings(&parent.link));
+    }
+    let done = lend(host, plan, &parent.link, guest);
+    if done.is_err()
+        && let Err(e) = parents.give_back(host, plan, parent.made)
+    {
+        tracing::warn!(device = %plan.device, "Failed taking away a VLAN interface: {}", e.chain());
+    }
+    done.map(|()| was)
+}
+
+fn settings(link: &Link) -> [(&'static str, String); 2] {
+    let mac = link.mac.map(|m| m.to_string()).unwrap_or_default();
+    [("last_state.hwaddr", mac), ("last_state.mtu", link.mtu.to_string())]
+}
+
+/// Moves an interface into the guest, as the plan wants it. When that fails it is as it was.
+fn lend(host: &mut Netlink, plan: &Plan, link: &Link, guest: BorrowedFd<'_>) -> Result<()> {
+    let change = LinkChange { up: Some(false), mac: plan.hwaddr, mtu: plan.mtu, ..LinkChange::default() };
+    let done = host.set(link.index, &change).and_then(|()| move_in(host, &link.name, plan, guest));
+    if done.is_err() {
+        let back = LinkChange { up: Some(link.up), mac: link.mac, mtu: Some(link.mtu), ..LinkChange::default() };
+        if let Err(e) = host.set(link.index, &back) {
+            tracing::warn!(device = %plan.device, "Failed bringing an interface back: {}", e.chain());
+        }
+    }
+    done
+}
+
+/// Gives the interface back to the host.
+pub(super) fn physical_back(
+    host: &mut Netlink,
+    plan: &Plan,
+    guest: Option<BorrowedFd<'_>>,
+    (parents, remembered): (&Parents, Remembered<'_>),
+) -> Result<()> {
+    let name = remembered("host_name").unwrap_or_else(|| plan.parent.clone());
+    come_back(host, plan, guest, (&name, remembered))?;
+    parents.give_back(host, plan, remembered("last_state.created").is_some_and(|v| v == "true"))
+}
+
+/// Moves an interface out of the guest, under its name of the host and with the settings it had. One that the kernel has
+/// brought back, because the guest's namespace is gone, has the name it had there.
+fn come_back(
+    host: &mut Netlink,
+    plan: &Plan,
+    guest: Option<BorrowedFd<'_>>,
+    (name, remembered): (&str, Remembered<'_>),
+) -> Result<()> {
+    match guest {
+        Some(guest) => move_out(plan, guest, name)?,
+        None => rename_back(host, plan, name, remembered)?,
+    }
+    let Some(link) = host.link(name)? else { return Ok(()) };
+    let mac = remembered("last_state.hwaddr").and_then(|text| text.parse().ok());
+    let mtu = remembered("last_state.mtu").and_then(|text| text.parse().ok());
+    host.set(link.index, &LinkChange { up: Some(false), mac, mtu, ..LinkChange::default() })
+}
+
+fn move_out(plan: &Plan, guest: BorrowedFd<'_>, name: &str) -> Result<()> {
+    let mut inside = Netlink::in_namespace(guest)?;
+    let Some(link) = inside.link(plan.name.as_str())? else { return Ok(()) };
+    inside.set(link.index, &LinkChange { up: Some(false), ..LinkChange::default() })?;
+    let ours =
+        File::open("/proc/self/ns/net").ctx(ErrorKind::Internal, || "Failed opening the host's network namespace")?;
+    inside.set(link.index, &LinkChange { netns: Some(ours.as_fd()), name: Some(name), ..LinkChange::default() })
+}
+
+/// Finds an interface that came back by itself, by its hardware address, and gives it its name.
+fn rename_back(host: &mut Netlink, plan: &Plan, name: &str, remembered: Remembered<'_>) -> Result<()> {
+    if host.link(name)?.is_some() {
+        return Ok(());
+    }
+    let was: Option<MacAddr> = remembered("last_state.hwaddr").and_then(|text| text.parse().ok());
+    // Links of other kinds are made, and not lent; they would have gone with the namespace.
+    let back = |l: &Link| {
+        let named = l.name == plan.name || l.name.strip_prefix("dev").is_some_and(|n| n.parse::<u32>().is_ok());
+        l.kind.is_empty() && !l.loopback && named && l.mac.is_some() && (l.mac == plan.hwaddr || l.mac == was)
+    };
+    let Some(link) = host.links()?.into_iter().find(back) else { return Ok(()) };
+    host.set(link.index, &LinkChange { up: Some(false), ..LinkChange::default() })?;
+    host.set(link.index, &LinkChange { name: Some(name), ..LinkChange::default() })
+}
+
+/// A virtual function of the parent that nobody has.
+pub(super) fn function(host: &mut Netlink, plan: &Plan, guest: BorrowedFd<'_>, parents: &Parents) -> Result<Plugged> {
+    let parent = host.link(plan.parent.as_str())?.ok_or_else(|| missing(&plan.parent))?;
+    let _alone = parents.functions();
+    let card = Card::of(Path::new(sriov::SYS), &plan.parent)?;
+    let number = card.free(|name| host.link(name).ok().flatten().is_some_and(|l| !l.up))?;
+    let was = host.function(parent.index, number)?;
+    let slot = card.slot(number)?;
+    let done = take(host, plan, (&card, number), guest);
+    if done.is_err()
+        && let Err(e) = tell(host, &card, number, was)
+    {
+        tracing::warn!(device = %plan.device, "Failed bringing a virtual function back: {}", e.chain());
+    }
+    let link = done?;
+    let mut known = vec![
+        ("host_name", link.name.clone()),
+        ("last_state.created", "false".into()),
+        ("last_state.vf.parent", plan.parent.clone()),
+        ("last_state.vf.id", number.to_string()),
+        ("last_state.vf.hwaddr", was.mac.map(|m| m.to_string()).unwrap_or_default()),
+        ("last_state.vf.vlan", was.vlan.unwrap_or(0).to_string()),
+        ("last_state.vf.spoofcheck", was.checked.unwrap_or(false).to_string()),
+        ("last_state.pci.slot.name", slot),
+    ];
+    known.extend(settings(&link));
+    Ok(known)
+}
+
+/// Tells a function what it is to be, and moves its interface into the guest. Says what the interface was.
+fn take(host: &mut Netlink, plan: &Plan, (card, number): (&Card, u32), guest: BorrowedFd<'_>) -> Result<Link> {
+    let wanted = Function {
+        mac: plan.hwaddr,
+        vlan: Some(plan.vlan.map_or(0, |v| v.id)),
+        checked: Some(plan.function_checked),
+    };
+    tell(host, card, number, wanted)?;
+    let name = card.interface(number)?;
+    let link = host.link(name.as_str())?.ok_or_else(|| missing(&name))?;
+    lend(host, plan, &link, guest)?;
+    Ok(link)
+}
+
+/// Tells a function what it is to be, while it has no driver: many read it only when they begin.
+fn tell(host: &mut Netlink, card: &Card, number: u32, wanted: Function) -> Result<()> {
+    let driver = card.unbind(number)?;
+    let told = host.set_function(card.parent.as_str(), number, wanted);
+    let bound = driver.map_or(Ok(()), |driver| card.bind(number, &driver));
+    told.and(bound)
+}
+
+/// Gives a virtual function back, as it was.
+pub(super) fn function_back(
+    host: &mut Netlink,
+    plan: &Plan,
+    guest: Option<BorrowedFd<'_>>,
+    remembered: Remembered<'_>,
+) -> Result<()> {
+    let Some(name) = remembered("host_name") else { return Ok(()) };
+    let back = come_back(host, plan, guest, (&name, remembered));
+    let number = remembered("last_state.vf.id").and_then(|text| text.parse().ok());
+    let Some(number) = number else { return back };
+    let was = Function {
+        mac: remembered("last_state.vf.hwaddr").and_then(|text| text.parse().ok()),
+        vlan: remembered("last_state.vf.vlan").and_then(|text| text.parse().ok()),
+        checked: remembered("last_state.vf.spoofcheck").map(|text| text == "true"),
+    };
+    let card = Card::of(Path::new(sriov::SYS), &remembered("last_state.vf.parent").unwrap_or_else(|| plan.parent.clone()))?;
+    back.and(tell(host, &card, number, was))
+}
