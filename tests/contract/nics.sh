@@ -114,6 +114,9 @@ it "refuses what can't be"
 refuses 'Parent device "nope" doesn.t exist' lxc config device add nic1 x nic nictype=bridged parent=nope
 refuses 'Required value' lxc config device add nic1 x nic nictype=bridged
 refuses 'already defined on another NIC' lxc config device add nic1 x nic nictype=bridged parent=br0 hwaddr=00:16:3e:01:02:03
+refuses 'already defined on another NIC' lxc config device add nic1 x nic nictype=bridged parent=br0 hwaddr=00:16:3E:01:02:03
+refuses 'Duplicate NIC name detected "same"' sh -c 'lxc config device add nic1 x nic nictype=p2p name=same && lxc config device add nic1 y nic nictype=p2p name=same'
+does lxc config device remove nic1 x
 refuses 'Unsupported device type' lxc config device add nic1 x nic nictype=nope
 same "$(links)" 'eth0 lo'
 

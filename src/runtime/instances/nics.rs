@@ -47,7 +47,8 @@ impl Wired {
                     *old = plan.clone();
                 }
                 None => {
-                    let plugged = nic::plug(plan, self.namespace.as_fd(), parents).map_err(|e| started(&plan.device, e))?;
+                    let plugged =
+                        nic::plug(plan, self.namespace.as_fd(), parents).map_err(|e| started(&plan.device, e))?;
                     self.devices.push((plan.clone(), plugged));
                 }
             }

@@ -33,7 +33,11 @@ pub const ROWS: &[Key] = &[
     volatile("volatile.NAME.hwaddr", Kind::Text, "Address of the interface, where the device says none"),
     volatile("volatile.NAME.last_state.created", Kind::Text, "Whether the parent interface was made for it"),
     volatile("volatile.NAME.last_state.hwaddr", Kind::Text, "Address the physical interface had on the host"),
-    volatile("volatile.NAME.last_state.ip_addresses", Kind::Text, "Addresses the network chose for a filtered interface"),
+    volatile(
+        "volatile.NAME.last_state.ip_addresses",
+        Kind::Text,
+        "Addresses the network chose for a filtered interface",
+    ),
     volatile("volatile.NAME.last_state.mtu", Kind::Text, "MTU the physical interface had on the host"),
     volatile("volatile.NAME.last_state.pci.driver", Kind::Text, "The driver the interface's PCI device had"),
     volatile("volatile.NAME.last_state.pci.slot.name", Kind::Text, "The slot of the interface's PCI device"),

@@ -37,11 +37,7 @@ impl Filter {
             return Ok(Filter::default());
         }
         let mac = keys.remembered("hwaddr").map(|a| a.to_ascii_lowercase().parse()).transpose();
-        Ok(Filter {
-            mac: mac.map_err(|_| keys.wrong("hwaddr"))?,
-            v4,
-            v6,
-        })
+        Ok(Filter { mac: mac.map_err(|_| keys.wrong("hwaddr"))?, v4, v6 })
     }
 
     fn chains(&self, nic: Nic<'_>, host_name: &str) -> Vec<Chain> {

@@ -133,11 +133,8 @@ pub(super) fn function(host: &mut Netlink, plan: &Plan, guest: BorrowedFd<'_>, p
 
 /// Tells a function what it is to be, and moves its interface into the guest. Says what the interface was.
 fn take(host: &mut Netlink, plan: &Plan, (card, number): (&Card, u32), guest: BorrowedFd<'_>) -> Result<Link> {
-    let wanted = Function {
-        mac: plan.hwaddr,
-        vlan: Some(plan.vlan.map_or(0, |v| v.id)),
-        checked: Some(plan.function_checked),
-    };
+    let wanted =
+        Function { mac: plan.hwaddr, vlan: Some(plan.vlan.map_or(0, |v| v.id)), checked: Some(plan.function_checked) };
     tell(host, card, number, wanted)?;
     let name = card.interface(number)?;
     let link = host.link(name.as_str())?.ok_or_else(|| missing(&name))?;
@@ -169,6 +166,7 @@ pub(super) fn function_back(
         vlan: remembered("last_state.vf.vlan").and_then(|text| text.parse().ok()),
         checked: remembered("last_state.vf.spoofcheck").map(|text| text == "true"),
     };
-    let card = Card::of(Path::new(sriov::SYS), &remembered("last_state.vf.parent").unwrap_or_else(|| plan.parent.clone()))?;
+    let card =
+        Card::of(Path::new(sriov::SYS), &remembered("last_state.vf.parent").unwrap_or_else(|| plan.parent.clone()))?;
     back.and(tell(host, &card, number, was))
 }

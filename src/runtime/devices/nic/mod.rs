@@ -14,8 +14,8 @@
 
 mod filter;
 mod layer3;
-mod link;
 mod lent;
+mod link;
 mod port;
 mod routed;
 mod sriov;
@@ -235,19 +235,58 @@ fn routes(keys: &Keys<'_>) -> Result<Vec<(IpAddr, u8)>> {
 /// What holds between the network devices of one instance.
 ///
 /// # Errors
-/// [`crate::Kind::Invalid`] naming the device, when two at one place have the same hardware address.
+/// [`crate::Kind::Invalid`] naming the device, with LXD's texts: two with one name in the guest, two ways out by routed
+/// devices, two with one hardware address at one bridge.
 pub fn check(expanded: &Devices) -> Result<()> {
-    let mut seen = Vec::new();
-    for (device, map) in nics(expanded) {
-        let Some(address) = map.get("hwaddr").filter(|v| !v.is_empty()).map(|v| v.to_lowercase()) else { continue };
-        let at = (map.get("nictype"), map.get("parent"), address);
-        if seen.contains(&at) {
-            let address = at.2;
+    let all: Vec<(&String, &DeviceMap)> = nics(expanded).collect();
+    for (n, (device, map)) in all.iter().enumerate() {
+        let keys = Keys { device, map, config: &ConfigMap::new() };
+        let others = || all.iter().enumerate().filter(move |(m, _)| *m != n).map(|(_, other)| *other);
+        one_name(&keys, all[..n].iter().copied())
+            .and_then(|()| one_way_out(&keys, others()))
+            .map_err(|why| Error::invalid(format!("Device validation failed for {device:?}: {why}")))?;
+        let Some(address) = keys.text("hwaddr").map(str::to_ascii_lowercase) else { continue };
+        let at = place(&keys);
+        let same = |(_, other): &(&String, &DeviceMap)| {
+            let other = Keys { map: other, ..keys };
+            place(&other) == at && other.text("hwaddr").is_some_and(|v| v.eq_ignore_ascii_case(&address))
+        };
+        // On other wires it is for the guest to know; LXD takes it.
+        let bridged = keys.text("network").is_some() || keys.text("nictype") == Some("bridged");
+        if bridged && all[..n].iter().any(same) {
             return Err(Error::invalid(format!(
                 "Failed add validation for device {device:?}: MAC address {address:?} already defined on another NIC"
             )));
         }
-        seen.push(at);
+    }
+    Ok(())
+}
+
+fn place<'a>(keys: &Keys<'a>) -> Option<&'a str> {
+    keys.text("network").or_else(|| keys.text("parent"))
+}
+
+fn one_name<'a>(keys: &Keys<'_>, others: impl Iterator<Item = (&'a String, &'a DeviceMap)>) -> Result<(), String> {
+    let Some(name) = keys.text("name") else { return Ok(()) };
+    for (_, other) in others {
+        if other.get("name").is_some_and(|other| other == name) {
+            return Err(format!("Invalid value for device option \"name\": Duplicate NIC name detected {name:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Routed devices set the guest's default routes, and there is one of each family.
+fn one_way_out<'a>(keys: &Keys<'_>, others: impl Iterator<Item = (&'a String, &'a DeviceMap)>) -> Result<(), String> {
+    let leads = |keys: &Keys<'_>, key: &str| {
+        keys.text("nictype") == Some("routed") && keys.text(key).is_none_or(|v| v == "auto")
+    };
+    for (device, other) in others {
+        for key in ["ipv4.gateway", "ipv6.gateway"] {
+            if leads(keys, key) && leads(&Keys { map: other, ..*keys }, key) {
+                return Err(format!("Existing NIC {device:?} already uses {key:?} in auto mode"));
+            }
+        }
     }
     Ok(())
 }
@@ -295,5 +334,21 @@ mod tests {
         assert!(check(&two(nic("00:16:3e:00:00:01", "b"), nic("00:16:3E:00:00:02", "b"))).is_ok());
         assert!(check(&two(nic("00:16:3e:00:00:0a", "b"), nic("00:16:3E:00:00:0A", "b"))).is_err());
         assert!(check(&two(nic("00:16:3e:00:00:0a", "b"), nic("00:16:3E:00:00:0A", "c"))).is_ok());
+    }
+
+    #[test]
+    fn a_guest_has_each_name_and_each_way_out_once() {
+        let two = |more: &[(&str, &str)]| -> Devices {
+            let nic = map(&[&[("type", "nic"), ("nictype", "routed"), ("ipv4.gateway", "none")], more].concat());
+            let other = map(&[("type", "nic"), ("nictype", "routed"), ("ipv4.gateway", "none"), ("name", "a")]);
+            [("eth0".into(), nic), ("eth1".into(), other)].into()
+        };
+        let said = |more: &[(&str, &str)]| check(&two(more)).err().map(|e| e.message().to_owned()).unwrap_or_default();
+        let way =
+            "Device validation failed for \"eth0\": Existing NIC \"eth1\" already uses \"ipv6.gateway\" in auto mode";
+        assert_eq!(said(&[]), way);
+        assert_eq!(said(&[("ipv6.gateway", "none")]), "");
+        let named = said(&[("ipv6.gateway", "none"), ("name", "a")]);
+        assert!(named.ends_with("Duplicate NIC name detected \"a\""), "{named}");
     }
 }

@@ -82,7 +82,8 @@ impl Port {
         };
         let leaves = (default != 0 && wanted != Some(default)).then(|| untagged(default));
         let enters = (self.untagged != Untagged::Default).then_some(wanted).flatten().map(untagged);
-        let tagged = self.tagged.iter().map(|id| PortVlan { id: *id, default: false, untagged: false, of_bridge: false });
+        let tagged =
+            self.tagged.iter().map(|id| PortVlan { id: *id, default: false, untagged: false, of_bridge: false });
         Ok((leaves, enters.into_iter().chain(tagged).collect()))
     }
 }
@@ -94,8 +95,9 @@ impl Port {
 fn default_vlan(links: &Path, bridge: &str) -> Result<u16> {
     let read = |file: &str, what: &str| -> Result<String> {
         let path = links.join(bridge).join("bridge").join(file);
-        let text = fs::read_to_string(&path)
-            .ctx(ErrorKind::Internal, || format!("Failed getting bridge {what} for {bridge:?}: Failed reading {path:?}"))?;
+        let text = fs::read_to_string(&path).ctx(ErrorKind::Internal, || {
+            format!("Failed getting bridge {what} for {bridge:?}: Failed reading {path:?}")
+        })?;
         Ok(text.trim().to_owned())
     };
     if read("vlan_filtering", "VLAN status")? == "0" {

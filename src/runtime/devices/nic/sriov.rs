@@ -52,13 +52,19 @@ impl Card {
             return Ok(found);
         }
         let most = self.number("sriov_totalvfs")?;
-        let taken = || Error::new(Kind::Conflict, format!("All virtual functions of parent device {:?} seem to be in use", self.parent));
+        let taken = || {
+            Error::new(
+                Kind::Conflict,
+                format!("All virtual functions of parent device {:?} seem to be in use", self.parent),
+            )
+        };
         if now >= most {
             return Err(taken());
         }
         let path = self.device.join("sriov_numvfs");
         // The kernel changes the number only from and to nothing; a card that has some refuses.
-        fs::write(&path, most.to_string()).ctx(Kind::Internal, || format!("Failed growing the virtual functions of {:?} to {most}", self.parent))?;
+        fs::write(&path, most.to_string())
+            .ctx(Kind::Internal, || format!("Failed growing the virtual functions of {:?} to {most}", self.parent))?;
         let found = (now..most).find(|n| self.interface(*n).is_ok_and(|name| unused(&name)));
         found.ok_or_else(taken)
     }

@@ -73,8 +73,7 @@ fn read(answer: &Message, number: u32) -> Option<Function> {
     let mut found = Function::default();
     for attribute in NlasIterator::new(answer.body.get(HEAD..)?).flatten() {
         let attribute: NlaBuffer<&[u8]> = attribute;
-        if let Ok(LinkAttribute::VfInfoList(list)) =
-            LinkAttribute::parse_with_param(&attribute, AddressFamily::Unspec)
+        if let Ok(LinkAttribute::VfInfoList(list)) = LinkAttribute::parse_with_param(&attribute, AddressFamily::Unspec)
         {
             list.iter().flat_map(|function| &function.0).for_each(|info| found.take(info, number));
         }

@@ -49,10 +49,10 @@ impl Networks {
 /// [`Kind::Invalid`] with LXD's texts, naming the device.
 pub fn check(r: &impl Read, instance: (&str, &str), own: &Devices) -> Result<()> {
     for (name, map) in own.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "nic")) {
-        place(r, map)
+        let bridged = place(r, map)
             .map_err(|e| Error::invalid(format!("Invalid devices: Device validation failed for {name:?}: {e}")))?;
         let value = |key: &str| map.get(key).filter(|v| !v.is_empty());
-        let Some(at) = value("network").or(value("parent")) else { continue };
+        let Some(at) = value("network").or(value("parent")).filter(|_| bridged) else { continue };
         let twice = |why: String| Error::invalid(format!("Failed add validation for device {name:?}: {why}"));
         let wanted = ["hwaddr", "ipv4.address", "ipv6.address"].iter().filter_map(|key| value(key));
         let wanted: Vec<String> = wanted.filter(|v| *v != "none").map(|v| same(v)).collect();
@@ -93,21 +93,22 @@ fn same(address: &str) -> String {
     }
 }
 
-/// Checks a device against the network it names, or the bridge it is on.
-fn place(r: &impl Read, map: &DeviceMap) -> Result<()> {
+/// Checks a device against the network it names, or the bridge it is on. Says whether it is at a bridge.
+fn place(r: &impl Read, map: &DeviceMap) -> Result<bool> {
     let value = |key: &str| map.get(key).map(String::as_str).filter(|v| !v.is_empty());
     let nictype = match value("network") {
         Some(_) => inherited(r, map)?,
         None => value("nictype").unwrap_or_default().to_owned(),
     };
     if nictype != "bridged" {
-        return Ok(());
+        return Ok(false);
     }
-    let Some(name) = value("network").or(value("parent")) else { return Ok(()) };
+    let Some(name) = value("network").or(value("parent")) else { return Ok(true) };
     match repo::networks::by_name(r, DEFAULT, name) {
-        Ok(network) if network.kind == "bridge" => on_bridge(&network, map),
-        _ => on_foreign_bridge(map),
+        Ok(network) if network.kind == "bridge" => on_bridge(&network, map)?,
+        _ => on_foreign_bridge(map)?,
     }
+    Ok(true)
 }
 
 /// Checks that a device says nothing that its network says, and gives the type that it gets from it.
@@ -146,7 +147,9 @@ fn on_foreign_bridge(map: &DeviceMap) -> Result<()> {
             )));
         }
         if has && !filtered(map, family) {
-            return Err(Error::invalid(format!("Cannot use manually specified {key} when using unmanaged parent bridge")));
+            return Err(Error::invalid(format!(
+                "Cannot use manually specified {key} when using unmanaged parent bridge"
+            )));
         }
     }
     Ok(())
