@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -37,10 +37,11 @@ impl Instances {
         if let Err(e) = blocking(|| tc::sweep(&mut Netlink::open()?)).await {
             tracing::warn!("Failed looking for limits of network devices: {}", e.chain());
         }
-        let all = records.into_iter().map(|record| async move {
+        let ended = Mutex::new(Vec::new());
+        let all = records.into_iter().map(|record| async {
             let name = record.name.clone();
             let outcome = match record.phase {
-                Phase::Created => self.adopt(record).await,
+                Phase::Created => self.adopt(record, &ended).await,
                 Phase::Creating | Phase::Deleting => self.remove_half_done(record).await,
             };
             if let Err(e) = outcome {
@@ -48,6 +49,10 @@ impl Instances {
             }
         });
         futures_util::stream::iter(all).for_each_concurrent(AT_ONCE, |one| one).await;
+        // Only now is known what of the host's links the others use.
+        for record in ended.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            self.clear_nics(&record).await;
+        }
         Ok(())
     }
 
@@ -63,8 +68,15 @@ impl Instances {
         }
     }
 
-    async fn adopt(&self, record: InstanceRecord) -> Result<()> {
-        match container::adopt(&self.run_directory(record.id)).await? {
+    /// Takes over a guest; one that has ended is noted, and added to `ended` when it may have left something.
+    async fn adopt(&self, record: InstanceRecord, ended: &Mutex<Vec<InstanceRecord>>) -> Result<()> {
+        let dirs = self.run_directory(record.id);
+        let was_up = dirs.run.exists();
+        let adopted = container::adopt(&dirs).await?;
+        if was_up && matches!(adopted, container::Adopted::Exited(_) | container::Adopted::Gone) {
+            ended.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
+        }
+        match adopted {
             // One that reboots says so to the actor at once.
             container::Adopted::Running(running) | container::Adopted::Rebooting(running) => {
                 let pid = running.pid();

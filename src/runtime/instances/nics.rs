@@ -10,6 +10,7 @@ use super::expand::{Expanded, expand};
 use crate::api::types::ConfigMap;
 use crate::runtime::blocking;
 use crate::runtime::devices::nic::{self, Owner, Parents, Plan, Plugged};
+use crate::store::records::InstanceRecord;
 use crate::store::repo;
 use crate::{Ctx, Kind, Result};
 
@@ -149,6 +150,31 @@ impl Instances {
         let parents = self.nics.parents.clone();
         let _ = blocking(move || {
             unplug(&wired, &parents);
+            Ok(())
+        })
+        .await;
+    }
+
+    /// Clears up on the host after a guest that went down, or never came up, while there was no daemon: its namespace is
+    /// gone, and with it most of its devices. What fails is logged.
+    pub(super) async fn clear_nics(&self, record: &InstanceRecord) {
+        let plans = self.db.view(|v| expand(v, record)).and_then(|expanded| {
+            let mut devices = self.networks.resolve(&record.project, &expanded.devices)?;
+            self.networks.remember(&record.config, &mut devices);
+            nic::plans(Owner { project: &record.project, instance: &record.name }, &devices, &record.config)
+        });
+        let plans = plans.unwrap_or_else(|e| {
+            tracing::warn!(instance = %record.name, "Failed reading network devices: {}", e.chain());
+            Vec::new()
+        });
+        let (config, parents) = (record.config.clone(), self.nics.parents.clone());
+        let _ = blocking(move || {
+            for plan in plans.iter().rev() {
+                let known = remembered(plan, &config);
+                if let Err(e) = nic::unplug(plan, None, &parents, |key| value(&known, key)) {
+                    tracing::warn!(device = %plan.device, "Failed taking out a network device: {}", e.chain());
+                }
+            }
             Ok(())
         })
         .await;

@@ -135,7 +135,7 @@ pub fn seconds(text: &str) -> Option<u32> {
 }
 
 /// The devices of instances that have a hardware address by now.
-fn hosts(facts: &Facts) -> Vec<Host> {
+pub fn hosts(facts: &Facts) -> Vec<Host> {
     let host = |nic: &super::plan::Nic| {
         Some(Host {
             mac: nic.hwaddr.as_deref()?.to_ascii_lowercase().parse().ok()?,

@@ -71,7 +71,8 @@ fn come_back(
         Some(guest) => move_out(plan, guest, name)?,
         None => rename_back(host, plan, name, remembered)?,
     }
-    let Some(link) = host.link(name)? else { return Ok(()) };
+    // One that the host uses already has come back otherwise.
+    let Some(link) = host.link(name)?.filter(|link| guest.is_some() || !link.up) else { return Ok(()) };
     let mac = remembered("last_state.hwaddr").and_then(|text| text.parse().ok());
     let mtu = remembered("last_state.mtu").and_then(|text| text.parse().ok());
     host.set(link.index, &LinkChange { up: Some(false), mac, mtu, ..LinkChange::default() })

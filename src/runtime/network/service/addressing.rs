@@ -67,6 +67,19 @@ impl Networks {
         Ok(Some(alone))
     }
 
+    /// Gives devices the addresses that were chosen for them before, when they still wait for some.
+    pub fn remember(&self, config: &ConfigMap, devices: &mut Devices) {
+        for (name, map) in devices.iter_mut() {
+            let known = config.get(&nics::addresses_key(name)).map_or("", String::as_str);
+            for address in known.split(',').filter_map(|a| a.parse::<IpAddr>().ok()) {
+                let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
+                if nics::filtered(map, family) {
+                    map.entry(family.key("address")).or_insert_with(|| address.to_string());
+                }
+            }
+        }
+    }
+
     /// The address of a device; none where the network gives none out.
     async fn choose(&self, network: &NetworkRecord, family: Family, device: &Device<'_>) -> Result<Option<IpAddr>> {
         let bridge = Bridge(&network.config);

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::Networks;
+use super::{Networks, facts};
 use crate::api::config;
 use crate::api::types::{DeviceMap, Devices};
 use crate::runtime::network::bridge::{Bridge, Family};
 use crate::runtime::network::plan::Nic;
+use crate::runtime::network::serve;
 use crate::store::Read;
 use crate::store::records::{InstanceRecord, NetworkRecord};
 use crate::store::repo::{self, DEFAULT, User};
@@ -36,10 +37,28 @@ impl Networks {
         let names: BTreeSet<&String> = nics.filter_map(|(_, d)| d.get("network").or_else(|| d.get("parent"))).collect();
         for name in names {
             let Ok(network) = self.db.view(|v| repo::networks::by_name(v, &place, name)) else { continue };
-            if let Err(e) = self.refresh(network.id).await {
+            if let Err(e) = self.tell_one(network.id).await {
                 tracing::warn!(network = %name, "Failed telling a network of its devices: {}", e.chain());
             }
         }
+    }
+}
+
+impl Networks {
+    /// Tells the helper of a network who is on it. A network that is down is brought up, as there is somebody on it now.
+    async fn tell_one(&self, id: u64) -> Result<()> {
+        if self.down().contains_key(&id) {
+            return self.refresh(id).await;
+        }
+        let running = self.serving().get(&id).cloned();
+        let Some(running) = running else { return Ok(()) };
+        let hosts = || {
+            self.db.view(|v| {
+                let network = repo::networks::by_id(v, id)?;
+                Ok(serve::hosts(&facts(v, &network)?))
+            })
+        };
+        running.set_hosts(hosts).await
     }
 }
 

@@ -20,6 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::runtime::spec::net::{FromNet, Mac, NetPlan, ToNet};
 use process::Server;
 
+use crate::runtime::spec::net::Host;
 pub use crate::runtime::spec::net::Lease;
 
 /// A helper that lived shorter than this is started again only after a pause, which doubles.
@@ -75,6 +76,18 @@ impl Running {
     pub async fn update(&self, plan: &NetPlan) -> Result<()> {
         let mut state = self.state.lock().await;
         state.plan = plan.clone();
+        state.apply().await
+    }
+
+    /// Serves these hosts from now on; nothing is asked when they are the same. `hosts` is called when it is this
+    /// call's turn, so that what is told last is what was true last.
+    pub async fn set_hosts(&self, hosts: impl FnOnce() -> Result<Vec<Host>>) -> Result<()> {
+        let mut state = self.state.lock().await;
+        let hosts = hosts()?;
+        if state.plan.hosts == hosts && state.helper.is_some() {
+            return Ok(());
+        }
+        state.plan.hosts = hosts;
         state.apply().await
     }
 
