@@ -18,6 +18,8 @@ mod lent;
 mod link;
 mod port;
 mod routed;
+#[cfg(test)]
+mod scratch;
 mod sriov;
 mod vlan;
 mod volatile;

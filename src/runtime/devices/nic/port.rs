@@ -109,6 +109,7 @@ fn default_vlan(links: &Path, bridge: &str) -> Result<u16> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scratch::Scratch;
     use super::*;
 
     fn ids(port: &Port, default: u16) -> (Option<u16>, Vec<(u16, bool)>) {
@@ -131,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_bridge_says_whether_it_tells_vlans_apart() {
-        let links = tempfile::tempdir().unwrap();
+        let links = Scratch::new();
         let bridge = links.path().join("br0/bridge");
         fs::create_dir_all(&bridge).unwrap();
         assert!(default_vlan(links.path(), "br0").unwrap_err().message().contains("Failed getting bridge VLAN status"));

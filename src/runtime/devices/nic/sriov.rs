@@ -133,11 +133,12 @@ impl Card {
 mod tests {
     use std::os::unix::fs::symlink;
 
+    use super::super::scratch::Scratch;
     use super::*;
 
     /// A card of `now` functions of `most`, with interfaces `v0`, `v1`….
-    fn card(now: u32, most: u32) -> (tempfile::TempDir, Card) {
-        let sys = tempfile::tempdir().unwrap();
+    fn card(now: u32, most: u32) -> (Scratch, Card) {
+        let sys = Scratch::new();
         let device = sys.path().join("class/net/pf0/device");
         fs::create_dir_all(&device).unwrap();
         fs::write(device.join("sriov_numvfs"), format!("{now}\n")).unwrap();
@@ -184,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_card_without_functions_is_refused() {
-        let sys = tempfile::tempdir().unwrap();
+        let sys = Scratch::new();
         let e = Card::of(sys.path(), "lo").unwrap_err();
         assert_eq!(e.message(), "Parent device \"lo\" doesn't support SR-IOV");
     }
