@@ -7,8 +7,8 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use hyper::{HeaderMap, StatusCode};
-use serde::Serialize;
 use ring::digest::{SHA256, digest};
+use serde::Serialize;
 
 use crate::api::types::Operation;
 use crate::{Ctx, Error, Kind, Result};

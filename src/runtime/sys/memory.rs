@@ -234,7 +234,9 @@ mod tests {
     fn every_length_and_overlap_is_copied_as_the_standard_library_does() {
         let lens = (0..300).chain([511, 512, 1023, 2047, 2048, 2049, 2500]);
         for len in lens {
-            for (from, to) in [(0, 3000), (1, 3007), (3000, 5), (64, 0), (0, 64), (7, 6), (6, 7), (0, 1), (130, 17), (17, 130)] {
+            for (from, to) in
+                [(0, 3000), (1, 3007), (3000, 5), (64, 0), (0, 64), (7, 6), (6, 7), (0, 1), (130, 17), (17, 130)]
+            {
                 let (mut ours, mut wanted) = (bytes(), bytes());
                 wanted.copy_within(from..from + len, to);
                 let start = ours.as_mut_ptr();
