@@ -12,7 +12,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use ring::digest::{Context, SHA256};
 
 use super::metadata;
 use super::multipart::{self, Event, Parser};
@@ -37,7 +37,7 @@ struct Parts {
     /// The last part's file name.
     filename: Option<String>,
     disk: bool,
-    hash: Sha256,
+    hash: Context,
     size: u64,
     max: u64,
 }
@@ -119,7 +119,7 @@ impl Receiver {
             drafts: Vec::new(),
             filename: None,
             disk: false,
-            hash: Sha256::new(),
+            hash: Context::new(&SHA256),
             size: 0,
             max,
         };
@@ -161,7 +161,7 @@ impl Receiver {
                 return Err(Error::invalid("EOF"));
             }
         }
-        let got = hex(&self.parts.hash.finalize());
+        let got = hex(self.parts.hash.finish().as_ref());
         if let Some(expected) = fingerprint.filter(|expected| !expected.is_empty() && *expected != got) {
             // LXD's text.
             return Err(Error::invalid(format!("fingerprints don't match, got {got} expected {expected}")));
