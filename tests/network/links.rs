@@ -234,6 +234,20 @@ fn switches_are_set_where_they_are_meant() {
     assert_eq!(missing.errno(), Some(libc::ENOENT));
 }
 
+#[test]
+fn a_link_loses_its_other_names_alone() {
+    let space = Space::new();
+    let mut netlink = Netlink::in_namespace(space.fd()).unwrap();
+    let index = bridge(&mut netlink, "br1");
+    space.say("ip link property add dev br1 altname other");
+    assert_eq!(netlink.link("other").unwrap().map(|l| l.name).as_deref(), Some("br1"));
+    netlink.delete_other_name(index, "other").unwrap();
+    assert!(netlink.link("other").unwrap().is_none());
+    netlink.delete_other_name(index, "other").unwrap();
+    netlink.delete_other_name(index, "br1").unwrap();
+    assert_eq!(netlink.link("br1").unwrap().map(|l| l.index), Some(index));
+}
+
 /// A kind the kernel of this machine lacks (EOPNOTSUPP) is tried in the virtual machine alone.
 fn create(netlink: &mut Netlink, new: &NewLink<'_>) -> bool {
     match netlink.create(new) {

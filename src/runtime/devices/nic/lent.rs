@@ -72,7 +72,8 @@ fn come_back(
         None => rename_back(host, plan, name, remembered)?,
     }
     // One that the host uses already has come back otherwise.
-    let Some(link) = host.link(name)?.filter(|link| guest.is_some() || !link.up) else { return Ok(()) };
+    let found = host.link(name)?.filter(|link| link.name == name && (guest.is_some() || !link.up));
+    let Some(link) = found else { return Ok(()) };
     let mac = remembered("last_state.hwaddr").and_then(|text| text.parse().ok());
     let mtu = remembered("last_state.mtu").and_then(|text| text.parse().ok());
     host.set(link.index, &LinkChange { up: Some(false), mac, mtu, ..LinkChange::default() })
@@ -89,7 +90,8 @@ fn move_out(plan: &Plan, guest: BorrowedFd<'_>, name: &str) -> Result<()> {
 
 /// Finds an interface that came back by itself, by its hardware address, and gives it its name.
 fn rename_back(host: &mut Netlink, plan: &Plan, name: &str, remembered: Remembered<'_>) -> Result<()> {
-    if host.link(name)?.is_some() {
+    let links = host.links()?;
+    if links.iter().any(|l| l.name == name) {
         return Ok(());
     }
     let was: Option<MacAddr> = remembered("last_state.hwaddr").and_then(|text| text.parse().ok());
@@ -98,8 +100,10 @@ fn rename_back(host: &mut Netlink, plan: &Plan, name: &str, remembered: Remember
         let named = l.name == plan.name || l.name.strip_prefix("dev").is_some_and(|n| n.parse::<u32>().is_ok());
         l.kind.is_empty() && !l.loopback && named && l.mac.is_some() && (l.mac == plan.hwaddr || l.mac == was)
     };
-    let Some(link) = host.links()?.into_iter().find(back) else { return Ok(()) };
+    let Some(link) = links.into_iter().find(back) else { return Ok(()) };
     host.set(link.index, &LinkChange { up: Some(false), ..LinkChange::default() })?;
+    // udev gives what comes under another name its usual one beside that, and no link is named as it is called already.
+    host.delete_other_name(link.index, name)?;
     host.set(link.index, &LinkChange { name: Some(name), ..LinkChange::default() })
 }
 

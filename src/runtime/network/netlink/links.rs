@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use netlink_packet_core::{NlaBuffer, NlasIterator, ParseableParametrized};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::link::{
-    InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkHeader, LinkInfo, LinkMessage, State, Stats64,
+    InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkHeader, LinkInfo, LinkMessage, Prop, State, Stats64,
 };
 
 use super::kinds::LinkKind;
@@ -17,6 +17,7 @@ use crate::error::{Ctx, Error, Kind, Result};
 const NEW_LINK: u16 = 16;
 const DELETE_LINK: u16 = 17;
 const GET_LINK: u16 = 18;
+const DELETE_PROPERTY: u16 = 109;
 /// Bytes of `struct ifinfomsg`.
 const HEAD: usize = 16;
 /// IFNAMSIZ without the zero at the end.
@@ -230,6 +231,18 @@ impl Netlink {
             Ok(()) => Ok(true),
             Err(refusal) if refusal.errno() == libc::ENODEV => Ok(false),
             Err(refusal) => Err(refusal).ctx(Kind::Internal, || format!("Failed deleting {which}")),
+        }
+    }
+
+    /// Takes a further name of a link away (`altname` of ip-link(8), Linux 5.5), by which it was found too; no error when
+    /// it had it not. Its own name stays.
+    pub fn delete_other_name(&mut self, index: u32, name: &str) -> Result<()> {
+        let mut message = named(Which::Index(index));
+        message.attributes.push(LinkAttribute::PropList(vec![Prop::AltIfName(name.to_owned())]));
+        match self.try_tell(DELETE_PROPERTY, 0, &message) {
+            Err(refusal) if !matches!(refusal.errno(), libc::EINVAL | libc::ENOENT | libc::EOPNOTSUPP) => Err(refusal)
+                .ctx(Kind::Internal, || format!("Failed taking the name {name:?} from network interface {index}")),
+            _ => Ok(()),
         }
     }
 
