@@ -106,6 +106,25 @@ pub fn root_range(text: &str) -> Option<(u32, u32)> {
     roots.into_iter().find(|(_, first, count)| usable(*first, *count)).map(|(_, first, count)| (*first, *count))
 }
 
+/// The part of [`DEFAULT_RANGE`] that a user namespace has (the text of its `/proc/self/uid_map`), or else what it has above the
+/// ids of the system that runs in it; `None` when either is smaller than [`MIN_RANGE`].
+pub fn mapped_range(map: &str) -> Option<(u32, u32)> {
+    let lines = map.lines().filter_map(|line| {
+        let mut fields = line.split_whitespace().map(|field| field.parse::<u32>().ok());
+        let (first, count) = (fields.next()??, fields.nth(1)??);
+        Some((first, first.saturating_add(count)))
+    });
+    let lines: Vec<(u32, u32)> = lines.collect();
+    let (from, count) = DEFAULT_RANGE;
+    [(from, from + count), (MIN_RANGE, u32::MAX)].into_iter().find_map(|(from, to)| {
+        let inside = lines.iter().map(|(first, end)| (from.max(*first), to.min(*end)));
+        inside
+            .filter(|(first, end)| end.saturating_sub(*first) >= MIN_RANGE)
+            .map(|(first, end)| (first, end - first))
+            .next()
+    })
+}
+
 /// One line of subuid(5): owner, first id, count.
 fn sub_ids(line: &str) -> Option<(&str, u32, u32)> {
     let mut fields = line.trim().split(':');
@@ -132,6 +151,15 @@ mod tests {
     fn a_map_is_stored_in_lxds_words() {
         let text = serde_json::to_string(&Idmap::ranges((100_000, 10), (100_000, 10))).unwrap();
         assert!(text.starts_with(r#"[{"Isuid":true,"Isgid":false,"Hostid":100000,"Nsid":0,"Maprange":10},"#), "{text}");
+    }
+
+    #[test]
+    fn the_default_is_what_the_namespace_has() {
+        assert_eq!(mapped_range("         0          0 4294967295\n"), Some(DEFAULT_RANGE));
+        assert_eq!(mapped_range("0 1000000 1000000000\n"), Some((1_000_000, 999_000_000)));
+        assert_eq!(mapped_range("0 100000 1000001\n"), Some((65_536, 934_465)));
+        assert_eq!(mapped_range("0 100000 65536\n"), None);
+        assert_eq!(mapped_range(""), None);
     }
 
     #[test]
