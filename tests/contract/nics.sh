@@ -17,7 +17,11 @@ like "$(volatile eth0.hwaddr)" '^00:16:3e:..:..:..$'
 same "$(volatile eth0.name) $(volatile eth0.host_name)" 'eth0 '
 
 it "plugs a cable into a bridge"
+does lxc config device add nic1 other nic nictype=macvlan parent=wire0 name=other
 does lxc start nic1
+same "$(links)" 'eth0 lo other'
+like "$(inside nic1 ip link show other)" '[<,]UP[,>]'
+does lxc config device remove nic1 other
 same "$(links)" 'eth0 lo'
 near=$(volatile eth0.host_name)
 like "$near" '^veth[0-9a-f]{8}$'

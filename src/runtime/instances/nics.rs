@@ -137,7 +137,12 @@ impl Instances {
                     }
                 }
             }
-            Ok(Wired { namespace: Arc::new(namespace), devices })
+            let wired = Wired { namespace: Arc::new(namespace), devices };
+            if let Err(e) = nic::raise(wired.devices.iter().map(|(plan, _)| plan), wired.namespace.as_fd()) {
+                unplug(&wired, &parents);
+                return Err(e);
+            }
+            Ok(wired)
         });
         let wired = wired.await?;
         self.nics.all().insert(id, wired);

@@ -92,6 +92,12 @@ pub(super) fn move_in(host: &mut Netlink, from: &str, plan: &Plan, guest: Borrow
     host.set(index, &LinkChange { netns: Some(guest), name: Some(&plan.name), ..LinkChange::default() })
 }
 
+/// Switches on the devices of a guest that is starting, as LXD does; those plugged in later are the guest's to switch on.
+pub fn raise<'a>(mut plans: impl Iterator<Item = &'a Plan>, guest: BorrowedFd<'_>) -> Result<()> {
+    let mut inside = Netlink::in_namespace(guest)?;
+    plans.try_for_each(|plan| inside.set(plan.name.as_str(), &LinkChange { up: Some(true), ..LinkChange::default() }))
+}
+
 /// Takes a device out of the guest's network namespace, which may have outlived the guest, or off the host alone when
 /// that is gone. `remembered` gives what [`plug`] said. A device that is gone already is fine.
 pub fn unplug(

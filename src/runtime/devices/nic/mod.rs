@@ -37,7 +37,7 @@ use crate::{Error, Result};
 
 pub use filter::Filter;
 pub use layer3::{Family, Layer3, Side};
-pub use link::{Plugged, change, found, plug, unplug};
+pub use link::{Plugged, change, found, plug, raise, unplug};
 pub use port::{Port, Untagged};
 pub use vlan::{Parents, Vlan};
 pub use volatile::{fill, forget};
