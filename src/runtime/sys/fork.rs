@@ -117,10 +117,15 @@ pub fn unshare_cgroup() -> io::Result<()> {
     Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWCGROUP) }?)
 }
 
-/// Joins the namespaces of a process (setns(2) with a pidfd, Linux 5.8): all that a container has.
+/// Joins the namespaces of a process (setns(2) with a pidfd, Linux 5.8): all that a container has but the cgroup namespace, from
+/// which nothing outside of it can be left any more.
 pub fn join(pidfd: BorrowedFd<'_>, user: bool) -> io::Result<()> {
-    let all = Namespaces::container().0 as i32 | libc::CLONE_NEWCGROUP;
-    setns(pidfd, all | if user { libc::CLONE_NEWUSER } else { 0 })
+    setns(pidfd, Namespaces::container().0 as i32 | if user { libc::CLONE_NEWUSER } else { 0 })
+}
+
+/// Joins the cgroup namespace of a process.
+pub fn join_cgroup(pidfd: BorrowedFd<'_>) -> io::Result<()> {
+    setns(pidfd, libc::CLONE_NEWCGROUP)
 }
 
 /// Leaves the current mount namespace for a copy of it. When the user namespace is another than the one that owns the current

@@ -25,23 +25,28 @@ pub(super) struct Streams<'a> {
 /// Joins the container, runs the command and reports its end.
 pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> Result<(), Fail> {
     let Streams { socket, init, streams } = given;
-    join_groups(&plan.groups)?;
+    let group = join_groups(&plan.groups)?;
     fork::join(init.as_fd(), !plan.policy.privileged).what(|| "entering the container's namespaces")?;
-    drop(init);
     // Again: joining a user namespace counts as a change of ids.
     process::hide_memory().what(|| "hiding memory")?;
     // Closed by the execution; a byte in it means that there was none.
     let (executed, failed) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).what(|| "making a pipe")?;
-    match fork::fork(&fork::Options::default()).what(|| "forking the command")? {
+    let options = fork::Options { cgroup: group.as_ref().map(AsFd::as_fd), ..Default::default() };
+    match fork::fork(&options).what(|| "forking the command")? {
         fork::Forked::Child => {
-            drop(executed);
+            drop((executed, group));
+            if let Err(e) = fork::join_cgroup(init.as_fd()).what(|| "entering the container's cgroup namespace") {
+                let _ = say(socket, &AttachAnswer::Failed { errno: e.errno, what: e.what, exec: false }, &[]);
+                fork::exit(127)
+            }
+            drop(init);
             let (errno, what, exec) = become_command(plan, command, (socket, &failed), streams);
             let _ = say(socket, &AttachAnswer::Failed { errno, what, exec }, &[]);
             let _ = rustix::io::write(&failed, b"x");
             fork::exit(127)
         }
         fork::Forked::Parent { pid, pidfd } => {
-            drop((failed, streams));
+            drop((failed, streams, init, group));
             // A daemon that is gone changes nothing: the command must be waited for.
             let _ = say(socket, &AttachAnswer::Spawned { pid }, &[pidfd.as_fd()]);
             if matches!(rustix::io::retry_on_intr(|| rustix::io::read(&executed, &mut [0u8; 1])), Ok(0)) {
@@ -58,22 +63,21 @@ pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> R
     }
 }
 
-/// Joins the groups before anything of the guest can see this process.
+/// Joins the groups of v1 before anything of the guest can see this process, and gives that of v2 in which the command is born.
 ///
 /// In cgroup v2 a directory with processes can't give its children controllers, which the guest's systemd wants to do with its
 /// root; so commands go one below, into `.lxc` (LXC's name for that).
-fn join_groups(groups: &[Group]) -> Result<(), Fail> {
+fn join_groups(groups: &[Group]) -> Result<Option<OwnedFd>, Fail> {
     let entrance = cgroup::Entrance::open(groups);
     entrance.and_then(|entrance| entrance.enter()).what(|| "joining the container's control groups")?;
-    for group in groups.iter().filter(|g| g.unified) {
-        let below = group.path.join(".lxc");
-        match rustix::fs::mkdir(&below, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-            Err(e) => return Err(e).what(|| format!("making {below:?}")),
-        }
-        cgroup::write(&below, "cgroup.procs", "0").what(|| format!("joining the control group {below:?}"))?;
+    let Some(group) = groups.iter().find(|g| g.unified) else { return Ok(None) };
+    let below = group.path.join(".lxc");
+    match rustix::fs::mkdir(&below, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        Err(e) => return Err(e).what(|| format!("making {below:?}")),
     }
-    Ok(())
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(Some(rustix::fs::open(&below, flags, Mode::empty()).what(|| format!("opening {below:?}"))?))
 }
 
 /// Runs in the container. Comes back only with the failure, and whether the execution itself was what failed.
