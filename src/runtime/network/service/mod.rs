@@ -27,6 +27,8 @@ mod acls;
 mod check;
 mod create;
 mod delete;
+mod dns;
+mod dns_listen;
 mod forwards;
 mod leases;
 pub mod nics;
@@ -46,12 +48,22 @@ pub struct Networks {
     serving: Arc<Mutex<BTreeMap<u64, Arc<Running>>>>,
     /// Networks that could not be brought up, and why.
     down: Arc<Mutex<BTreeMap<u64, String>>>,
+    /// The server of zones.
+    dns: Arc<dns_listen::Dns>,
 }
 
 impl Networks {
     /// Over these; folders of networks are below `lxd_dir`.
     pub fn new(db: Db, events: Events, leases: Leases, lxd_dir: PathBuf) -> Networks {
-        Networks { db, events, leases, lxd_dir: Arc::new(lxd_dir), serving: Arc::default(), down: Arc::default() }
+        Networks {
+            db,
+            events,
+            leases,
+            lxd_dir: Arc::new(lxd_dir),
+            serving: Arc::default(),
+            down: Arc::default(),
+            dns: Arc::default(),
+        }
     }
 
     /// The networks of a project by name, and behind them the host's own interfaces, which projects share.
