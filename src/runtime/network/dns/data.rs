@@ -5,24 +5,25 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use hickory_proto::serialize::binary::BinEncodable;
 
 /// The types that people can give records of. Others are written as RFC 3597 has them: `TYPE65400`, `\# 2 aabb`.
-const TYPES: &[(&str, RecordType)] = &[
-    ("A", RecordType::A),
-    ("AAAA", RecordType::AAAA),
-    ("CAA", RecordType::CAA),
-    ("CNAME", RecordType::CNAME),
-    ("HINFO", RecordType::HINFO),
-    ("HTTPS", RecordType::HTTPS),
-    ("MX", RecordType::MX),
-    ("NAPTR", RecordType::NAPTR),
-    ("NS", RecordType::NS),
-    ("OPENPGPKEY", RecordType::OPENPGPKEY),
-    ("PTR", RecordType::PTR),
-    ("SMIMEA", RecordType::SMIMEA),
-    ("SRV", RecordType::SRV),
-    ("SSHFP", RecordType::SSHFP),
-    ("SVCB", RecordType::SVCB),
-    ("TLSA", RecordType::TLSA),
-    ("TXT", RecordType::TXT),
+/// With how many words a value has; none where hex digits may be cut into several.
+const TYPES: &[(&str, RecordType, Option<usize>)] = &[
+    ("A", RecordType::A, Some(1)),
+    ("AAAA", RecordType::AAAA, Some(1)),
+    ("CAA", RecordType::CAA, Some(3)),
+    ("CNAME", RecordType::CNAME, Some(1)),
+    ("HINFO", RecordType::HINFO, Some(2)),
+    ("HTTPS", RecordType::HTTPS, None),
+    ("MX", RecordType::MX, Some(2)),
+    ("NAPTR", RecordType::NAPTR, Some(6)),
+    ("NS", RecordType::NS, Some(1)),
+    ("OPENPGPKEY", RecordType::OPENPGPKEY, Some(1)),
+    ("PTR", RecordType::PTR, Some(1)),
+    ("SMIMEA", RecordType::SMIMEA, None),
+    ("SRV", RecordType::SRV, Some(4)),
+    ("SSHFP", RecordType::SSHFP, None),
+    ("SVCB", RecordType::SVCB, None),
+    ("TLSA", RecordType::TLSA, None),
+    ("TXT", RecordType::TXT, None),
 ];
 
 /// The longest value, in bytes of its text.
@@ -40,8 +41,9 @@ pub fn parse(kind: &str, value: &str, zone: &Name) -> Result<RData, String> {
     if value.len() > LONGEST || value.contains(|c: char| c.is_control() && c != '\t') {
         return Err(wrong());
     }
-    let parsed = match TYPES.iter().find(|(name, _)| *name == upper) {
-        Some((_, kind)) => known(*kind, value, zone),
+    let parsed = match TYPES.iter().find(|(name, ..)| *name == upper) {
+        Some((_, _, Some(count))) if words(value) != Some(*count) => None,
+        Some((_, kind, _)) => known(*kind, value, zone),
         None => {
             let number = upper.strip_prefix("TYPE").and_then(|n| n.parse::<u16>().ok());
             let number = number.filter(|n| RecordType::from(*n) == RecordType::Unknown(*n));
@@ -53,16 +55,14 @@ pub fn parse(kind: &str, value: &str, zone: &Name) -> Result<RData, String> {
 }
 
 fn known(kind: RecordType, value: &str, zone: &Name) -> Option<RData> {
-    if !whole(value) {
-        return None;
-    }
-    let words = value.split_whitespace().map(|w| if w == "@" { zone.to_ascii() } else { w.to_owned() });
+    words(value).filter(|count| *count > 0)?;
+    let relative = value.split_whitespace().map(|w| if w == "@" { zone.to_ascii() } else { w.to_owned() });
     let data = match kind {
         // Blanks within the quotes of a text matter.
         RecordType::TXT | RecordType::CAA | RecordType::HINFO | RecordType::NAPTR => {
             RData::try_from_str(kind, value).ok()?
         }
-        _ => RData::try_from_str(kind, &words.collect::<Vec<_>>().join(" ")).ok()?,
+        _ => RData::try_from_str(kind, &relative.collect::<Vec<_>>().join(" ")).ok()?,
     };
     Some(match data {
         RData::CNAME(mut d) => RData::CNAME(below(&mut d.0, zone).then_some(d)?),
@@ -84,19 +84,25 @@ fn pieces(string: &[u8]) -> Vec<&[u8]> {
     if string.is_empty() { vec![string] } else { string.chunks(STRING).collect() }
 }
 
-/// Whether quotes are closed, and nothing would be lost as a comment or go on in another line.
-fn whole(value: &str) -> bool {
-    let (mut quoted, mut escaped) = (false, false);
+/// How many words a value has; none when quotes stay open, or something would be lost as a comment or go on in
+/// another line.
+fn words(value: &str) -> Option<usize> {
+    let (mut quoted, mut escaped, mut within, mut count) = (false, false, false, 0);
     for c in value.chars() {
+        let blank = c.is_whitespace() && !quoted && !escaped;
+        if !blank && !within {
+            count += 1;
+        }
+        within = !blank;
         match c {
             _ if escaped => escaped = false,
             '\\' => escaped = true,
             '"' => quoted = !quoted,
-            ';' | '(' | ')' if !quoted => return false,
+            ';' | '(' | ')' if !quoted => return None,
             _ => {}
         }
     }
-    !quoted && !escaped && !value.trim().is_empty()
+    (!quoted && !escaped).then_some(count)
 }
 
 /// Puts a name that is relative below the zone; false when it gets too long.

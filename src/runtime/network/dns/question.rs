@@ -3,7 +3,7 @@
 use std::panic::catch_unwind;
 
 use hickory_proto::op::{Message, Query};
-use hickory_proto::rr::{DNSClass, Name, RecordType};
+use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
 use super::tsig::Signed;
@@ -81,16 +81,16 @@ fn question(packet: &[u8], mut message: Message, last: usize) -> Option<Question
         RecordType::SOA => Wish::State,
         RecordType::AXFR => Wish::All,
         RecordType::IXFR => Wish::Since(message.authorities.iter().find_map(|r| match &r.data {
-            hickory_proto::rr::RData::SOA(soa) => Some(soa.serial),
+            RData::SOA(soa) => Some(soa.serial),
             _ => None,
         })),
         _ => return None,
     };
-    let signed = message.signature.take().map(|record| Signed {
-        message: unsigned(packet, last, record.data.oid),
-        key: record.name,
-        tsig: record.data,
-    });
+    // Nothing may stand behind a signature (RFC 8945 section 5.1).
+    let signed = match message.additionals.pop().map(|record| (record.name, record.data)) {
+        Some((key, RData::TSIG(tsig))) => Some(Signed { message: unsigned(packet, last, tsig.oid), key, tsig }),
+        _ => None,
+    };
     (query.query_class() == DNSClass::IN).then(|| Question {
         id: message.metadata.id,
         recursion_desired: message.metadata.recursion_desired,

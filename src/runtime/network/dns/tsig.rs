@@ -48,7 +48,7 @@ impl Signed {
 
     fn is_right(&self, secret: &[u8]) -> Option<bool> {
         let mut signed = self.message.clone();
-        self.tsig.emit_tsig_for_mac(&mut at_end(&mut signed), &self.key).ok()?;
+        signed.extend(variables(&self.tsig, &self.key)?);
         let mac = mac(&self.tsig.algorithm, secret, &signed)?;
         Some(equal(&mac, &self.tsig.mac))
     }
@@ -78,7 +78,7 @@ impl Signer {
         signed.extend(&self.last);
         signed.extend(message);
         if self.first {
-            tsig.emit_tsig_for_mac(&mut at_end(&mut signed), &self.key.name).ok()?;
+            signed.extend(variables(&tsig, &self.key.name)?);
         } else {
             // Of the later messages only the times are signed (section 5.3.1).
             signed.extend(&now.to_be_bytes()[2..]);
@@ -90,10 +90,11 @@ impl Signer {
     }
 }
 
-/// An encoder that goes on behind what is there.
-fn at_end(buffer: &mut Vec<u8>) -> BinEncoder<'_> {
-    let length = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
-    BinEncoder::with_offset(buffer, length)
+/// What of the signature's own record is signed too (section 4.3.3).
+fn variables(tsig: &TSIG, key: &Name) -> Option<Vec<u8>> {
+    let mut buffer = Vec::new();
+    tsig.emit_tsig_for_mac(&mut BinEncoder::new(&mut buffer), key).ok()?;
+    Some(buffer)
 }
 
 /// The code of a message; `None` for algorithms that aren't taken.

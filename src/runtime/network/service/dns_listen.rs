@@ -100,7 +100,8 @@ async fn close(listening: &mut Listening) {
 
 /// `HOST`, `HOST:PORT` or `:PORT`; the host is an address, as the table of keys has checked.
 fn parse(text: &str) -> Option<SocketAddr> {
-    if let Ok(ip) = text.parse::<IpAddr>() {
+    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
         return Some(SocketAddr::new(ip, PORT));
     }
     let (host, port) = match text.rsplit_once(':') {
