@@ -27,7 +27,7 @@ macro_rules! scripts {
     };
 }
 
-scripts! { server events operations profiles images storage host networks acls zones instances lifecycle exec console limits nics leases debian }
+scripts! { server events operations profiles images storage host networks acls zones transfer instances lifecycle exec console limits nics leases debian }
 
 #[test]
 fn every_script_is_run() {
