@@ -7,8 +7,8 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use hyper::{HeaderMap, StatusCode};
+use ring::digest::{SHA256, digest};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::api::types::Operation;
 use crate::{Ctx, Error, Kind, Result};
@@ -142,8 +142,8 @@ pub fn status_of(kind: Kind) -> StatusCode {
 
 /// SHA-256 in hex of the JSON of what an `If-Match` protects.
 pub fn etag(protected: &impl Serialize) -> Result<String> {
-    let digest = Sha256::digest(render(protected)?.as_bytes());
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    let hash = digest(&SHA256, render(protected)?.as_bytes());
+    Ok(hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Refuses with [`Kind::Precondition`] when the request's `If-Match` names another state than `protected`.

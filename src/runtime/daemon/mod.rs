@@ -98,6 +98,7 @@ async fn serve(options: &Options, api: Serve) -> Result<()> {
     background.abort();
     end(&services, reason).await;
     serving.abort();
+    services.instances.leave_host();
     Ok(())
 }
 

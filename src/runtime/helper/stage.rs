@@ -74,7 +74,8 @@ fn assemble(stage: &Stage<'_>) -> Result<(), Fail> {
     signal::reset_all();
     if !stage.groups.iter().any(|g| g.unified) {
         // Process 1 can't be born in groups of v1, and must never be outside of them: they say whether something is left.
-        cgroup::join(stage.groups, 0, false).what(|| "joining the container's control groups")?;
+        let entrance = cgroup::Entrance::open(stage.groups);
+        entrance.and_then(|entrance| entrance.enter()).what(|| "joining the container's control groups")?;
     }
     fault("stage.born");
     lay_floor()?;
@@ -96,6 +97,7 @@ fn become_parent(stage: Stage<'_>) -> Result<(), Fail> {
         Some(group) => Some(fs::File::open(&group.path).what(|| format!("opening {:?}", group.path))?),
         None => None,
     };
+    let entrance = cgroup::Entrance::open(stage.groups).what(|| "opening the container's control groups")?;
     if let Some(user) = stage.user {
         fork::join_user(user).what(|| "entering the user namespace")?;
     }
@@ -112,6 +114,12 @@ fn become_parent(stage: Stage<'_>) -> Result<(), Fail> {
             // Ends when the parent does.
             let _ = channel::receive(&announced, 1);
             drop(announced);
+            // It was born in the v2 group, and leaves its cgroup namespace for one with this root later.
+            if let Err(e) = entrance.enter().what(|| "joining the container's control groups") {
+                let _ = say(stage.shim, &Progress::Failed(e.at(Step::Mapped)), &[]);
+                fork::exit(1)
+            }
+            drop(entrance);
             init::run(stage.spec, stage.shim)
         }
         fork::Forked::Parent { pid, pidfd } => {

@@ -12,13 +12,15 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
+use super::hash::Hashing;
 use super::metadata;
 use super::multipart::{self, Event, Parser};
 use crate::api::types::ImageMetadata;
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::helper::unpack::plan::{Inspection, RootKind};
+
+/// Bytes that are written and hashed at a time.
+const BLOCK: usize = 64 * 1024;
 
 /// How drafts begin; a crash can leave them, [`clean`] takes them away.
 const DRAFT: &str = ".upload-";
@@ -37,7 +39,9 @@ struct Parts {
     /// The last part's file name.
     filename: Option<String>,
     disk: bool,
-    hash: Sha256,
+    hash: Hashing,
+    /// What came and is neither written nor hashed yet: less than a block.
+    block: Vec<u8>,
     size: u64,
     max: u64,
 }
@@ -96,6 +100,7 @@ impl Parts {
             _ => return Err(Error::invalid("Invalid multipart image")),
         }
         self.filename = Some(file);
+        self.flush()?;
         self.begin()
     }
 
@@ -104,9 +109,26 @@ impl Parts {
         if self.size > self.max {
             return Err(Error::invalid(format!("The image is larger than {} bytes", self.max)));
         }
+        let mut rest = data;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(BLOCK - self.block.len()));
+            self.block.extend_from_slice(now);
+            rest = later;
+            if self.block.len() == BLOCK {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
         let draft = self.drafts.last_mut().ok_or_else(|| Error::internal("Failed receiving an image"))?;
-        self.hash.update(data);
-        draft.file.write_all(data).ctx(Kind::Internal, || format!("Failed writing {:?}", draft.path))
+        draft.file.write_all(&block).ctx(Kind::Internal, || format!("Failed writing {:?}", draft.path))?;
+        self.hash.update(block)
     }
 }
 
@@ -119,7 +141,8 @@ impl Receiver {
             drafts: Vec::new(),
             filename: None,
             disk: false,
-            hash: Sha256::new(),
+            hash: Hashing::begin()?,
+            block: Vec::new(),
             size: 0,
             max,
         };
@@ -152,7 +175,7 @@ impl Receiver {
     }
 
     /// The body has ended. A given `fingerprint` must be the image's one.
-    pub fn finish(self, fingerprint: Option<&str>) -> Result<Received> {
+    pub fn finish(mut self, fingerprint: Option<&str>) -> Result<Received> {
         let split = self.parser.is_some();
         if let Some(parser) = self.parser {
             parser.finish()?;
@@ -161,7 +184,8 @@ impl Receiver {
                 return Err(Error::invalid("EOF"));
             }
         }
-        let got = hex(&self.parts.hash.finalize());
+        self.parts.flush()?;
+        let got = self.parts.hash.finish()?;
         if let Some(expected) = fingerprint.filter(|expected| !expected.is_empty() && *expected != got) {
             // LXD's text.
             return Err(Error::invalid(format!("fingerprints don't match, got {got} expected {expected}")));
@@ -299,10 +323,6 @@ pub fn clean(directory: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //!
 
 pub mod architecture;
+mod hash;
 pub mod import;
 pub mod metadata;
 pub mod multipart;

@@ -174,6 +174,11 @@ impl Instances {
         Ok(())
     }
 
+    /// The last act of the daemon: takes away what is on the host for helpers alone, when none is left.
+    pub fn leave_host(&self) {
+        crate::runtime::sys::cgroup::remove_helpers(&self.host.cgroups);
+    }
+
     /// Stops all instances, highest `boot.stop.priority` first; what doesn't stop in time is killed.
     ///
     /// Their records keep saying that they ran, so that the next start of the host brings them up again.

@@ -39,12 +39,11 @@ impl Group {
     }
 }
 
-/// The first choice for the name of a container's groups: `lxc.payload.[PROJECT_]NAME`, or with `lxc.monitor.`
-/// for those of its helpers. Names are global on the host: when it is taken, `-1`, `-2`, … are appended.
-pub fn group_name(kind: &str, project: &str, name: &str) -> String {
+/// The first choice for the name of a container's groups: `lxc.payload.[PROJECT_]NAME`. Names are global on the host: when it is taken, `-1`, `-2`, … are appended.
+pub fn group_name(project: &str, name: &str) -> String {
     match project {
-        "" | "default" => format!("lxc.{kind}.{name}"),
-        project => format!("lxc.{kind}.{project}_{name}"),
+        "" | "default" => format!("lxc.payload.{name}"),
+        project => format!("lxc.payload.{project}_{name}"),
     }
 }
 
@@ -128,8 +127,8 @@ mod tests {
 
     #[test]
     fn names_are_those_tools_expect() {
-        assert_eq!(group_name("payload", "default", "c1"), "lxc.payload.c1");
-        assert_eq!(group_name("monitor", "p", "c1"), "lxc.monitor.p_c1");
+        assert_eq!(group_name("default", "c1"), "lxc.payload.c1");
+        assert_eq!(group_name("p", "c1"), "lxc.payload.p_c1");
     }
 
     #[test]

@@ -16,6 +16,8 @@
 //!   | <- started | exited ----- |
 //! ```
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Group;
@@ -161,9 +163,9 @@ pub struct RunRecord {
     pub groups: Vec<Group>,
     /// Whether `groups` are surely ours.
     pub claimed: bool,
-    /// Control groups of the shim itself.
+    /// The file that the shim and its helpers hold a lock on as long as one of them lives.
     #[serde(default)]
-    pub monitor: Vec<Group>,
+    pub lock: Option<PathBuf>,
     /// When process 1 was executed, in milliseconds since 1970.
     pub started_ms: u64,
     /// How often the guest has rebooted under this shim.

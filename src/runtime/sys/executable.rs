@@ -36,10 +36,12 @@ pub fn choose(path: &Path) -> io::Result<()> {
 
 /// Starts our own executable in a hidden mode with these descriptors as 0, 1, 2, …. Its environment is empty but for what tests
 /// ask of it.
-pub fn start(args: &[&str], fds: &[BorrowedFd<'_>]) -> io::Result<spawn::Spawned> {
+///
+/// `cgroup` is the cgroup v2 directory in which it begins; ours when there is none.
+pub fn start(args: &[&str], fds: &[BorrowedFd<'_>], cgroup: Option<BorrowedFd<'_>>) -> io::Result<spawn::Spawned> {
     let fault = std::env::var("LXBOX_FAULT").ok();
     let env: Vec<(&str, &str)> = fault.iter().map(|point| ("LXBOX_FAULT", point.as_str())).collect();
-    spawn::spawn(&spawn::Launch { program: get()?, args, env: &env, fds })
+    spawn::spawn(&spawn::Launch { program: get()?, args, env: &env, fds, cgroup })
 }
 
 fn open(path: &Path) -> io::Result<OwnedFd> {

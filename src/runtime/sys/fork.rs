@@ -49,20 +49,24 @@ pub struct Options<'a> {
     pub sibling: bool,
 }
 
+/// The flag of clone3 that says that [`CloneArgs::cgroup`] is where the copy begins.
+pub(super) const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// `struct clone_args` of clone3(2).
 #[repr(C)]
 #[derive(Default)]
-struct CloneArgs {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
-    set_tid: u64,
-    set_tid_size: u64,
-    cgroup: u64,
+pub(super) struct CloneArgs {
+    pub(super) flags: u64,
+    pub(super) pidfd: u64,
+    pub(super) child_tid: u64,
+    pub(super) parent_tid: u64,
+    pub(super) exit_signal: u64,
+    pub(super) stack: u64,
+    pub(super) stack_size: u64,
+    pub(super) tls: u64,
+    pub(super) set_tid: u64,
+    pub(super) set_tid_size: u64,
+    pub(super) cgroup: u64,
 }
 
 /// Forks. Refused in a process with more than one thread: locks held by other threads would stay held in the copy for ever.
@@ -74,7 +78,7 @@ pub fn fork(options: &Options<'_>) -> io::Result<Forked> {
     let mut flags = options.namespaces.0 | libc::CLONE_PIDFD as u64;
     let mut args = CloneArgs { pidfd: &raw mut pidfd as u64, ..CloneArgs::default() };
     if let Some(cgroup) = options.cgroup {
-        flags |= 0x2_0000_0000; // CLONE_INTO_CGROUP
+        flags |= CLONE_INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
     }
     if options.sibling {

@@ -13,6 +13,8 @@ pub mod fork;
 pub mod inet;
 pub mod link;
 pub mod memfd;
+#[cfg(all(target_arch = "x86_64", any(test, target_env = "musl")))]
+mod memory;
 pub mod mount;
 pub mod netlink;
 pub mod probe;

@@ -100,7 +100,8 @@ pub fn dump(socket: impl AsFd, kind: u16, sequence: u32) -> io::Result<Vec<Vec<u
     rustix::net::send(&socket, &request, SendFlags::empty())?;
     let mut found = Vec::new();
     let mut total = 0;
-    let mut buffer = vec![0u8; 32 * 1024];
+    // On the stack: musl would map this much anew each time.
+    let mut buffer = [0u8; 32 * 1024];
     loop {
         let (len, _) = rustix::io::retry_on_intr(|| rustix::net::recv(&socket, &mut buffer[..], RecvFlags::DONTWAIT))?;
         total += len;

@@ -4,6 +4,8 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use super::fork::{CLONE_INTO_CGROUP, CloneArgs};
+
 /// What is started.
 #[derive(Debug)]
 pub struct Launch<'a> {
@@ -15,6 +17,8 @@ pub struct Launch<'a> {
     pub env: &'a [(&'a str, &'a str)],
     /// Descriptors it gets as 0, 1, 2, …; it gets no others.
     pub fds: &'a [BorrowedFd<'a>],
+    /// A cgroup v2 directory in which it begins.
+    pub cgroup: Option<BorrowedFd<'a>>,
 }
 
 /// A started helper.
@@ -53,19 +57,26 @@ pub fn spawn(launch: &Launch<'_>) -> io::Result<Spawned> {
     };
     let mut stack = vec![0u128; STACK / size_of::<u128>()];
     let mut pidfd: c_int = -1;
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let mut args = CloneArgs {
+        flags: (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64,
+        pidfd: &raw mut pidfd as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        stack: stack.as_mut_ptr() as u64,
+        stack_size: STACK as u64,
+        ..CloneArgs::default()
+    };
+    if let Some(cgroup) = launch.cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
     let blocked = Blocked::all();
-    // SAFETY: the child runs `child` on the top of `stack`, which like `order`, `args` and `env` outlives it, because CLONE_VFORK suspends us
+    // SAFETY: the child runs `child` on `stack`, which like `order`, `args` and `env` outlives it, because CLONE_VFORK suspends us
     // until it has executed or ended; it makes only system calls and touches no lock or allocator; all signals are blocked, so no
     // handler of ours runs in it.
-    let pid = unsafe {
-        let top = stack.as_mut_ptr().add(stack.len()).cast::<c_void>();
-        libc::clone(child, top, flags, (&raw mut order).cast(), &raw mut pidfd)
-    };
-    let error = io::Error::last_os_error();
+    let pid = unsafe { clone3(&args, child, (&raw mut order).cast()) };
     drop(blocked);
     if pid < 0 {
-        return Err(error);
+        return Err(io::Error::from_raw_os_error(-pid as i32));
     }
     // SAFETY: CLONE_PIDFD has stored a new descriptor of ours there.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -73,7 +84,72 @@ pub fn spawn(launch: &Launch<'_>) -> io::Result<Spawned> {
         super::process::reap(&pidfd, true)?;
         return Err(io::Error::from_raw_os_error(order.errno));
     }
-    Ok(Spawned { pid, pidfd })
+    Ok(Spawned { pid: pid as i32, pidfd })
+}
+
+/// clone3(2) for a copy that begins with `entry(order)` on the stack named in `args` and ends with what that gives: the C library
+/// has no wrapper for it. Gives the copy's id, or an error number below zero.
+///
+/// # Safety
+/// `args` must describe a stack of the copy's own; `entry` and `order` must be fit for what the flags let it share.
+#[cfg(target_arch = "x86_64")]
+unsafe fn clone3(args: &CloneArgs, entry: extern "C" fn(*mut c_void) -> c_int, order: *mut c_void) -> isize {
+    let result: isize;
+    // SAFETY: the kernel changes rax, rcx and r11 alone. The copy comes out with a new stack pointer, aligned to 16 as a call wants it,
+    // and never goes on behind this block.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r9",
+            "call r8",
+            "mov edi, eax",
+            "mov eax, 60", // exit
+            "syscall",
+            "ud2",
+            "2:",
+            inout("rax") libc::SYS_clone3 as isize => result,
+            in("rdi") &raw const *args,
+            in("rsi") size_of::<CloneArgs>(),
+            in("r8") entry,
+            in("r9") order,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    result
+}
+
+/// The same there.
+///
+/// # Safety
+/// As above.
+#[cfg(target_arch = "aarch64")]
+unsafe fn clone3(args: &CloneArgs, entry: extern "C" fn(*mut c_void) -> c_int, order: *mut c_void) -> isize {
+    let result: isize;
+    // SAFETY: the kernel changes x0 alone. The copy comes out with a new stack pointer, aligned to 16 as a call wants it, and never
+    // goes on behind this block.
+    unsafe {
+        std::arch::asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, x10",
+            "blr x9",
+            "mov x8, 93", // exit
+            "svc 0",
+            "brk 1",
+            "2:",
+            in("x8") libc::SYS_clone3,
+            inout("x0") &raw const *args as isize => result,
+            in("x1") size_of::<CloneArgs>(),
+            in("x9") entry,
+            in("x10") order,
+        );
+    }
+    result
 }
 
 /// What runs between clone and exec. Everything it touches was made ready by [`spawn`].
@@ -214,7 +290,8 @@ mod tests {
         let fds = [null.as_fd(), into.as_fd(), null.as_fd()];
         let args = ["lxbox", "-c", script, "zero"];
         let env = [("A", "b c"), ("PATH", "/bin:/usr/bin")];
-        let started = spawn(&Launch { program: program.as_fd(), args: &args, env: &env, fds: &fds }).unwrap();
+        let started =
+            spawn(&Launch { program: program.as_fd(), args: &args, env: &env, fds: &fds, cgroup: None }).unwrap();
         drop(into);
         let mut text = String::new();
         File::from(out).read_to_string(&mut text).unwrap();
@@ -225,7 +302,8 @@ mod tests {
     #[test]
     fn a_program_that_cannot_be_executed_is_reported() {
         let program = File::open("/etc/passwd").unwrap();
-        let e = spawn(&Launch { program: program.as_fd(), args: &["x"], env: &[], fds: &[] }).unwrap_err();
+        let e =
+            spawn(&Launch { program: program.as_fd(), args: &["x"], env: &[], fds: &[], cgroup: None }).unwrap_err();
         assert_eq!(e.raw_os_error(), Some(libc::EACCES));
     }
 }

@@ -63,7 +63,8 @@ pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> R
 /// In cgroup v2 a directory with processes can't give its children controllers, which the guest's systemd wants to do with its
 /// root; so commands go one below, into `.lxc` (LXC's name for that).
 fn join_groups(groups: &[Group]) -> Result<(), Fail> {
-    cgroup::join(groups, 0, true).what(|| "joining the container's control groups")?;
+    let entrance = cgroup::Entrance::open(groups);
+    entrance.and_then(|entrance| entrance.enter()).what(|| "joining the container's control groups")?;
     for group in groups.iter().filter(|g| g.unified) {
         let below = group.path.join(".lxc");
         match rustix::fs::mkdir(&below, Mode::from_raw_mode(0o755)) {

@@ -100,7 +100,6 @@ impl Shim {
             Err(failure) => {
                 self.undo();
                 self.tell(&FromShim::Failed(failure));
-                self.leave();
                 return 1;
             }
         };
@@ -197,33 +196,15 @@ impl Shim {
         }
         self.empty_groups();
         while rustix::process::wait(rustix::process::WaitOptions::empty()).is_ok() {}
-        // What is left is our own groups, which the daemon removes once we are gone.
         let _ = record::write(self.dir.as_fd(), &self.record);
     }
 
-    /// Leaves the exit on record and tells the daemon, which removes our own groups once we are gone.
+    /// Leaves the exit on record and tells the daemon.
     fn finish(&mut self, exit: ExitRecord) {
         let _ = record::write(self.dir.as_fd(), &self.record);
         let _ = record::write_exit(self.dir.as_fd(), &exit);
         fault("shim.exit_recorded");
         self.tell(&FromShim::Exited(exit));
-        self.leave();
-    }
-
-    /// Removes our own groups when no daemon is there to do it after our end. (Leaving a group takes milliseconds, which a stop
-    /// shouldn't wait for.)
-    fn leave(&mut self) {
-        if self.daemon.is_some() {
-            return;
-        }
-        for group in &self.record.monitor {
-            let Some(base) = group.path.parent() else { continue };
-            // A group that hands controllers down takes no process (unless it is the root); then its init.scope does.
-            if cgroup::write(base, "cgroup.procs", "0").is_err() {
-                let _ = cgroup::write(&base.join("init.scope"), "cgroup.procs", "0");
-            }
-        }
-        let _ = cgroup::remove(&self.record.monitor);
     }
 }
 

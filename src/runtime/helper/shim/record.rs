@@ -37,7 +37,7 @@ pub(super) fn new(spec: &ContainerSpec) -> Result<RunRecord, Fail> {
         init: None,
         groups: Vec::new(),
         claimed: false,
-        monitor: Vec::new(),
+        lock: spec.lock.clone(),
         started_ms: 0,
         reboots: 0,
         stale: false,

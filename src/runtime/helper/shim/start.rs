@@ -18,9 +18,8 @@ impl Shim {
         fault("shim.prepared");
         self.make_groups().map_err(|e| e.at(Step::Limits))?;
         self.tell(&FromShim::Step { step: Step::Limits });
-        if self.record.reboots == 0 {
-            self.move_away().map_err(|e| e.at(Step::Limits))?;
-        }
+        // Out of the daemon's service: in v2 we were born outside.
+        let _ = cgroup::enter_helpers(&self.spec.cgroups);
         let socket = self.fork_stage().map_err(|e| e.at(Step::Mapped))?;
         let guest = self.follow(&socket)?;
         for child in self.children.drain(..) {
@@ -37,55 +36,26 @@ impl Shim {
         Ok(guest)
     }
 
-    /// Makes the guest's groups, and with the first start those of the shim itself, all under one name.
-    ///
-    /// Its own are those by which a service manager takes processes for a service's; limits don't concern a shim.
+    /// Makes the guest's groups.
     fn make_groups(&mut self) -> Result<(), Fail> {
-        let payload = group_name("payload", &self.spec.project, &self.spec.name);
-        let monitor = group_name("monitor", &self.spec.project, &self.spec.name);
-        let mut wanted: Vec<_> = self.spec.cgroups.iter().map(|h| (h, payload.as_str())).collect();
-        let guests = wanted.len();
-        if self.record.reboots == 0 {
-            let own =
-                self.spec.cgroups.iter().filter(|h| h.unified || h.controllers.iter().any(|c| c == "name=systemd"));
-            wanted.extend(own.map(|h| (h, monitor.as_str())));
-        }
+        let payload = group_name(&self.spec.project, &self.spec.name);
         let (record, dir) = (&mut self.record, self.dir.as_fd());
         record.phase = Phase::Starting;
-        let mut groups = cgroup::make(&wanted, |groups| {
+        let groups = cgroup::make(&self.spec.cgroups, &payload, |groups| {
             record.groups = groups.to_vec();
             record.claimed = true;
             record::write(dir, record)
         })
         .what(|| format!("making the control groups {payload:?}"))?;
         fault("shim.groups");
-        self.record.monitor.extend(groups.split_off(guests));
         self.record.groups = groups;
         self.record.claimed = false;
         record::write(self.dir.as_fd(), &self.record).what(|| "writing the record")?;
         cgroup::prepare(&self.record.groups, self.spec.idmap.to_host(Ids::Gid, 0))
-            .and_then(|()| cgroup::prepare(&self.record.monitor, None))
             .what(|| "preparing control groups")?;
         cgroup::set_limits(&self.record.groups, &self.spec.limits, false).what(|| "setting limits")?;
         cgroup::set_devices(&self.record.groups, &self.spec.device_rules).what(|| "setting device rules")?;
         fault("shim.limits");
-        Ok(())
-    }
-
-    /// Moves the shim into its own groups, out of the daemon's service, beside the start.
-    ///
-    /// The first move after a quiet moment waits for all processors to pass through the scheduler (8 ms at 250 Hz, measured; those right
-    /// after it don't), and process 1 is moved in a few milliseconds: so that wait begins now.
-    fn move_away(&mut self) -> Result<(), Fail> {
-        match fork::fork(&fork::Options::default()).what(|| "forking")? {
-            fork::Forked::Child => {
-                self.daemon = None;
-                let _ = process::die_with_parent();
-                let _ = cgroup::join(&self.record.monitor, self.record.shim.pid, false);
-                fork::exit(0)
-            }
-            fork::Forked::Parent { pidfd, .. } => self.children.push(pidfd),
-        }
         Ok(())
     }
 
@@ -149,8 +119,6 @@ impl Shim {
     /// Process 1 exists.
     fn forked(&mut self, pid: i32) -> Result<(), Fail> {
         self.record.init = Some(identify(pid)?);
-        // While it mounts things: it was born in the v2 group, and leaves its cgroup namespace for one with this root later.
-        cgroup::join(&self.record.groups, pid, true).what(|| "moving process 1 to its control groups")?;
         record::write(self.dir.as_fd(), &self.record).what(|| "writing the record")?;
         fault("shim.mapped");
         self.tell(&FromShim::Step { step: Step::Mapped });

@@ -3,7 +3,10 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+use rustix::fs::FlockOperation;
 
 use super::RunDirs;
 use super::running::Running;
@@ -122,11 +125,19 @@ fn bring_down(record: &RunRecord) -> io::Result<()> {
     if let Some(init) = init {
         process::wait_end(&init, PATIENCE)?;
     }
-    // The shim and its helpers were in there; they die with it.
+    record.lock.as_deref().map_or(Ok(()), wait_unlocked)
+}
+
+/// Waits for the helpers of a dead shim, which die with it: the last one to end gives the lock back.
+fn wait_unlocked(path: &Path) -> io::Result<()> {
+    let file = match fs::File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
     let deadline = Instant::now() + PATIENCE;
-    while let Err(e) = cgroup::remove(&cgroup::still_ours(&record.monitor)) {
+    while let Err(e) = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         if Instant::now() > deadline {
-            return Err(e);
+            return Err(e.into());
         }
         std::thread::sleep(Duration::from_millis(1));
     }

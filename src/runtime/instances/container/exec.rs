@@ -265,7 +265,7 @@ fn spawn_attach(plan: &[u8], init: &OwnedFd, streams: Vec<OwnedFd>) -> Result<(O
     let mut fds: Vec<BorrowedFd<'_>> =
         vec![null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), init.as_fd()];
     fds.extend(streams.iter().map(AsFd::as_fd));
-    let spawned = executable::start(&["lxbox", "attach"], &fds).ctx(Kind::Internal, failed)?;
+    let spawned = executable::start(&["lxbox", "attach"], &fds, None).ctx(Kind::Internal, failed)?;
     Ok((ours, spawned.pidfd))
 }
 

@@ -9,9 +9,10 @@ use super::{RunDirs, adopt};
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::blocking;
 use crate::runtime::spec::ContainerSpec;
+use crate::runtime::spec::cgroup::Hierarchy;
 use crate::runtime::spec::shim::{EXIT, Failure, FromShim, RECORD, RunRecord, ToShim};
 use crate::runtime::sys::link::{Link, Watched};
-use crate::runtime::sys::{channel, executable, fault, memfd, spawn};
+use crate::runtime::sys::{cgroup, channel, executable, fault, memfd, spawn};
 
 /// Starts a container and waits until its process 1 has been executed.
 ///
@@ -37,8 +38,8 @@ pub struct Starting {
 pub async fn begin(spec: &ContainerSpec, dirs: &RunDirs) -> Result<Starting> {
     let plan =
         serde_json::to_vec(spec).ctx(Kind::Internal, || format!("Failed writing the plan of {:?}", spec.name))?;
-    let (name, run) = (spec.name.clone(), dirs.clone());
-    let (socket, spawned) = blocking(move || spawn_shim(&plan, &name, &run)).await?;
+    let (name, cgroups, run) = (spec.name.clone(), spec.cgroups.clone(), dirs.clone());
+    let (socket, spawned) = blocking(move || spawn_shim(&plan, &name, &cgroups, &run)).await?;
     fault("daemon.start.spawned");
     let mut starting = Starting {
         name: spec.name.clone(),
@@ -120,7 +121,7 @@ impl Starting {
     }
 }
 
-fn spawn_shim(plan: &[u8], name: &str, dirs: &RunDirs) -> Result<(OwnedFd, spawn::Spawned)> {
+fn spawn_shim(plan: &[u8], name: &str, cgroups: &[Hierarchy], dirs: &RunDirs) -> Result<(OwnedFd, spawn::Spawned)> {
     let run = &dirs.run;
     fs::DirBuilder::new()
         .recursive(true)
@@ -144,7 +145,9 @@ fn spawn_shim(plan: &[u8], name: &str, dirs: &RunDirs) -> Result<(OwnedFd, spawn
     let (ours, theirs) = channel::pair().ctx(Kind::Internal, failed)?;
     let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
     let fds = [null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), directory.as_fd()];
-    let spawned = executable::start(&["lxbox", "shim", name], &fds).ctx(Kind::Internal, failed)?;
+    let helpers = cgroup::helpers(cgroups).ctx(Kind::Internal, || "Failed making the helpers' control groups")?;
+    let helpers = helpers.as_ref().map(AsFd::as_fd);
+    let spawned = executable::start(&["lxbox", "shim", name], &fds, helpers).ctx(Kind::Internal, failed)?;
     Ok((ours, spawned))
 }
 

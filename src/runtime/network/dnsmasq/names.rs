@@ -144,10 +144,7 @@ mod tests {
     #[test]
     fn records_are_read() {
         assert_eq!(txt("A.b,\"one, two\",three"), Some(("a.b".into(), 16, b"\x08one, two\x05three".to_vec())));
-        assert_eq!(
-            bytes(ptr("1.0.0.10.in-addr.arpa,c")),
-            Some(("1.0.0.10.in-addr.arpa".into(), 12, b"\x01c\0".into()))
-        );
+        assert_eq!(ptr("1.0.0.10.in-addr.arpa,c"), Some(("1.0.0.10.in-addr.arpa".into(), 12, b"\x01c\0".into())));
         assert_eq!(mx("d,m,5"), Some(("d".into(), 15, b"\0\x05\x01m\0".into())));
         assert_eq!(srv("_a._b.c,t,80,1,2"), Some(("_a._b.c".into(), 33, b"\0\x01\0\x02\0\x50\x01t\0".into())));
         assert_eq!(srv("_a._b.c,t,80,1,2,3"), None);

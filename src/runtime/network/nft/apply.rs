@@ -1,6 +1,6 @@
 //! Changes of the packet filter, all of them or none: one batch is one transaction of the kernel.
 
-use sha2::{Digest as _, Sha256};
+use ring::digest::{Context, SHA256};
 
 use super::encode::{self, Encoded, Set};
 use super::model::{Base, Chain, ChainKind, Family, Hook, Policy};
@@ -116,17 +116,17 @@ impl Present {
 
 /// What tells a rule from all others, whatever numbers its sets have.
 pub(super) fn digest(rule: &Encoded) -> Digest {
-    let mut hash = Sha256::new();
+    let mut hash = Context::new(&SHA256);
     hash.update(rule.expressions.as_bytes());
     for set in &rule.sets {
-        hash.update(set.kind.to_be_bytes());
+        hash.update(&set.kind.to_be_bytes());
         for (value, end) in set.values.elements() {
-            hash.update(value);
-            hash.update([u8::from(end)]);
+            hash.update(&value);
+            hash.update(&[u8::from(end)]);
         }
     }
     let mut digest = Digest::default();
-    digest.copy_from_slice(&hash.finalize()[..std::mem::size_of::<Digest>()]);
+    digest.copy_from_slice(&hash.finish().as_ref()[..std::mem::size_of::<Digest>()]);
     digest
 }
 

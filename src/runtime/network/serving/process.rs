@@ -244,7 +244,7 @@ fn spawn_helper(plan: &[u8], bridge: &str, dirs: &NetDirs) -> Result<(OwnedFd, s
     let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
     let [null, plan, leases] = [null.as_fd(), plan.as_fd(), leases.as_fd()];
     let fds = [null, null, null, plan, theirs.as_fd(), directory.as_fd(), leases];
-    let spawned = executable::start(&["lxbox", MODE, bridge], &fds).ctx(Kind::Internal, failed)?;
+    let spawned = executable::start(&["lxbox", MODE, bridge], &fds, None).ctx(Kind::Internal, failed)?;
     Ok((ours, spawned))
 }
 

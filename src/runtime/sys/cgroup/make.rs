@@ -18,23 +18,24 @@ const OWNED_V1: [&str; 2] = ["cgroup.procs", "tasks"];
 const OWNED_V2: [&str; 5] =
     ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"];
 
-/// Makes one directory for each hierarchy and name: called so, or with `-1`, `-2`, … appended to all where that is taken by any.
+/// Makes one directory of this name in each hierarchy; with `-1`, `-2`, … appended to all where that is taken in any.
 ///
 /// `claim` is called with the paths before they are tried, so that a crash in between can be cleaned up after. A directory that
 /// exists already is never used.
 pub fn make(
-    wanted: &[(&Hierarchy, &str)],
+    hierarchies: &[Hierarchy],
+    name: &str,
     mut claim: impl FnMut(&[Group]) -> io::Result<()>,
 ) -> io::Result<Vec<Group>> {
     for suffix in 0..MAX_SUFFIX {
         let suffix = if suffix == 0 { String::new() } else { format!("-{suffix}") };
-        let group = |(h, name): &(&Hierarchy, &str)| Group {
+        let group = |h: &Hierarchy| Group {
             unified: h.unified,
             controllers: h.controllers.clone(),
             path: h.base.join(format!("{name}{suffix}")),
             inode: 0,
         };
-        let mut groups: Vec<Group> = wanted.iter().map(group).collect();
+        let mut groups: Vec<Group> = hierarchies.iter().map(group).collect();
         if groups.iter().any(|g| g.path.exists()) {
             continue;
         }

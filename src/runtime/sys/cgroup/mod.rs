@@ -1,10 +1,11 @@
 //! Control groups on the host: made, limited, joined, frozen, emptied, removed, measured.
 //!
-//! Works on the directories recorded in [`Group`]s, v1, v2 and hybrid alike. `make` makes and owns them, `empty` brings
-//! everything in them down and removes them, `usage` reads counters. Nothing here waits but `empty` and [`freeze`].
+//! Works on the directories recorded in [`Group`]s, v1, v2 and hybrid alike. `make` makes and owns them, `enter` is the way in,
+//! `empty` brings everything in them down and removes them, `usage` reads counters. Nothing here waits but `empty` and [`freeze`].
 
 mod devices;
 mod empty;
+mod enter;
 mod make;
 mod usage;
 
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 
 pub use empty::{bring_down, is_empty, kill, remove};
+pub use enter::{Entrance, enter_helpers, helpers, remove_helpers};
 pub use make::{make, prepare, set_devices, set_limits};
 pub use usage::{Usage, usage};
 
@@ -44,12 +46,6 @@ pub fn write(group: &Path, file: &str, value: &str) -> io::Result<()> {
     let fd = rustix::fs::open(group.join(file), OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
     rustix::io::retry_on_intr(|| rustix::io::write(&fd, value.as_bytes()))?;
     Ok(())
-}
-
-/// Moves a process into all of the groups but those it begins in (`but_unified`).
-pub fn join(groups: &[Group], pid: i32, but_unified: bool) -> io::Result<()> {
-    let pid = pid.to_string();
-    groups.iter().filter(|g| !(but_unified && g.unified)).try_for_each(|g| write(&g.path, "cgroup.procs", &pid))
 }
 
 /// Stops or continues everything in the groups. Waits up to ten seconds for the kernel to have stopped all of it.
