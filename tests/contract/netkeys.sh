@@ -1,6 +1,8 @@
 #!/bin/bash
 # Each key of a bridge, and what it does: on the host, in the packet filter, to a client on the bridge. A case begins with
 # `key NAME…`; tests/contract.rs fails when a key of the table has none.
+# covers: PUT /1.0/networks/{name}
+# covers: PATCH /1.0/networks/{name}
 . "$(dirname "$0")/lib.bash"
 N=/1.0/networks
 BASE='"ipv4.address":"10.66.0.1/24","ipv6.address":"fd42:66::1/64"'

@@ -1,5 +1,7 @@
 #!/bin/bash
 # Zones as other servers of names get them: what is in them, who may have them (core.dns_address).
+# covers: PATCH /1.0
+# covers: POST /1.0/network-zones
 . "$(dirname "$0")/lib.bash"
 N=/1.0/networks Z=/1.0/network-zones
 command -v dig >/dev/null || fail "dig (bind9-dnsutils) is needed"
