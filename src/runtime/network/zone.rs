@@ -50,7 +50,7 @@ pub fn check_entries(entries: &[NetworkZoneRecordEntry]) -> Result<()> {
         if entries[..n].iter().any(|e| (&e.kind, &e.value) == (kind, value)) {
             return Err(Error::invalid(format!("Duplicate record for type {kind:?} and value {value:?}")));
         }
-        dns::data::parse(kind, value, &Name::root())
+        dns::value::parse(kind, value, &Name::root())
             .map_err(|why| Error::invalid(format!("Bad zone record entry: {why}")))?;
         if entry.ttl > u64::from(u32::MAX >> 1) {
             return Err(Error::invalid(format!("Bad zone record entry: TTL {} is too long", entry.ttl)));

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use hickory_proto::rr::rdata::{A, AAAA, NS, PTR, SOA};
 use hickory_proto::rr::{Name, RData, Record};
 
-use super::data;
+use super::value;
 use crate::store::records::{ZoneEntriesRecord, ZoneRecord};
 
 /// Seconds that what is said of a zone itself, and of a name without a word about it, may be remembered.
@@ -98,7 +98,7 @@ fn entry(apex: &Name, record: &ZoneEntriesRecord) -> Vec<Record> {
     let Some(name) = name else { return Vec::new() };
     let ttl = |ttl: u64| u32::try_from(ttl).ok().filter(|t| *t > 0).unwrap_or(TTL);
     let entries = record.entries.iter();
-    let data = entries.filter_map(|e| Some((ttl(e.ttl), data::parse(&e.kind, &e.value, apex).ok()?)));
+    let data = entries.filter_map(|e| Some((ttl(e.ttl), value::parse(&e.kind, &e.value, apex).ok()?)));
     data.map(|(ttl, data)| Record::from_rdata(name.clone(), ttl, data)).collect()
 }
 

@@ -28,7 +28,7 @@ pub struct Raw {
     /// Other names and what they stand for.
     pub aliases: Vec<(String, String)>,
     /// Records of other types.
-    pub data: Vec<names::Data>,
+    pub data: Vec<names::Record>,
     /// What is answered for whole domains, or who is asked about them.
     pub domains: Vec<Domain>,
     /// Resolvers to forward to in place of the host's.

@@ -5,12 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use hickory_proto::rr::{Name, RecordType};
 use hickory_proto::serialize::binary::BinEncodable;
 
-use crate::runtime::network::dns::data;
+use crate::runtime::network::dns::value;
 use crate::runtime::network::zone::check_name;
 use crate::runtime::spec::net::Domain;
 
 /// A record of a name: its type, and its data as it is sent.
-pub type Data = (String, u16, Vec<u8>);
+pub type Record = (String, u16, Vec<u8>);
 
 fn is_name(text: &str) -> bool {
     check_name(text).is_ok() && text.parse::<IpAddr>().is_err() && text.parse::<u64>().is_err()
@@ -80,7 +80,7 @@ pub fn cname(value: &str) -> Option<Vec<(String, String)>> {
 }
 
 /// `NAME[,TEXT…]`.
-pub fn txt(value: &str) -> Option<Data> {
+pub fn txt(value: &str) -> Option<Record> {
     let (name, texts) = value.split_once(',').unwrap_or((value, ""));
     let quoted =
         |text: &str| format!("\"{}\"", text.trim().trim_matches('"').replace('\\', "\\\\").replace('"', "\\\""));
@@ -89,13 +89,13 @@ pub fn txt(value: &str) -> Option<Data> {
 }
 
 /// `NAME,TARGET`.
-pub fn ptr(value: &str) -> Option<Data> {
+pub fn ptr(value: &str) -> Option<Record> {
     let (name, target) = value.split_once(',')?;
     record(name, RecordType::PTR, target)
 }
 
 /// `NAME,HOST[,PREFERENCE]`.
-pub fn mx(value: &str) -> Option<Data> {
+pub fn mx(value: &str) -> Option<Record> {
     let items: Vec<&str> = value.split(',').map(str::trim).collect();
     match items.as_slice() {
         [name, host] => record(name, RecordType::MX, &format!("1 {host}")),
@@ -105,7 +105,7 @@ pub fn mx(value: &str) -> Option<Data> {
 }
 
 /// `_SERVICE._PROTOCOL.NAME,TARGET[,PORT[,PRIORITY[,WEIGHT]]]`.
-pub fn srv(value: &str) -> Option<Data> {
+pub fn srv(value: &str) -> Option<Record> {
     let items: Vec<&str> = value.split(',').map(str::trim).collect();
     let number = |at: usize, default: &'static str| items.get(at).copied().unwrap_or(default);
     let target = items.get(1).filter(|_| items.len() <= 5)?;
@@ -113,9 +113,9 @@ pub fn srv(value: &str) -> Option<Data> {
     record(items[0], RecordType::SRV, &text)
 }
 
-fn record(name: &str, kind: RecordType, value: &str) -> Option<Data> {
+fn record(name: &str, kind: RecordType, content: &str) -> Option<Record> {
     let name = name.trim().trim_end_matches('.');
-    let data = data::parse(&kind.to_string(), value, &Name::root()).ok()?;
+    let data = value::parse(&kind.to_string(), content, &Name::root()).ok()?;
     is_name(name).then_some(())?;
     Some((name.to_ascii_lowercase(), kind.into(), data.to_bytes().ok()?))
 }
