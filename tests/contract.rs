@@ -27,7 +27,7 @@ macro_rules! scripts {
     };
 }
 
-scripts! { server events operations profiles images storage host networks acls zones instances lifecycle exec console limits nics filters routed leases debian }
+scripts! { server events operations profiles images storage host networks netkeys acls zones transfer instances lifecycle exec console limits nics filters routed leases debian }
 
 #[test]
 fn every_script_is_run() {
@@ -36,6 +36,22 @@ fn every_script_is_run() {
     found.sort();
     known.sort();
     assert_eq!(found, known);
+}
+
+/// Cases of `netkeys.sh` begin with `key NAME…`.
+#[test]
+fn every_key_of_a_bridge_has_a_case() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract/netkeys.sh");
+    let text = std::fs::read_to_string(path).unwrap();
+    let cases: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("key "))
+        .flat_map(|names| names.split_whitespace().map(|name| name.trim_matches('\'')))
+        .collect();
+    let bridge = lxbox::api::config::entities().into_iter().find(|e| e.name == "network-bridge").unwrap();
+    let keys = bridge.keys.into_iter().map(|row| row.name);
+    let missing: Vec<&str> = keys.filter(|key| !cases.contains(key)).collect();
+    assert!(missing.is_empty(), "no case for {missing:?}");
 }
 
 fn paths() -> Vec<PathBuf> {

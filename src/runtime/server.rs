@@ -13,6 +13,7 @@ use crate::api::types::{
 };
 use crate::runtime::events::Events;
 use crate::runtime::host::environment::Facts;
+use crate::runtime::network::service::Networks;
 use crate::runtime::{host, storage};
 use crate::store::records::ServerConfigRecord;
 use crate::store::{Db, Read, repo};
@@ -42,12 +43,23 @@ pub struct Server {
     root: PathBuf,
     ready: Arc<AtomicBool>,
     shutdown: mpsc::Sender<ShutdownRequest>,
+    networks: Networks,
+    /// Held by who changes the configuration: what it says is carried out in the same order.
+    changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Server {
     /// Over this store; who wants the daemon to end is passed on to `shutdown`.
-    pub fn new(db: Db, events: Events, places: &Places, shutdown: mpsc::Sender<ShutdownRequest>) -> Server {
-        Server { db, events, facts: Arc::default(), root: places.root.clone(), ready: Arc::default(), shutdown }
+    pub fn new(
+        db: Db,
+        events: Events,
+        places: &Places,
+        networks: Networks,
+        shutdown: mpsc::Sender<ShutdownRequest>,
+    ) -> Server {
+        let root = places.root.clone();
+        let (facts, ready, changing) = (Arc::default(), Arc::default(), Arc::default());
+        Server { db, events, facts, root, ready, shutdown, networks, changing }
     }
 
     /// The server's configuration; passwords are not in it.
@@ -58,23 +70,50 @@ impl Server {
     /// Changes the configuration; `decide` gets the present one and may run several times.
     ///
     /// # Errors
-    /// Those of `decide`; [`crate::Kind::Invalid`] with LXD's text for unknown keys and wrong values.
+    /// Those of `decide`; [`crate::Kind::Invalid`] with LXD's text for unknown keys and wrong values. What the host
+    /// refuses is taken back.
     pub async fn set_config(&self, decide: impl Fn(&ConfigMap) -> Result<ConfigMap>, by: EventRequestor) -> Result<()> {
-        self.db
-            .transact(|tx| {
-                let before = read(tx)?;
-                let after = decide(&before)?;
-                config::server::validate(&after)?;
-                for key in before.keys().filter(|key| !after.contains_key(*key)) {
-                    tx.delete::<ServerConfigRecord>(key)?;
-                }
-                for (key, value) in after.iter().filter(|(key, value)| before.get(*key) != Some(value)) {
-                    tx.put(&ServerConfigRecord { key: key.clone(), value: value.clone() })?;
-                }
-                Ok(())
-            })
-            .await?;
+        let _alone = self.changing.lock().await;
+        let before = self.config()?;
+        self.write(|present| {
+            let after = decide(present)?;
+            config::server::validate(&after)?;
+            Ok(after)
+        })
+        .await?;
+        if let Err(e) = self.listen().await {
+            self.write(|_| Ok(before.clone())).await?;
+            return Err(e);
+        }
         self.events.announce("", "config-updated", "/1.0".into(), &by);
+        Ok(())
+    }
+
+    async fn write(&self, decide: impl Fn(&ConfigMap) -> Result<ConfigMap>) -> Result<()> {
+        let written = self.db.transact(|tx| {
+            let before = read(tx)?;
+            let after = decide(&before)?;
+            for key in before.keys().filter(|key| !after.contains_key(*key)) {
+                tx.delete::<ServerConfigRecord>(key)?;
+            }
+            for (key, value) in after.iter().filter(|(key, value)| before.get(*key) != Some(value)) {
+                tx.put(&ServerConfigRecord { key: key.clone(), value: value.clone() })?;
+            }
+            Ok(())
+        });
+        written.await.map(|_| ())
+    }
+
+    /// Listens where the configuration says.
+    async fn listen(&self) -> Result<()> {
+        let config = self.config()?;
+        self.networks.listen_dns(config::server::Config(&config).get("core.dns_address")).await
+    }
+
+    /// Begins to listen where the configuration says. An address that isn't there yet is waited for.
+    pub async fn start_listening(&self) -> Result<()> {
+        let config = self.config()?;
+        self.networks.listen_dns_at_last(config::server::Config(&config).get("core.dns_address")).await;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use lxbox::runtime::network::serving::NetDirs;
 use lxbox::runtime::spec::VERSION;
-use lxbox::runtime::spec::net::{DnsMode, DnsPlan, Mac, NetPlan, V4Plan, V6Mode, V6Plan};
+use lxbox::runtime::spec::net::{DnsMode, DnsPlan, Extra, Mac, NetPlan, V4Plan, V6Mode, V6Plan};
 use lxbox::runtime::sys::executable;
 use serde_json::Value;
 
@@ -85,6 +85,7 @@ impl Bridge {
             dns: Some(dns),
             hosts: vec![],
             mtu: None,
+            extra: Extra::default(),
         }
     }
 

@@ -88,6 +88,7 @@ async fn serve(options: &Options, api: Serve) -> Result<()> {
     services.instances.reconcile_pools().await?;
     services.networks.converge().await?;
     services.instances.converge().await?;
+    services.server.start_listening().await?;
     sweep(&services).await;
     let serving = tokio::spawn(api(listener, services.clone()));
     let background = tokio::spawn(after_start(services.clone()));
@@ -107,7 +108,7 @@ fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<Shutdow
     let pools = Pools::new(db.clone(), events.clone(), leases.clone(), root.clone())?;
     let networks = Networks::new(db.clone(), events.clone(), leases.clone(), root);
     let images = Images::new(db.clone(), events.clone(), operations.clone(), pools.clone(), &places);
-    let server = Server::new(db.clone(), events.clone(), &places, shutdown);
+    let server = Server::new(db.clone(), events.clone(), &places, networks.clone(), shutdown);
     let instances = Instances::new(Parts {
         db: db.clone(),
         events: events.clone(),

@@ -6,6 +6,7 @@
 //! rules     which rules networks and NICs want, as plain values
 //! tc        how fast a NIC may be
 //! subnet   bridge   acl   forward   zone   dnsmasq    what configuration says: pure
+//! dns       a zone as it is sent to other servers of names: pure
 //! plan (with firewall, serve)                what a bridge is to be on the host: pure
 //! apply                                      makes it so
 //! serving                                    the helper process that serves addresses and names on a bridge
@@ -17,6 +18,7 @@
 pub mod acl;
 pub mod apply;
 pub mod bridge;
+pub mod dns;
 pub mod dnsmasq;
 pub mod firewall;
 pub mod forward;

@@ -3,11 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::bridge::{Bridge, Family};
-use super::dnsmasq;
+use super::dnsmasq::{self, options::Content};
 use super::plan::{BridgePlan, Facts};
 use super::subnet::Subnet;
 use crate::runtime::spec;
-use crate::runtime::spec::net::{DnsMode, DnsPlan, Host, Mac, NetPlan, V4Plan, V6Mode, V6Plan};
+use crate::runtime::spec::net::{DnsMode, DnsPlan, Extra, Host, Mac, NetPlan, V4Plan, V6Mode, V6Plan};
 
 /// How long leases last when nothing is said, in seconds.
 const EXPIRY: u32 = 3600;
@@ -34,7 +34,19 @@ pub fn plan(facts: &Facts, bridge: &BridgePlan, ifindex: u32) -> Option<NetPlan>
         records: gateway.chain(raw.records).collect(),
         upstream: raw.upstream,
         domain,
-        ..DnsPlan::default()
+        resolv_conf: None,
+        aliases: raw.aliases,
+        data: raw.data,
+        domains: raw.domains,
+        whole_names: raw.whole_names,
+        private_stays: raw.private_stays,
+        ttl: raw.ttl,
+    };
+    let own6 = addresses.iter().find_map(|a| if let IpAddr::V6(a) = a { Some(*a) } else { None });
+    let extra = Extra {
+        options6: raw.options6.iter().map(|(code, content)| (*code, content.bytes(None, own6))).collect(),
+        boot: raw.boot,
+        leases: raw.leases,
     };
     Some(NetPlan {
         version: spec::VERSION,
@@ -43,15 +55,16 @@ pub fn plan(facts: &Facts, bridge: &BridgePlan, ifindex: u32) -> Option<NetPlan>
         ifindex,
         mac: Mac(bridge.mac.0),
         addresses,
-        v4: v4(config, raw.options),
+        v4: v4(config, &raw.options),
         v6: v6(config),
         dns: Some(dns),
-        hosts: hosts(facts),
+        hosts: hosts(facts).into_iter().chain(raw.hosts).collect(),
         mtu: (bridge.mtu != 1500).then_some(bridge.mtu),
+        extra,
     })
 }
 
-fn v4(config: Bridge<'_>, options: Vec<(u8, Vec<u8>)>) -> Option<V4Plan> {
+fn v4(config: Bridge<'_>, options: &[(u8, Content)]) -> Option<V4Plan> {
     let subnet = config.subnet(Family::V4).filter(|_| config.dhcp(Family::V4))?;
     let IpAddr::V4(address) = subnet.address else { return None };
     Some(V4Plan {
@@ -61,7 +74,7 @@ fn v4(config: Bridge<'_>, options: Vec<(u8, Vec<u8>)>) -> Option<V4Plan> {
         expiry: config.text("ipv4.dhcp.expiry").and_then(seconds).unwrap_or(EXPIRY),
         gateway: config.text("ipv4.dhcp.gateway").and_then(|g| g.parse().ok()),
         routes: Vec::new(),
-        options,
+        options: options.iter().map(|(code, content)| (*code, content.bytes(Some(address), None))).collect(),
     })
 }
 

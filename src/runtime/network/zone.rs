@@ -1,7 +1,8 @@
 //! Zones of names: what they and their records may say. Pure.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use hickory_proto::rr::Name;
 
+use super::dns;
 use crate::api::types::NetworkZoneRecordEntry;
 use crate::{Error, Result};
 
@@ -49,29 +50,13 @@ pub fn check_entries(entries: &[NetworkZoneRecordEntry]) -> Result<()> {
         if entries[..n].iter().any(|e| (&e.kind, &e.value) == (kind, value)) {
             return Err(Error::invalid(format!("Duplicate record for type {kind:?} and value {value:?}")));
         }
-        check_value(kind, value).map_err(|why| Error::invalid(format!("Bad zone record entry: {why}")))?;
+        dns::value::parse(kind, value, &Name::root())
+            .map_err(|why| Error::invalid(format!("Bad zone record entry: {why}")))?;
         if entry.ttl > u64::from(u32::MAX >> 1) {
             return Err(Error::invalid(format!("Bad zone record entry: TTL {} is too long", entry.ttl)));
         }
     }
     Ok(())
-}
-
-/// The types whose values are understood, each with its form in a zone file.
-fn check_value(kind: &str, value: &str) -> std::result::Result<(), String> {
-    let words: Vec<&str> = value.split_whitespace().collect();
-    let number = |text: &&str| text.parse::<u16>().is_ok();
-    let good = match (kind.to_ascii_uppercase().as_str(), words.as_slice()) {
-        ("A", [address]) => address.parse::<Ipv4Addr>().is_ok(),
-        ("AAAA", [address]) => address.parse::<Ipv6Addr>().is_ok(),
-        ("CNAME" | "NS" | "PTR", [name]) => is_domain(name),
-        ("MX", [priority, name]) => number(priority) && is_domain(name),
-        ("SRV", [priority, weight, port, name]) => [priority, weight, port].into_iter().all(number) && is_domain(name),
-        ("TXT", _) => !value.is_empty() && value.len() <= 4096 && !value.contains(['\n', '\0']),
-        ("A" | "AAAA" | "CNAME" | "NS" | "PTR" | "MX" | "SRV", _) => false,
-        _ => return Err(format!("unknown type {kind:?}")),
-    };
-    if good { Ok(()) } else { Err(format!("{value:?} is no value for {kind:?}")) }
 }
 
 #[cfg(test)]

@@ -121,6 +121,33 @@ pub struct NetPlan {
     /// The MTU that clients are told, when it isn't the usual one.
     #[serde(default)]
     pub mtu: Option<u32>,
+    /// What people add beyond keys.
+    #[serde(default)]
+    pub extra: Extra,
+}
+
+/// What people add to DHCP beyond keys (`raw.dnsmasq`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Extra {
+    /// Further options every DHCPv6 client is told: code and content. They replace what would be told otherwise; without
+    /// content they only take it away.
+    pub options6: Vec<(u16, Vec<u8>)>,
+    /// What clients that boot from the network are told.
+    pub boot: Option<Boot>,
+    /// Leases at most.
+    pub leases: Option<usize>,
+}
+
+/// What clients that boot from the network are told (RFC 2131 section 2).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// The file, at most 127 bytes.
+    pub file: String,
+    /// The name of the server that has it, at most 63 bytes; may be empty.
+    pub server_name: String,
+    /// Its address; this one when there is none.
+    pub server: Option<Ipv4Addr>,
 }
 
 /// DHCPv4 of a bridge.
@@ -140,7 +167,8 @@ pub struct V4Plan {
     /// Routes clients are told (option 121): network, prefix, router.
     #[serde(default)]
     pub routes: Vec<(Ipv4Addr, u8, Ipv4Addr)>,
-    /// Further options every client is told: code and content. They replace what would be told otherwise.
+    /// Further options every client is told: code and content. They replace what would be told otherwise; without content
+    /// they only take it away.
     #[serde(default)]
     pub options: Vec<(u8, Vec<u8>)>,
 }
@@ -214,6 +242,37 @@ pub struct DnsPlan {
     /// Further names, absolute, and their addresses.
     #[serde(default)]
     pub records: Vec<(String, IpAddr)>,
+    /// Other names, absolute and in lower case, and the names they stand for.
+    #[serde(default)]
+    pub aliases: Vec<(String, String)>,
+    /// Records of other types: absolute name in lower case, type, and data as it is sent.
+    #[serde(default)]
+    pub data: Vec<(String, u16, Vec<u8>)>,
+    /// What is done with questions about whole domains; the longest name that fits decides.
+    #[serde(default)]
+    pub domains: Vec<Domain>,
+    /// Whether nobody is asked about names without a dot.
+    #[serde(default)]
+    pub whole_names: bool,
+    /// Whether nobody is asked about addresses of private networks.
+    #[serde(default)]
+    pub private_stays: bool,
+    /// Seconds that our names may be remembered.
+    #[serde(default)]
+    pub ttl: u32,
+}
+
+/// A domain, with all names in it that nobody here has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Domain {
+    /// Its name, in lower case.
+    pub name: String,
+    /// Whom to ask.
+    #[serde(default)]
+    pub servers: Vec<SocketAddr>,
+    /// What to answer, when nobody is asked; without addresses there are no such names.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A network interface of an instance.

@@ -42,7 +42,7 @@ pub const ROWS: &[Key] = &[
     core("core.dns_address", Kind::Address, "Where the DNS server of network zones listens")
         .on(Member)
         .since("network_dns")
-        .later("network zones"),
+        .applied(),
     core("core.https_address", Kind::Address, "Where the API listens for other machines").on(Member).later(TLS),
     core("core.https_allowed_credentials", Kind::Bool, "Send Access-Control-Allow-Credentials with `true`").later(TLS),
     core("core.https_allowed_headers", Kind::Text, "Value of Access-Control-Allow-Headers").later(TLS),

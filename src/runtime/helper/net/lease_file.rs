@@ -63,7 +63,7 @@ pub fn parse(text: &str) -> Content {
         if let Some(id) = line.strip_prefix("duid ") {
             content.duid = unhex(id).or(content.duid);
         } else if let Some(entry) = parse_line(line)
-            && content.leases.has_room()
+            && content.leases.has_room(None)
         {
             content.leases.put(entry);
         }

@@ -67,9 +67,9 @@ impl Leases {
         self.entries.iter()
     }
 
-    /// Whether there is room for another client.
-    pub fn has_room(&self) -> bool {
-        self.entries.len() < limits::LEASES
+    /// Whether there is room for another client, when so many leases are allowed.
+    pub fn has_room(&self, most: Option<usize>) -> bool {
+        self.entries.len() < most.unwrap_or(limits::LEASES).min(limits::LEASES)
     }
 
     /// Whose address that is.

@@ -29,7 +29,7 @@ pub fn host_name(text: &[u8]) -> Option<String> {
 /// the name of an instance, or of the gateway: nobody takes another's name.
 pub fn name_for(plan: &NetPlan, mac: Option<Mac>, asked: Option<&[u8]>) -> Option<String> {
     let mode = plan.dns.as_ref().map_or(DnsMode::Managed, |dns| dns.mode);
-    let known = mac.and_then(|mac| host(plan, mac));
+    let known = mac.and_then(|mac| host(plan, mac)).filter(|host| !host.name.is_empty());
     let asked = asked.and_then(host_name);
     match (mode, known) {
         (DnsMode::None, _) => None,

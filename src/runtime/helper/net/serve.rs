@@ -231,8 +231,7 @@ impl Server {
             self.save();
         }
         self.connections.retain(|c| c.deadline() > now);
-        let resolvers = self.resolvers.list(&self.plan, now).to_vec();
-        let replies = self.forwards.tick(&resolvers, now);
+        let replies = self.forwards.tick(now);
         replies.into_iter().for_each(|reply| self.reply(&reply));
         if let Some(socket) = &self.sockets.icmp {
             for (address, packet) in self.slaac.due(now) {
@@ -261,8 +260,7 @@ impl Server {
             Source::Connection(at) => self.advance(at),
             Source::Forward(at) => {
                 let now = Instant::now();
-                let resolvers = self.resolvers.list(&self.plan, now).to_vec();
-                if let Some(reply) = self.forwards.receive(at, &resolvers, now) {
+                if let Some(reply) = self.forwards.receive(at, now) {
                     self.reply(&reply);
                 }
             }
@@ -341,9 +339,10 @@ impl Server {
             match self.decide(&packet) {
                 Verdict::Answer(answer) => self.reply(&(asker, answer)),
                 Verdict::Ignore => {}
-                Verdict::Forward => {
+                Verdict::Forward(own) => {
                     let now = Instant::now();
-                    let resolvers = self.resolvers.list(&self.plan, now);
+                    let usual = self.resolvers.list(&self.plan, now);
+                    let resolvers = if own.is_empty() { usual } else { &own };
                     if let Some(reply) = self.forwards.ask(asker, &packet, resolvers, now) {
                         self.reply(&reply);
                     }

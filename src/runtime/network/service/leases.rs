@@ -28,14 +28,13 @@ impl Networks {
         let own = |f| bridge.subnet(f).map(|s| lease(&format!("{name}.gw"), "", &s.address.to_string(), "gateway"));
         let mut leases: Vec<NetworkLease> = Family::BOTH.into_iter().filter_map(own).collect();
         let nics = self.db.view(|v| nics::on(v, name))?;
-        let nics: Vec<&Nic> = nics.iter().filter(|nic| nic.project == project).collect();
+        let (nics, others): (Vec<&Nic>, Vec<&Nic>) = nics.iter().partition(|nic| nic.project == project);
         leases.extend(nics.iter().flat_map(|nic| kept(nic, bridge)));
         let known: BTreeSet<String> = leases.iter().map(|l| l.address.clone()).collect();
         let given = self.given(&record).await;
-        // Others than instances of the project are seen in the network's own project alone.
-        let visible = |l: &NetworkLease| {
-            record.project == project || nics.iter().any(|n| n.hwaddr.as_deref() == Some(l.hwaddr.as_str()))
-        };
+        // What no project's instance has is seen in the network's own project.
+        let of = |nics: &[&Nic], l: &NetworkLease| nics.iter().any(|n| n.hwaddr.as_deref() == Some(l.hwaddr.as_str()));
+        let visible = |l: &NetworkLease| of(&nics, l) || record.project == project && !of(&others, l);
         leases.extend(given.into_iter().filter(|l| !known.contains(&l.address) && visible(l)));
         Ok(leases)
     }

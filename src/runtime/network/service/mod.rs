@@ -28,6 +28,8 @@ mod addressing;
 mod check;
 mod create;
 mod delete;
+mod dns;
+mod dns_listen;
 mod forwards;
 mod leases;
 pub mod nics;
@@ -49,13 +51,23 @@ pub struct Networks {
     down: Arc<Mutex<BTreeMap<u64, String>>>,
     /// Held while an address is chosen for a device.
     addressing: Arc<tokio::sync::Mutex<()>>,
+    /// The server of zones.
+    dns: Arc<dns_listen::Dns>,
 }
 
 impl Networks {
     /// Over these; folders of networks are below `lxd_dir`.
     pub fn new(db: Db, events: Events, leases: Leases, lxd_dir: PathBuf) -> Networks {
-        let (serving, down, addressing) = (Arc::default(), Arc::default(), Arc::default());
-        Networks { db, events, leases, lxd_dir: Arc::new(lxd_dir), serving, down, addressing }
+        Networks {
+            db,
+            events,
+            leases,
+            lxd_dir: Arc::new(lxd_dir),
+            serving: Arc::default(),
+            down: Arc::default(),
+            addressing: Arc::default(),
+            dns: Arc::default(),
+        }
     }
 
     /// The networks of a project by name, and behind them the host's own interfaces, which projects share.

@@ -68,6 +68,7 @@ impl Networks {
             for (id, why) in down {
                 self.try_again(id, &why, &warnings).await;
             }
+            self.watch_dns().await;
             tokio::time::sleep(AGAIN).await;
         }
     }

@@ -256,6 +256,10 @@ fn answer(context: &Context<'_>, request: &Request, kind: MessageType, address: 
     if !nak {
         message.set_ciaddr(asked.ciaddr()).set_yiaddr(address.unwrap_or(Ipv4Addr::UNSPECIFIED));
         message.set_siaddr(context.v4.address);
+        if let Some(boot) = &context.plan.extra.boot {
+            message.set_siaddr(boot.server.unwrap_or(context.v4.address));
+            message.set_fname_str(&boot.file).set_sname_str(&boot.server_name);
+        }
     }
     message.set_opts(options::options(context, request, kind, address));
     let mut bytes = message.to_vec().unwrap_or_default();

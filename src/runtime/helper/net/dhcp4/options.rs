@@ -47,7 +47,12 @@ pub(super) fn options(
         options.insert(raw(OptionCode::ClasslessStaticRoute, routes(v4)));
     }
     for (code, content) in &v4.options {
-        options.insert(raw(OptionCode::from(*code), content.clone()));
+        let code = OptionCode::from(*code);
+        if content.is_empty() {
+            options.remove(code);
+        } else {
+            options.insert(raw(code, content.clone()));
+        }
     }
     options
 }

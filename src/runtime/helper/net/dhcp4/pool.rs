@@ -17,8 +17,8 @@ impl Dhcp4 {
         let offered = self.offers.iter().find(|o| o.mac == request.mac).map(|o| o.address);
         let wanted = [kept, held, offered, request.requested()];
         let found = wanted.into_iter().flatten().find(|a| self.may_have(context, request, *a));
-        if found.is_some() || (held.is_none() && !context.leases.has_room()) {
-            return found.filter(|_| held.is_some() || context.leases.has_room());
+        if found.is_some() || (held.is_none() && !context.leases.has_room(context.plan.extra.leases)) {
+            return found.filter(|_| held.is_some() || context.leases.has_room(context.plan.extra.leases));
         }
         context.v4.ranges.iter().find_map(|range| self.search(context, request, *range))
     }

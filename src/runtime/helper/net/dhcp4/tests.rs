@@ -1,7 +1,7 @@
 //! Conversations with DHCPv4 clients of all sorts.
 
 use super::*;
-use crate::runtime::spec::net::{DnsPlan, Host};
+use crate::runtime::spec::net::{Boot, DnsPlan, Host};
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const NOW: u64 = 1_000_000;
@@ -240,4 +240,21 @@ fn regression_an_option_that_the_decoder_panics_on_is_not_read() {
     packet.splice(end.., [121, 9, 33, 1, 2, 3, 4, 5, 6, 7, 8, 0, 50, 4, 10, 0, 0, 4, 255]);
     let answer = Dhcp4::default().handle(&plan, &mut leases, &packet, NOW).unwrap();
     assert_eq!(answer.address, Ipv4Addr::new(10, 0, 0, 4), "what stands behind it is read");
+}
+
+#[test]
+fn what_people_add_is_told_and_what_they_take_away_is_not() {
+    let (mut bench, mut plan) = (Bench::default(), plan());
+    let server = Ipv4Addr::new(10, 0, 0, 9);
+    plan.v4.as_mut().unwrap().options = vec![(3, Vec::new()), (42, vec![10, 0, 0, 1]), (119, b"\x01a\0".to_vec())];
+    plan.extra.boot = Some(Boot { file: "pxe.0".into(), server_name: "boot".into(), server: Some(server) });
+    plan.extra.leases = Some(1);
+    plan.hosts = vec![Host { mac: mac(2), ..Host::default() }];
+    let (_, _, offer) = bench.ask(&plan, &send(MessageType::Discover, 1)).unwrap();
+    assert_eq!(offer.opts().get(OptionCode::Router), None);
+    assert_eq!(offer.opts().get(OptionCode::NtpServers), Some(&DhcpOption::NtpServers(vec![SERVER])));
+    assert!(offer.opts().get(OptionCode::DomainSearch).is_some());
+    assert_eq!((offer.siaddr(), offer.fname(), offer.sname()), (server, Some(&b"pxe.0\0"[..]), Some(&b"boot\0"[..])));
+    assert!(bench.lease(&plan, 1).is_some());
+    assert_eq!(bench.lease(&plan, 2), None, "one lease is all there is");
 }

@@ -7,7 +7,9 @@ mod sift;
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use dhcproto::v6::{DhcpOption, DhcpOptions, IAAddr, IANA, Message, MessageType, Status, StatusCode};
+use dhcproto::v6::{
+    DhcpOption, DhcpOptions, IAAddr, IANA, Message, MessageType, OptionCode, Status, StatusCode, UnknownOption,
+};
 use dhcproto::{Decodable, Decoder, Encodable, Name};
 
 use super::guard::guarded;
@@ -137,6 +139,12 @@ impl Dhcp6 {
         let mut told = self.tell(&context, &request);
         let kind = self.act(&mut context, &request, &mut told)?;
         let mut message = Message::new_with_id(kind, request.xid);
+        let own = &plan.extra.options6;
+        told.retain(|option| own.iter().all(|(code, _)| OptionCode::from(option) != OptionCode::from(*code)));
+        let own = own.iter().filter(|(_, content)| !content.is_empty());
+        told.extend(
+            own.map(|(code, content)| DhcpOption::Unknown(UnknownOption::new((*code).into(), content.clone()))),
+        );
         told.into_iter().for_each(|option| message.opts_mut().insert(option));
         message.to_vec().ok()
     }

@@ -41,7 +41,7 @@ impl Dhcp6 {
             IpAddr::V6(address) => Some(address),
             IpAddr::V4(_) => None,
         });
-        if held.is_none() && !context.leases.has_room() {
+        if held.is_none() && !context.leases.has_room(context.plan.extra.leases) {
             return None;
         }
         let wanted = held.into_iter().chain(association.addresses.iter().copied());

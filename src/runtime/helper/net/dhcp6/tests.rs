@@ -161,3 +161,15 @@ fn the_servers_identifier_is_made_once() {
     assert_eq!(fresh.duid()[8..], BRIDGE.0);
     assert_eq!(Dhcp6::new(Some(vec![1, 2]), BRIDGE, NOW).duid(), [1, 2]);
 }
+
+#[test]
+fn what_people_add_takes_the_place_of_what_would_be_told() {
+    let (mut bench, mut plan) = (Bench::new(), stateful());
+    let other: Ipv6Addr = "fd00::53".parse().unwrap();
+    plan.extra.options6 = vec![(23, other.octets().to_vec()), (24, Vec::new()), (31, other.octets().to_vec())];
+    let told = bench.ask(&plan, MessageType::InformationRequest, vec![client(1)]).unwrap();
+    let servers: Vec<_> = told.opts().iter().filter(|o| matches!(o, DhcpOption::DomainNameServers(_))).collect();
+    assert_eq!(servers, [&DhcpOption::DomainNameServers(vec![other])]);
+    assert!(!told.opts().iter().any(|o| matches!(o, DhcpOption::DomainSearchList(_))));
+    assert!(told.opts().iter().any(|o| u16::from(OptionCode::from(o)) == 31));
+}

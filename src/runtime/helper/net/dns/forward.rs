@@ -35,6 +35,8 @@ pub struct Pending {
     id: [u8; 2],
     /// The question, with our own number.
     packet: Vec<u8>,
+    /// Whom to ask, first choice first.
+    resolvers: Vec<SocketAddr>,
     tries: usize,
     deadline: Instant,
 }
@@ -83,7 +85,7 @@ impl Forwards {
     }
 
     /// Reads what has come for the question at this place; the answer, if it was one.
-    pub fn receive(&mut self, at: usize, resolvers: &[SocketAddr], now: Instant) -> Option<Reply> {
+    pub fn receive(&mut self, at: usize, now: Instant) -> Option<Reply> {
         let pending = self.pending.get_mut(at)?;
         let mut buffer = [0; limits::PACKET];
         let got = rustix::net::recv(&pending.socket, &mut buffer[..], RecvFlags::DONTWAIT);
@@ -95,7 +97,7 @@ impl Forwards {
                 }
                 // A resolver that can't or won't: another one may.
                 let code = answer[3] & 0xf;
-                if (code == 2 || code == 5) && retry(pending, resolvers, now) {
+                if (code == 2 || code == 5) && retry(pending, now) {
                     return None;
                 }
                 let pending = self.pending.swap_remove(at);
@@ -105,23 +107,23 @@ impl Forwards {
             }
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => None,
             // Nobody listens there (port unreachable).
-            Err(_) => self.give_up_or_retry(at, resolvers, now),
+            Err(_) => self.give_up_or_retry(at, now),
         }
     }
 
     /// Asks the next resolver for those that waited too long, and gives up those that waited for all.
-    pub fn tick(&mut self, resolvers: &[SocketAddr], now: Instant) -> Vec<Reply> {
+    pub fn tick(&mut self, now: Instant) -> Vec<Reply> {
         let mut replies = Vec::new();
         for at in (0..self.pending.len()).rev() {
             if self.pending[at].deadline <= now {
-                replies.extend(self.give_up_or_retry(at, resolvers, now));
+                replies.extend(self.give_up_or_retry(at, now));
             }
         }
         replies
     }
 
-    fn give_up_or_retry(&mut self, at: usize, resolvers: &[SocketAddr], now: Instant) -> Option<Reply> {
-        if retry(&mut self.pending[at], resolvers, now) {
+    fn give_up_or_retry(&mut self, at: usize, now: Instant) -> Option<Reply> {
+        if retry(&mut self.pending[at], now) {
             return None;
         }
         let mut pending = self.pending.swap_remove(at);
@@ -138,16 +140,24 @@ fn start(asker: Asker, packet: &[u8], resolvers: &[SocketAddr], now: Instant) ->
     packet[..2].copy_from_slice(&number);
     for (tries, resolver) in resolvers.iter().enumerate() {
         if let Ok(socket) = send(*resolver, &packet) {
-            return Some(Pending { socket, asker, id, packet, tries: tries + 1, deadline: now + PATIENCE });
+            return Some(Pending {
+                socket,
+                asker,
+                id,
+                packet,
+                resolvers: resolvers.to_vec(),
+                tries: tries + 1,
+                deadline: now + PATIENCE,
+            });
         }
     }
     None
 }
 
 /// Asks the next resolver in turn; false when all had their turns.
-fn retry(pending: &mut Pending, resolvers: &[SocketAddr], now: Instant) -> bool {
-    while pending.tries < resolvers.len() * ROUNDS {
-        let resolver = resolvers[pending.tries % resolvers.len()];
+fn retry(pending: &mut Pending, now: Instant) -> bool {
+    while pending.tries < pending.resolvers.len() * ROUNDS {
+        let resolver = pending.resolvers[pending.tries % pending.resolvers.len()];
         pending.tries += 1;
         if let Ok(socket) = send(resolver, &pending.packet) {
             pending.socket = socket;
@@ -211,8 +221,8 @@ mod tests {
         assert_eq!((forwards.pending().len(), refused), (limits::FORWARDS_OF_ONE, 10));
         assert!(forwards.ask(asker(1), ASKED, &resolvers, now).is_none());
         assert_eq!(forwards.pending().len(), limits::FORWARDS_OF_ONE);
-        assert!(forwards.tick(&resolvers, now + PATIENCE).is_empty(), "asked once more");
-        let given_up = forwards.tick(&resolvers, now + PATIENCE * 3);
+        assert!(forwards.tick(now + PATIENCE).is_empty(), "asked once more");
+        let given_up = forwards.tick(now + PATIENCE * 3);
         assert_eq!((given_up.len(), forwards.pending().len()), (limits::FORWARDS_OF_ONE, 0));
         assert_eq!(given_up[0].1[..2], ASKED[..2]);
     }

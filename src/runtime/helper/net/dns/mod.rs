@@ -4,17 +4,17 @@ pub mod forward;
 pub mod resolv;
 pub mod tcp;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::{A, AAAA, PTR};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, NULL, PTR};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
 use super::guard::guarded;
 use super::leases::Leases;
 use super::names;
-use crate::runtime::spec::net::{DnsMode, Mac, NetPlan};
+use crate::runtime::spec::net::{DnsMode, Domain, Mac, NetPlan};
 
 /// The port.
 pub const PORT: u16 = 53;
@@ -22,16 +22,16 @@ pub const PORT: u16 = 53;
 pub const HEADER: usize = 12;
 /// Addresses in one answer, at most: fits in the 512 bytes that every client takes.
 const MAX_ANSWERS: usize = 12;
-/// Seconds that clients may remember our names: a lease can end at any time.
-const TTL: u32 = 0;
+/// Names that stand for another name, one after the other, at most.
+const MAX_ALIASES: usize = 8;
 
 /// What is to be done with a question.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Send this back.
     Answer(Vec<u8>),
-    /// Ask an upstream resolver.
-    Forward,
+    /// Ask these resolvers; the usual ones when there are none.
+    Forward(Vec<SocketAddr>),
     /// Nothing: it is no question.
     Ignore,
 }
@@ -60,9 +60,10 @@ pub fn decide(zone: &Zone<'_>, packet: &[u8]) -> Verdict {
     if query.query_class() != DNSClass::IN {
         return Verdict::Answer(refusal(packet, ResponseCode::Refused));
     }
-    match lookup(zone, &query) {
-        Some(found) => Verdict::Answer(answer(header, query, found)),
-        None => Verdict::Forward,
+    let ttl = zone.plan.dns.as_ref().map_or(0, |dns| dns.ttl);
+    match follow(zone, &query).map_or_else(|| beyond(zone.plan, &query), Beyond::Known) {
+        Beyond::Known(found) => Verdict::Answer(answer(header, query, found, ttl)),
+        Beyond::Ask(servers) => Verdict::Forward(servers),
     }
 }
 
@@ -103,32 +104,115 @@ pub fn refusal(packet: &[u8], code: ResponseCode) -> Vec<u8> {
 /// What we know of a name.
 struct Found {
     code: ResponseCode,
+    /// Names that stand for the next one, and at last for the one that has the records.
+    aliases: Vec<Name>,
     records: Vec<RData>,
 }
 
-fn answer(header: &[u8], query: Query, found: Found) -> Vec<u8> {
+impl Found {
+    fn new(code: ResponseCode, records: Vec<RData>) -> Found {
+        Found { code, aliases: Vec::new(), records }
+    }
+}
+
+// Seconds that clients may remember our names are none unless somebody wants it so: a lease can end at any time.
+fn answer(header: &[u8], query: Query, found: Found, ttl: u32) -> Vec<u8> {
     let mut message = Message::response(u16::from_be_bytes([header[0], header[1]]), OpCode::Query);
     message.metadata.recursion_desired = header[2] & 1 != 0;
     message.metadata.recursion_available = true;
     message.metadata.authoritative = true;
     message.metadata.response_code = found.code;
-    let name = query.name().clone();
+    let mut name = query.name().clone();
     message.add_query(query);
+    for target in found.aliases {
+        message.add_answer(Record::from_rdata(name, ttl, RData::CNAME(CNAME(target.clone()))));
+        name = target;
+    }
     let records = found.records.into_iter().take(MAX_ANSWERS);
-    message.add_answers(records.map(|data| Record::from_rdata(name.clone(), TTL, data)));
+    message.add_answers(records.map(|data| Record::from_rdata(name.clone(), ttl, data)));
     message.to_vec().unwrap_or_default()
 }
 
-/// What we know of the question; `None` when it isn't ours.
-fn lookup(zone: &Zone<'_>, query: &Query) -> Option<Found> {
+/// What we know of the question, also where its name stands for another one; `None` when it isn't ours.
+fn follow(zone: &Zone<'_>, query: &Query) -> Option<Found> {
     let dns = zone.plan.dns.as_ref()?;
-    let name = query.name().to_lowercase();
-    let kind = query.query_type();
-    if let Some(address) = reverse(&name) {
+    let (mut name, kind) = (query.name().to_lowercase(), query.query_type());
+    let mut aliases = Vec::new();
+    while aliases.len() < MAX_ALIASES {
+        let text = plain(&name);
+        let Some((_, target)) = dns.aliases.iter().find(|(alias, _)| *alias == text) else { break };
+        name = Name::from_ascii(format!("{target}.")).ok()?;
+        aliases.push(name.clone());
+        if kind == RecordType::CNAME {
+            return Some(Found { code: ResponseCode::NoError, aliases, records: Vec::new() });
+        }
+    }
+    let found = lookup(zone, &name, kind);
+    if aliases.is_empty() {
+        return found;
+    }
+    let records = found.map_or_else(Vec::new, |found| found.records);
+    Some(Found { code: ResponseCode::NoError, aliases, records })
+}
+
+/// A name in lower case without the last dot.
+fn plain(name: &Name) -> String {
+    name.to_ascii().trim_end_matches('.').to_owned()
+}
+
+/// What is to be done with a question that isn't ours.
+enum Beyond {
+    Known(Found),
+    Ask(Vec<SocketAddr>),
+}
+
+/// What the plan says of names that nobody here has.
+fn beyond(plan: &NetPlan, query: &Query) -> Beyond {
+    let Some(dns) = &plan.dns else { return Beyond::Ask(Vec::new()) };
+    let (name, kind) = (query.name().to_lowercase(), query.query_type());
+    let unknown = Beyond::Known(Found::new(ResponseCode::NXDomain, Vec::new()));
+    let text = plain(&name);
+    let within = |domain: &Domain| {
+        let rest = text.strip_suffix(domain.name.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    let rule = dns.domains.iter().filter(|d| within(d)).max_by_key(|d| d.name.len());
+    match rule {
+        Some(rule) if !rule.servers.is_empty() => return Beyond::Ask(rule.servers.clone()),
+        Some(rule) if rule.addresses.is_empty() => return unknown,
+        Some(rule) => return Beyond::Known(forward_records(&rule.addresses, kind)),
+        None => {}
+    }
+    let short = dns.whole_names && !text.is_empty() && !text.contains('.');
+    let private = dns.private_stays && reverse(&name).is_some_and(is_private);
+    if (short && matches!(kind, RecordType::A | RecordType::AAAA)) || private {
+        return unknown;
+    }
+    Beyond::Ask(Vec::new())
+}
+
+/// Whether an address means something only at home (RFC 1918, RFC 4193, link-local ones).
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(a) => a.is_private() || a.is_link_local() || a.is_loopback(),
+        IpAddr::V6(a) => a.is_unique_local() || a.is_unicast_link_local() || a.is_loopback(),
+    }
+}
+
+/// What we know of a name; `None` when it isn't ours.
+fn lookup(zone: &Zone<'_>, name: &Name, kind: RecordType) -> Option<Found> {
+    let dns = zone.plan.dns.as_ref()?;
+    let text = plain(name);
+    let data = dns.data.iter().filter(|(n, k, _)| *n == text && *k == u16::from(kind));
+    let data = data.map(|(_, k, bytes)| RData::Unknown { code: (*k).into(), rdata: NULL::with(bytes.clone()) });
+    let data: Vec<RData> = data.collect();
+    if !data.is_empty() {
+        return Some(Found::new(ResponseCode::NoError, data));
+    }
+    if let Some(address) = reverse(name) {
         return reverse_lookup(zone, &dns.domain, address, kind);
     }
-    let text = name.to_ascii();
-    let text = text.trim_end_matches('.');
+    let text = text.as_str();
     let records: Vec<IpAddr> =
         dns.records.iter().filter(|(n, _)| n.trim_end_matches('.').eq_ignore_ascii_case(text)).map(|r| r.1).collect();
     if !records.is_empty() {
@@ -140,12 +224,12 @@ fn lookup(zone: &Zone<'_>, query: &Query) -> Option<Found> {
     let domain = dns.domain.to_ascii_lowercase();
     let addresses = |label: &str| names::addresses(zone.plan, zone.leases, zone.seen, label);
     if !domain.is_empty() && text == domain {
-        return Some(Found { code: ResponseCode::NoError, records: Vec::new() });
+        return Some(Found::new(ResponseCode::NoError, Vec::new()));
     }
     let below = text.strip_suffix(&domain).and_then(|rest| rest.strip_suffix('.')).filter(|_| !domain.is_empty());
     match below {
         Some(label) => Some(match addresses(label) {
-            found if found.is_empty() => Found { code: ResponseCode::NXDomain, records: Vec::new() },
+            found if found.is_empty() => Found::new(ResponseCode::NXDomain, Vec::new()),
             found => forward_records(&found, kind),
         }),
         // Short names too, as dnsmasq does it; those nobody has may be names of the outside.
@@ -163,7 +247,7 @@ fn forward_records(addresses: &[IpAddr], kind: RecordType) -> Found {
         IpAddr::V6(a) if any || kind == RecordType::AAAA => Some(RData::AAAA(AAAA(*a))),
         _ => None,
     };
-    Found { code: ResponseCode::NoError, records: addresses.iter().filter_map(data).collect() }
+    Found::new(ResponseCode::NoError, addresses.iter().filter_map(data).collect())
 }
 
 fn reverse_lookup(zone: &Zone<'_>, domain: &str, address: IpAddr, kind: RecordType) -> Option<Found> {
@@ -174,11 +258,9 @@ fn reverse_lookup(zone: &Zone<'_>, domain: &str, address: IpAddr, kind: RecordTy
     let name = names::name_of(zone.plan, zone.leases, zone.seen, address);
     let full = name.and_then(|label| Name::from_ascii(format!("{label}.{domain}.")).ok());
     Some(match full {
-        None => Found { code: ResponseCode::NXDomain, records: Vec::new() },
-        Some(_) if kind != RecordType::PTR && kind != RecordType::ANY => {
-            Found { code: ResponseCode::NoError, records: Vec::new() }
-        }
-        Some(full) => Found { code: ResponseCode::NoError, records: vec![RData::PTR(PTR(full))] },
+        None => Found::new(ResponseCode::NXDomain, Vec::new()),
+        Some(_) if kind != RecordType::PTR && kind != RecordType::ANY => Found::new(ResponseCode::NoError, Vec::new()),
+        Some(full) => Found::new(ResponseCode::NoError, vec![RData::PTR(PTR(full))]),
     })
 }
 

@@ -92,9 +92,9 @@ impl Connection {
                 match decide(zone, &question) {
                     Verdict::Answer(answer) => self.answer(&answer),
                     Verdict::Ignore => return None,
-                    Verdict::Forward => {
+                    Verdict::Forward(own) => {
                         self.question = question;
-                        self.resolvers = resolvers.to_vec();
+                        self.resolvers = if own.is_empty() { resolvers.to_vec() } else { own };
                         self.ask();
                     }
                 }

@@ -55,7 +55,7 @@ fn ask(plan: &NetPlan, packet: &[u8]) -> Option<Message> {
     let zone = Zone { plan, leases: &leases, seen: &|mac| (mac == MAC).then(six) };
     match decide(&zone, packet) {
         Verdict::Answer(bytes) => Some(Message::from_vec(&bytes).unwrap()),
-        Verdict::Forward | Verdict::Ignore => None,
+        Verdict::Forward(_) | Verdict::Ignore => None,
     }
 }
 
@@ -126,4 +126,65 @@ fn what_is_no_question_is_refused_or_ignored() {
     let mut looped = good[..12].to_vec();
     looped.extend([0xc0, 12, 0, 1, 0, 1]);
     assert_eq!(ask(&plan, &looped).unwrap().metadata.response_code, ResponseCode::FormErr);
+}
+
+#[test]
+fn what_people_add_is_answered() {
+    let mut plan = plan();
+    let dns = plan.dns.as_mut().unwrap();
+    dns.aliases = [("www.example", "web.example"), ("web.example", "extra.example"), ("me", "me")]
+        .map(|(a, b)| (a.into(), b.into()))
+        .into();
+    dns.data = vec![("t.example".into(), 16, b"\x05hello".to_vec())];
+    dns.ttl = 30;
+    let shown = |name: &str, kind| {
+        let message = ask(&plan, &packet(name, kind))?;
+        let records = message.answers.iter().map(|r| format!("{} {} {}", r.name, r.record_type(), r.data));
+        Some((message.metadata.response_code, records.collect::<Vec<_>>(), message.answers.first().map(|r| r.ttl)))
+    };
+    let (_, records, ttl) = shown("WWW.example.", RecordType::A).unwrap();
+    let chain = ["CNAME web.example.", "CNAME extra.example.", "A 192.0.2.1"];
+    assert!(records.len() == 3 && records.iter().zip(chain).all(|(r, c)| r.ends_with(c)), "{records:?}");
+    assert_eq!(ttl, Some(30));
+    assert_eq!(shown("www.example.", RecordType::CNAME).unwrap().1.len(), 1);
+    assert!(shown("me.", RecordType::A).unwrap().1.len() <= 8, "a circle ends");
+    assert_eq!(shown("t.example.", RecordType::TXT).unwrap().1.len(), 1);
+    assert_eq!(shown("t.example.", RecordType::MX), None);
+}
+
+#[test]
+fn domains_have_answers_or_servers_of_their_own() {
+    let mut plan = plan();
+    let dns = plan.dns.as_mut().unwrap();
+    let server: SocketAddr = "192.0.2.53:53".parse().unwrap();
+    let domain = |name: &str| Domain { name: name.into(), ..Domain::default() };
+    dns.domains = vec![
+        Domain { addresses: vec!["192.0.2.7".parse().unwrap()], ..domain("ads.example") },
+        Domain { servers: vec![server], ..domain("good.ads.example") },
+        domain("home.arpa"),
+    ];
+    dns.whole_names = true;
+    dns.private_stays = true;
+    let leases = leases();
+    let decided = |name: &str, kind| {
+        let zone = Zone { plan: &plan, leases: &leases, seen: &|_| None };
+        match decide(&zone, &packet(name, kind)) {
+            Verdict::Answer(bytes) => {
+                let message = Message::from_vec(&bytes).unwrap();
+                Ok((message.metadata.response_code, message.answers.len()))
+            }
+            Verdict::Forward(servers) => Err(servers),
+            Verdict::Ignore => panic!("ignored"),
+        }
+    };
+    use ResponseCode::{NXDomain, NoError};
+    assert_eq!(decided("x.ads.example.", RecordType::A), Ok((NoError, 1)));
+    assert_eq!(decided("ads.example.", RecordType::AAAA), Ok((NoError, 0)));
+    assert_eq!(decided("x.good.ads.example.", RecordType::A), Err(vec![server]));
+    assert_eq!(decided("bads.example.", RecordType::A), Err(vec![]));
+    assert_eq!(decided("x.home.arpa.", RecordType::A), Ok((NXDomain, 0)));
+    assert_eq!(decided("short.", RecordType::A), Ok((NXDomain, 0)));
+    assert_eq!(decided("c1.", RecordType::A), Ok((NoError, 1)));
+    assert_eq!(decided("9.9.168.192.in-addr.arpa.", RecordType::PTR), Ok((NXDomain, 0)));
+    assert_eq!(decided("9.9.9.9.in-addr.arpa.", RecordType::PTR), Err(vec![]));
 }
