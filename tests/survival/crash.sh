@@ -102,8 +102,8 @@ all_of nic.cable.laid daemon.nics.{remembered,rewired,unplugged}
 traces() { nft list table bridge lxd 2>/dev/null | grep -c 'chain '; ip route | grep -c '^10\.57\.'; cables; }
 no_traces() { [ "$(traces | xargs)" = '0 0 0' ]; }
 volatile_of() { lxc config show "$1" | grep -E 'volatile.*(host_name|last_state.(hwaddr|mtu|created))'; }
-plugs() { lxc config device add "$N" eth0 nic nictype=bridged parent=crabr0 name=eth0 hwaddr=00:16:3e:57:00:01 security.mac_filtering=true ipv4.routes=10.57.0.0/24 limits.max=10Mbit; }
-does plugs
+plug=(lxc config device add "$N" eth0 nic nictype=bridged parent=crabr0 name=eth0 hwaddr=00:16:3e:57:00:01 security.mac_filtering=true ipv4.routes=10.57.0.0/24 limits.max=10Mbit)
+does "${plug[@]}"
 for point in nic.cable.laid daemon.start.plugged; do
 	dies $point lxc start "$N"
 	is_now "$N" Stopped || does lxc stop -f "$N"
@@ -122,7 +122,7 @@ same "$(volatile_of "$N")" '' "remembered after $point"
 does lxc config device remove "$N" eth0
 does lxc start "$N"
 point=daemon.nics.rewired
-dies $point plugs
+dies $point "${plug[@]}"
 works "$N"
 if [ -n "$(lxc config device get "$N" eth0 type 2>/dev/null)" ]; then
 	does lxc exec "$N" -- ip link show eth0
