@@ -256,7 +256,8 @@ impl Instances {
         }
         let plans = self.choose_nics(id).await?;
         let (current, parents) = (self.nics.of(id), self.nics.parents.clone());
-        let there = |plan: &Plan| current.iter().any(|wired| wired.devices.iter().any(|(old, _)| old.device == plan.device));
+        let there =
+            |plan: &Plan| current.iter().any(|wired| wired.devices.iter().any(|(old, _)| old.device == plan.device));
         self.remember(id, plans.iter().filter(|plan| !there(plan)).cloned().collect()).await?;
         let rewiring = blocking(move || {
             let mut wired = match current {
