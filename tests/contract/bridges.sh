@@ -1,6 +1,5 @@
 #!/bin/bash
 # What bridges are for: guests reach each other by name, on one bridge and over two, and what lies behind their host.
-# covers: PATCH /1.0/networks/{name}
 . "$(dirname "$0")/lib.bash"
 # Resolvers of the host: each bridge asks the other one for names that aren't its own.
 printf 'nameserver 10.45.0.1\nnameserver 10.46.0.1\n' >"$SCRATCH/resolv.conf"
