@@ -2,6 +2,7 @@
 //!
 //! Helper modes are started by the daemon only; they run before any async runtime exists, on one thread.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use lxbox::Error;
@@ -31,7 +32,7 @@ fn dispatch(args: &[String]) -> i32 {
         (_, Some("client" | "lxc")) => cli::main(rest.to_vec()),
         (_, Some("daemon" | "lxd")) => lxd_main(&rest[1..]),
         (_, Some("version" | "--version")) => {
-            println!("{}", env!("CARGO_PKG_VERSION"));
+            let _ = writeln!(std::io::stdout(), "{}", env!("CARGO_PKG_VERSION"));
             0
         }
         _ => usage(),
@@ -83,7 +84,8 @@ fn lxd_command(words: &[String]) -> Result<i32, Error> {
         lxd::Command::ActivateIfNeeded => activate_if_needed(call.global.debug),
         lxd::Command::Doctor => {
             let report = host::doctor::report(&daemon::lxd_dir());
-            print!("{report}");
+            // Who reads it may have seen enough.
+            let _ = write!(std::io::stdout(), "{report}");
             return Ok(i32::from(report.exit_code()));
         }
         other => {

@@ -21,6 +21,8 @@ use crate::runtime::helper::unpack::plan::{Inspection, RootKind};
 
 /// Bytes that are written and hashed at a time.
 const BLOCK: usize = 64 * 1024;
+/// Bytes after which they are brought to the disk, while the hash, which is slower, is behind: at the end little is left to wait for.
+const SYNC: usize = 8 << 20;
 
 /// How drafts begin; a crash can leave them, [`clean`] takes them away.
 const DRAFT: &str = ".upload-";
@@ -42,6 +44,8 @@ struct Parts {
     hash: Hashing,
     /// What came and is neither written nor hashed yet: less than a block.
     block: Vec<u8>,
+    /// Bytes written since the last sync.
+    unsynced: usize,
     size: u64,
     max: u64,
 }
@@ -127,8 +131,15 @@ impl Parts {
         }
         let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
         let draft = self.drafts.last_mut().ok_or_else(|| Error::internal("Failed receiving an image"))?;
-        draft.file.write_all(&block).ctx(Kind::Internal, || format!("Failed writing {:?}", draft.path))?;
-        self.hash.update(block)
+        let failed = || format!("Failed writing {:?}", draft.path);
+        draft.file.write_all(&block).ctx(Kind::Internal, failed)?;
+        self.unsynced += block.len();
+        self.hash.update(block)?;
+        if self.unsynced >= SYNC {
+            draft.file.sync_data().ctx(Kind::Internal, failed)?;
+            self.unsynced = 0;
+        }
+        Ok(())
     }
 }
 
@@ -143,6 +154,7 @@ impl Receiver {
             disk: false,
             hash: Hashing::begin()?,
             block: Vec::new(),
+            unsynced: 0,
             size: 0,
             max,
         };

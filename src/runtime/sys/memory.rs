@@ -12,13 +12,15 @@ use std::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_e
 /// From here on the processor's own copying is quicker than ours.
 const LONG: usize = 2048;
 
-/// C's names, for the one product they are made for; elsewhere the C library has better ones.
+/// C's names, for the one product they are made for; elsewhere the C library has better ones. Inlined at each call they would make
+/// the file megabytes larger.
 #[cfg(all(target_env = "musl", not(test)))]
 mod exported {
     /// memcpy(3).
     ///
     /// # Safety
     /// As in C.
+    #[inline(never)]
     #[unsafe(no_mangle)]
     unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
         // SAFETY: the caller's promise is the same.
@@ -29,6 +31,7 @@ mod exported {
     ///
     /// # Safety
     /// As in C.
+    #[inline(never)]
     #[unsafe(no_mangle)]
     unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
         // SAFETY: the caller's promise is the same.
@@ -39,6 +42,7 @@ mod exported {
     ///
     /// # Safety
     /// As in C.
+    #[inline(never)]
     #[unsafe(no_mangle)]
     unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
         // SAFETY: the caller's promise is the same.
@@ -49,6 +53,7 @@ mod exported {
     ///
     /// # Safety
     /// As in C.
+    #[inline(never)]
     #[unsafe(no_mangle)]
     unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
         // SAFETY: the caller's promise is the same.
