@@ -46,7 +46,7 @@ fn what_is_covered_is_written_well() {
     assert!(all.len() > 70, "only {} routes", all.len());
     for route in all {
         let (method, path) = route.split_once(' ').unwrap_or_else(|| panic!("{route:?}"));
-        assert!(["GET", "PUT", "POST", "PATCH", "DELETE"].contains(&method), "{route:?}");
+        assert!(["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"].contains(&method), "{route:?}");
         assert!(path == "/" || (path.starts_with("/1.0") && !path.ends_with('/')), "{route:?}");
         assert!(!plain(path).contains(' '), "{route:?}");
     }

@@ -37,6 +37,15 @@ pub enum Reply {
         /// The bytes.
         body: Body,
     },
+    /// A status of its own, and bytes without an envelope.
+    Partial {
+        /// The status.
+        status: StatusCode,
+        /// Headers beside the usual ones.
+        headers: HeaderMap,
+        /// The bytes.
+        body: Body,
+    },
     /// 400 in plain text: a request for a websocket that is no websocket handshake.
     Refused {
         /// Headers beside the usual ones.
@@ -94,6 +103,12 @@ impl Reply {
             }
             Reply::Raw { headers, body } => {
                 let mut http = hyper::Response::new(body);
+                *http.headers_mut() = headers;
+                http
+            }
+            Reply::Partial { status, headers, body } => {
+                let mut http = hyper::Response::new(body);
+                *http.status_mut() = status;
                 *http.headers_mut() = headers;
                 http
             }

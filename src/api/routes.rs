@@ -9,8 +9,9 @@ use std::pin::Pin;
 use hyper::Method;
 
 use crate::api::handlers::{
-    aliases, cluster, console, events, exec, image_files, images, instances, internal, logs, metadata, network_acls,
-    network_forwards, network_zones, networks, operations, pools, profiles, projects, server, state, warnings,
+    aliases, cluster, console, events, exec, files, image_files, images, instances, internal, logs, metadata,
+    network_acls, network_forwards, network_zones, networks, operations, pools, profiles, projects, server, state,
+    warnings,
 };
 use crate::api::request::{Request, decode};
 use crate::api::response::Reply;
@@ -64,6 +65,11 @@ routes! {
     GET "/1.0/instances/{name}/state" => state::get,
     PUT "/1.0/instances/{name}/state" => state::put,
     POST "/1.0/instances/{name}/exec" => exec::post,
+    GET "/1.0/instances/{name}/files" => files::get,
+    HEAD "/1.0/instances/{name}/files" => files::head,
+    POST "/1.0/instances/{name}/files" => files::post,
+    DELETE "/1.0/instances/{name}/files" => files::delete,
+    GET "/1.0/instances/{name}/sftp" => files::sftp,
     POST "/1.0/instances/{name}/console" => console::post,
     GET "/1.0/instances/{name}/console" => console::log,
     DELETE "/1.0/instances/{name}/console" => console::clear,

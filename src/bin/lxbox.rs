@@ -25,6 +25,7 @@ fn dispatch(args: &[String]) -> i32 {
         ("lxd", _) => lxd_main(rest),
         (_, Some("shim")) => helper::shim::main(&rest[1..]),
         (_, Some("attach")) => helper::attach::main(&rest[1..]),
+        (_, Some(helper::files::MODE)) => helper::files::main(&rest[1..]),
         (_, Some(helper::net::MODE)) => helper::net::main(&rest[1..]),
         (_, Some(helper::shift::MODE)) => helper::shift::main(&rest[1..]),
         (_, Some(helper::unpack::MODE)) => helper::unpack::main(&rest[1..]),

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod console;
 pub mod events;
 pub mod exec;
+pub mod files;
 pub mod image_files;
 pub mod images;
 pub mod instances;

@@ -5,12 +5,15 @@
 //!                ├ (stage)   forked: assembles the root in a mount namespace of the host's, ends once it has forked
 //!                └ init      forked by stage, child of shim: process 1 until it executes the guest's own
 //! daemon ─ attach ─ command  executed in a running container
+//! daemon ─ files             one look at, or change of, a path in a guest's tree
 //! ```
 //!
 //! They know plans ([`crate::runtime::spec`]) and system calls ([`crate::runtime::sys`]), nothing else.
 
 pub mod attach;
+pub mod files;
 pub mod init;
+mod namespace;
 pub mod net;
 pub mod shift;
 pub mod shim;

@@ -79,16 +79,21 @@ fn assemble(stage: &Stage<'_>) -> Result<(), Fail> {
     }
     fault("stage.born");
     lay_floor()?;
-    let root = match &stage.spec.root {
-        RootSource::Dir { path } => shifted(path, false, stage.shift)?,
-        RootSource::Overlay { lowers, upper, work } => overlay(stage, lowers, (upper, work))?,
-    };
-    place(root.as_fd(), "r", true)?;
+    stage_root(stage)?;
     for (i, device) in stage.spec.mounts.iter().enumerate() {
         stage_device(device, &format!("m{i}"), stage.user)?;
     }
     fault("stage.staged");
     say(stage.shim, &Progress::Staged, &[]).what(|| "telling the shim")
+}
+
+/// Mounts the root on the stage, as `r`.
+pub(crate) fn stage_root(stage: &Stage<'_>) -> Result<(), Fail> {
+    let root = match &stage.spec.root {
+        RootSource::Dir { path } => shifted(path, false, stage.shift)?,
+        RootSource::Overlay { lowers, upper, work } => overlay(stage, lowers, (upper, work))?,
+    };
+    place(root.as_fd(), "r", true)
 }
 
 /// Forks process 1 into the container's namespaces; it becomes a child of the shim.
@@ -136,6 +141,15 @@ pub(crate) fn lay_floor() -> Result<(), Fail> {
     let floor = mount::create("tmpfs", &settings, MountAttrFlags::empty()).what(|| "mounting the stage")?;
     mount::attach_at(floor.as_fd(), Path::new(".")).what(|| "placing the stage")?;
     rustix::process::fchdir(&floor).what(|| "entering the stage")
+}
+
+/// Locks the container's volume for the life of this process. `EWOULDBLOCK` while something else uses it.
+pub(crate) fn lock(spec: &ContainerSpec) -> Result<Option<fs::File>, Fail> {
+    let Some(path) = &spec.lock else { return Ok(None) };
+    let file = fs::File::open(path).what(|| format!("opening {path:?}"))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .what(|| format!("locking {path:?}, which is in use"))?;
+    Ok(Some(file))
 }
 
 /// A detached copy of the mount at `path`, its ids shifted by the user namespace.

@@ -37,6 +37,7 @@ impl Instances {
             return Err(Error::invalid("Instance is protected"));
         }
         self.actor(record.id).retire().await?;
+        let _alone = self.turns.evict(record.id).await;
         let deleted = self.delete_retired(&record).await;
         match deleted {
             Ok(()) => {

@@ -37,6 +37,7 @@ mod create;
 mod delete;
 mod exec;
 pub mod expand;
+mod files;
 mod list;
 mod live;
 mod logs;
@@ -115,6 +116,7 @@ pub struct Inner {
     actors: Mutex<HashMap<u64, Actor>>,
     balance: balance::Balance,
     nics: nics::Nics,
+    turns: files::Turns,
     /// Instances that are stopped because the host goes down.
     host_stops: Mutex<BTreeSet<u64>>,
 }
@@ -170,6 +172,7 @@ impl Instances {
         let Parts { db, events, operations, leases, pools, images, networks, places, host } = parts;
         let balance = balance::Balance::new(host.cpus.clone());
         let nics = nics::Nics::default();
+        let turns = files::Turns::default();
         let actors = Mutex::default();
         let host_stops = Mutex::default();
         Instances(Arc::new(Inner {
@@ -185,6 +188,7 @@ impl Instances {
             actors,
             balance,
             nics,
+            turns,
             host_stops,
         }))
     }

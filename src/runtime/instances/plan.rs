@@ -29,6 +29,7 @@ impl Instances {
         if record.phase != Phase::Created {
             return Err(Error::new(Kind::Busy, "Instance is being made or deleted"));
         }
+        let _alone = self.turns.evict(id).await;
         let driver = self.pools.driver(&pool)?;
         let checking = driver.clone();
         blocking(move || checking.check()).await?;
@@ -77,6 +78,22 @@ impl Instances {
         spec.limits = self.limits(id, &expanded.config)?;
         spec.mounts = mounts(&expanded, &self.places.root)?;
         spec.files = files;
+        self.settle_ids(&record, &mut spec).await?;
+        Ok(spec)
+    }
+
+    /// The plan as far as it says where the root is, how its ids are mapped, and its lock: what it takes to mount it.
+    pub(super) async fn root_of(&self, id: u64) -> Result<ContainerSpec> {
+        let (record, expanded, pool) = self.facts(id)?;
+        let driver = self.pools.driver(&pool)?;
+        let volume = volume_of(&record)?;
+        let (root, lock) = blocking(move || {
+            driver.check()?;
+            Ok((driver.root(&volume)?, driver.lock_path(&volume)))
+        })
+        .await?;
+        let mut spec = self.confined(&record, &expanded, root_source(root))?;
+        spec.lock = Some(lock);
         self.settle_ids(&record, &mut spec).await?;
         Ok(spec)
     }

@@ -46,6 +46,7 @@ impl Instances {
         }
         // Nothing may start it under its old name meanwhile.
         self.actor(record.id).retire().await?;
+        let _alone = self.turns.evict(record.id).await;
         let renamed = self.rename_retired(&record, new_name).await;
         self.actors().remove(&record.id);
         let devices = self.db.view(|v| Ok(expand(v, &record)?.devices))?;

@@ -8,6 +8,7 @@ pub mod attach;
 pub mod capability;
 pub mod cgroup;
 pub mod container;
+pub mod files;
 pub mod idmap;
 pub mod limits;
 pub mod net;

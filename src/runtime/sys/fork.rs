@@ -145,6 +145,11 @@ pub fn join_mounts(pidfd: BorrowedFd<'_>) -> io::Result<()> {
     setns(pidfd, libc::CLONE_NEWNS)
 }
 
+/// Joins the user and mount namespaces of a process.
+pub fn join_files(pidfd: BorrowedFd<'_>) -> io::Result<()> {
+    setns(pidfd, libc::CLONE_NEWUSER | libc::CLONE_NEWNS)
+}
+
 fn setns(pidfd: BorrowedFd<'_>, flags: i32) -> io::Result<()> {
     // SAFETY: no memory is passed; the descriptor is borrowed through the call.
     match unsafe { libc::setns(pidfd.as_raw_fd(), flags) } {

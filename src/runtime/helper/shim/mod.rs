@@ -79,7 +79,7 @@ impl Shim {
         let ready = read_plan::<ContainerSpec>(plan.as_fd()).and_then(|spec| {
             drop(plan);
             spec.fault.as_deref().map(arm_fault);
-            let lock = record::lock(&spec)?;
+            let lock = super::stage::lock(&spec)?;
             let listener = serve::listen(dir.as_fd())?;
             let record = record::new(&spec)?;
             Ok((spec, lock, listener, record))

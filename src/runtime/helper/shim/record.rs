@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use serde::Serialize;
 
 use super::identify;
@@ -14,15 +14,6 @@ use crate::runtime::spec::ContainerSpec;
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::shim::{EXIT, ExitRecord, Phase, Policy, RECORD, RunRecord};
 use crate::runtime::sys::process;
-
-/// Locks the container's volume for the life of this process. `EWOULDBLOCK` while something else uses it.
-pub(super) fn lock(spec: &ContainerSpec) -> Result<Option<File>, Fail> {
-    let Some(path) = &spec.lock else { return Ok(None) };
-    let file = File::open(path).what(|| format!("opening {path:?}"))?;
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
-        .what(|| format!("locking {path:?}, which is in use"))?;
-    Ok(Some(file))
-}
 
 /// The record of a container that is being started.
 pub(super) fn new(spec: &ContainerSpec) -> Result<RunRecord, Fail> {

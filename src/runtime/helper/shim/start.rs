@@ -1,15 +1,15 @@
 //! One start: control groups, user namespace, stage, process 1; reported step by step.
 
-use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::{Guest, Shim, console, identify, record};
+use crate::runtime::helper::namespace::user_namespace;
 use crate::runtime::helper::stage::{self, Progress, Stage};
 use crate::runtime::helper::{Fail, What, hear};
+use crate::runtime::spec::Shift;
 use crate::runtime::spec::cgroup::group_name;
 use crate::runtime::spec::idmap::Ids;
 use crate::runtime::spec::shim::{Failure, FromShim, Phase, Step, ToShim};
-use crate::runtime::spec::{Idmap, Shift};
 use crate::runtime::sys::{cgroup, channel, fault, fork, process};
 
 impl Shim {
@@ -169,33 +169,4 @@ fn next(socket: &OwnedFd, step: Step) -> Result<(Progress, Vec<OwnedFd>), Failur
         Some(other) => Ok(other),
         None => Err(Fail::new("a helper of the start died").at(step)),
     }
-}
-
-/// A user namespace with this map. The process it is made with ends at once; the descriptor keeps it.
-fn user_namespace(map: &Idmap) -> Result<OwnedFd, Fail> {
-    let (ours, theirs) = channel::pair().what(|| "making a socket pair")?;
-    let options = fork::Options { namespaces: fork::Namespaces::USER, ..Default::default() };
-    let (pid, pidfd) = match fork::fork(&options).what(|| "creating the user namespace")? {
-        fork::Forked::Child => {
-            drop(ours);
-            // Waits for the shim to close its end, which also happens when it dies.
-            let _ = channel::receive(&theirs, 1);
-            fork::exit(0)
-        }
-        fork::Forked::Parent { pid, pidfd } => (pid, pidfd),
-    };
-    drop(theirs);
-    let made = (|| {
-        for (ids, file) in [(Ids::Uid, "uid_map"), (Ids::Gid, "gid_map")] {
-            let path = format!("/proc/{pid}/{file}");
-            // In one write, as the kernel demands.
-            let opened = fs::File::options().write(true).open(&path).what(|| format!("opening {path:?}"))?;
-            rustix::io::write(&opened, map.proc_text(ids).as_bytes()).what(|| format!("writing {path:?}"))?;
-        }
-        let path = format!("/proc/{pid}/ns/user");
-        Ok(OwnedFd::from(fs::File::open(&path).what(|| format!("opening {path:?}"))?))
-    })();
-    drop(ours);
-    let _ = process::reap(&pidfd, true);
-    made
 }

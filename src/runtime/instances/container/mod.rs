@@ -11,6 +11,7 @@
 mod adopt;
 pub mod cpus;
 mod exec;
+pub mod files;
 pub mod idmap;
 mod network;
 pub mod plan;

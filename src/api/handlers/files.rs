@@ -1,0 +1,321 @@
+//! `/1.0/instances/{name}/files`: a path in an instance's tree.
+
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use hyper::header::{ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LAST_MODIFIED};
+use hyper::{HeaderMap, StatusCode};
+use time::UtcDateTime;
+
+use crate::api::request::Request;
+use crate::api::response::{Body, Reply, full, header_name, header_value};
+use crate::runtime::instances::container::files::Visit;
+use crate::runtime::spec::files::{FilesTask, Found, FoundKind, Fresh, MAX_PATH};
+use crate::{Error, Kind, Result};
+
+/// Bytes of names that a listing has at most.
+const LISTING: usize = 32 << 20;
+
+/// `GET`: a file's bytes, a directory's names, or where a symbolic link points.
+pub async fn get(request: Request) -> Result<Reply> {
+    let (project, name, path) = target(&request)?;
+    let instances = request.services.instances.clone();
+    let mut visit = instances.visit_files(&project, &name, &path, FilesTask::Read).await?;
+    let found = visit.found().await?;
+    let reply = match found.kind {
+        FoundKind::Directory => listing(&mut visit, &found).await?,
+        FoundKind::Symlink => {
+            let target = seen_from(&path, &found.target);
+            content(&request, &path, &found, Content::Whole(target))
+        }
+        FoundKind::File => content(&request, &path, &found, Content::Stream(Box::new(visit))),
+    };
+    instances.announce_file(&project, &name, "instance-file-retrieved", &path);
+    Ok(reply)
+}
+
+/// `HEAD`: what is there.
+pub async fn head(request: Request) -> Result<Reply> {
+    let (project, name, path) = target(&request)?;
+    let visit = request.services.instances.visit_files(&project, &name, &path, FilesTask::Stat).await?;
+    let mut headers = described(&visit.found().await?);
+    headers.insert(CONTENT_TYPE, header_value("application/json"));
+    Ok(Reply::Raw { headers, body: full("") })
+}
+
+/// `POST`: writes a file, makes a directory or a symbolic link.
+pub async fn post(mut request: Request) -> Result<Reply> {
+    match change(&mut request).await {
+        Ok(()) => Ok(Reply::empty()),
+        Err(e) => {
+            request.drain().await;
+            Err(e)
+        }
+    }
+}
+
+async fn change(request: &mut Request) -> Result<()> {
+    let (project, name, path) = target(request)?;
+    let instances = request.services.instances.clone();
+    let task = wanted(request).await?;
+    let writes = matches!(task, FilesTask::Write { .. });
+    let mut visit = instances.visit_files(&project, &name, &path, task).await?;
+    if writes {
+        visit.ready().await?;
+        while let Some(frame) = request.body.frame().await {
+            let frame = frame.map_err(|e| Error::invalid(format!("Failed reading the request body: {e}")))?;
+            if let Ok(bytes) = frame.into_data() {
+                visit.send(&bytes).await?;
+            }
+        }
+    }
+    visit.done().await?;
+    instances.announce_file(&project, &name, "instance-file-pushed", &path);
+    Ok(())
+}
+
+/// `DELETE`: a file, a link or an empty directory.
+pub async fn delete(request: Request) -> Result<Reply> {
+    let (project, name, path) = target(&request)?;
+    let instances = &request.services.instances;
+    instances.visit_files(&project, &name, &path, FilesTask::Delete).await?.done().await?;
+    instances.announce_file(&project, &name, "instance-file-deleted", &path);
+    Ok(Reply::empty())
+}
+
+/// `GET …/sftp`.
+pub async fn sftp(request: Request) -> Result<Reply> {
+    request.services.instances.kind_of(&request.project_name(), request.param(0))?;
+    Err(Error::unsupported("SFTP"))
+}
+
+/// Project, instance and path.
+fn target(request: &Request) -> Result<(String, String, String)> {
+    let (project, name) = (request.project_name(), request.param(0).to_owned());
+    request.services.instances.kind_of(&project, &name)?;
+    let path =
+        request.query.get("path").filter(|p| !p.is_empty()).ok_or_else(|| Error::invalid("Missing path argument"))?;
+    if path.len() > MAX_PATH || path.contains('\0') {
+        return Err(Error::invalid("The path is too long, or has a zero in it"));
+    }
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    Ok((project, name, format!("{slash}{path}")))
+}
+
+/// What the headers of a POST ask for.
+async fn wanted(request: &mut Request) -> Result<FilesTask> {
+    let or = |name, default: &str| request.header(name).filter(|v| !v.is_empty()).unwrap_or_else(|| default.to_owned());
+    let (kind, write) = (or("x-lxd-type", "file"), or("x-lxd-write", "overwrite"));
+    if !["overwrite", "append"].contains(&write.as_str()) {
+        return Err(Error::invalid(format!("Bad file write mode: {write}")));
+    }
+    let fresh =
+        Fresh { uid: id(request, "x-lxd-uid")?, gid: id(request, "x-lxd-gid")?, mode: mode(&or("x-lxd-mode", "")) };
+    match kind.as_str() {
+        "file" => Ok(FilesTask::Write { append: write == "append", fresh }),
+        "directory" => Ok(FilesTask::Directory { fresh }),
+        "symlink" => {
+            let target = http_body_util::Limited::new(&mut request.body, MAX_PATH).collect().await;
+            let target = target.map_err(|e| Error::invalid(format!("Failed reading the target of a link: {e}")))?;
+            let target = String::from_utf8(target.to_bytes().into());
+            match target {
+                Ok(target) if !target.contains('\0') => Ok(FilesTask::Link { target }),
+                _ => Err(Error::invalid("The target of a link must be text without zeros")),
+            }
+        }
+        other => Err(Error::invalid(format!("Bad file type: {other}"))),
+    }
+}
+
+/// A user or group id; LXD takes what is no number, or below zero, for none.
+fn id(request: &Request, name: &str) -> Result<Option<u32>> {
+    let Some(number) = request.header(name).and_then(|text| text.parse::<i64>().ok()).filter(|n| *n >= 0) else {
+        return Ok(None);
+    };
+    // The last one means "leave it" to the system.
+    let id = u32::try_from(number).ok().filter(|id| *id != u32::MAX);
+    id.map(Some).ok_or_else(|| Error::invalid(format!("Bad user or group id: {number}")))
+}
+
+/// Permission bits: octal with a leading zero, else decimal; what is neither counts as none, as LXD does it.
+fn mode(text: &str) -> Option<u32> {
+    let number = text.parse::<u32>().ok()?;
+    let octal = text.strip_prefix('0').and_then(|digits| u32::from_str_radix(digits, 8).ok());
+    Some(octal.unwrap_or(number) & 0o777)
+}
+
+/// The headers that say what a thing is.
+fn described(found: &Found) -> HeaderMap {
+    let kind = match found.kind {
+        FoundKind::File => "file",
+        FoundKind::Directory => "directory",
+        FoundKind::Symlink => "symlink",
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(header_name("x-lxd-uid"), found.uid.into());
+    headers.insert(header_name("x-lxd-gid"), found.gid.into());
+    headers.insert(header_name("x-lxd-mode"), header_value(&format!("{:04o}", found.mode)));
+    headers.insert(header_name("x-lxd-modified"), header_value(&go_time(found.modified.0)));
+    headers.insert(header_name("x-lxd-type"), header_value(kind));
+    headers
+}
+
+/// A time as Go prints it, which is what LXD sends: whole seconds.
+fn go_time(seconds: i64) -> String {
+    let t = UtcDateTime::from_unix_timestamp(seconds).unwrap_or(UtcDateTime::UNIX_EPOCH);
+    let (year, month, day) = (t.year(), u8::from(t.month()), t.day());
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} +0000 UTC", t.hour(), t.minute(), t.second())
+}
+
+/// The same as HTTP has it.
+fn http_time(seconds: i64) -> String {
+    let t = UtcDateTime::from_unix_timestamp(seconds).unwrap_or(UtcDateTime::UNIX_EPOCH);
+    let (weekday, month) = (t.weekday().to_string(), t.month().to_string());
+    let (day, year) = (t.day(), t.year());
+    format!("{:.3}, {day:02} {:.3} {year:04} {:02}:{:02}:{:02} GMT", weekday, month, t.hour(), t.minute(), t.second())
+}
+
+async fn listing(visit: &mut Visit, found: &Found) -> Result<Reply> {
+    let mut all = Vec::new();
+    while let Some(bytes) = visit.next().await? {
+        if all.len() + bytes.len() > LISTING {
+            return Err(Error::new(Kind::Internal, "The directory has too many entries"));
+        }
+        all.extend_from_slice(&bytes);
+    }
+    let mut names: Vec<_> = all.split(|b| *b == 0).map(String::from_utf8_lossy).filter(|n| !n.is_empty()).collect();
+    names.sort_unstable();
+    let mut http = Reply::sync(&names)?.into_http();
+    http.headers_mut().extend(described(found));
+    let (head, body) = http.into_parts();
+    Ok(Reply::Raw { headers: head.headers, body })
+}
+
+/// Where a link points, seen from the root: LXD resolves what is relative, by text alone.
+fn seen_from(path: &str, target: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(target);
+    if text.starts_with('/') {
+        return target.to_vec();
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+    for part in parent.split('/').chain(text.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/")).into_bytes()
+}
+
+/// The bytes of an answer.
+enum Content {
+    Whole(Vec<u8>),
+    Stream(Box<Visit>),
+}
+
+/// Bytes with their headers; a part of them when the request asks for one.
+fn content(request: &Request, path: &str, found: &Found, content: Content) -> Reply {
+    let length = match &content {
+        Content::Whole(bytes) => bytes.len() as u64,
+        Content::Stream(_) => found.size,
+    };
+    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let mut headers = described(found);
+    headers.insert(CONTENT_DISPOSITION, header_value(&format!("inline;filename={name}")));
+    headers.insert(CONTENT_TYPE, header_value("application/octet-stream"));
+    headers.insert(LAST_MODIFIED, header_value(&http_time(found.modified.0)));
+    headers.insert(ACCEPT_RANGES, header_value("bytes"));
+    let asked = request.header("range").and_then(|text| range(&text, length));
+    let (status, from, count) = match asked {
+        None => (StatusCode::OK, 0, length),
+        Some(Some((first, last))) => {
+            headers.insert(CONTENT_RANGE, header_value(&format!("bytes {first}-{last}/{length}")));
+            (StatusCode::PARTIAL_CONTENT, first, last - first + 1)
+        }
+        Some(None) => {
+            headers.insert(CONTENT_RANGE, header_value(&format!("bytes */{length}")));
+            (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0)
+        }
+    };
+    headers.insert(CONTENT_LENGTH, count.into());
+    let body = match content {
+        Content::Whole(bytes) => full(bytes[from as usize..(from + count) as usize].to_vec()),
+        Content::Stream(visit) => stream(*visit, from, count),
+    };
+    Reply::Partial { status, headers, body }
+}
+
+/// What a `Range` header with one range asks for, first and last byte; inner `None`: nothing that is there. Others are not heeded.
+fn range(text: &str, length: u64) -> Option<Option<(u64, u64)>> {
+    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
+    let number = |text: &str| text.trim().parse::<u64>();
+    let (first, last) = match (first.trim(), last.trim()) {
+        ("", last) => (length.saturating_sub(number(last).ok()?), u64::MAX),
+        (first, "") => (number(first).ok()?, u64::MAX),
+        (first, last) => (number(first).ok()?, number(last).ok()?),
+    };
+    let last = last.min(length.saturating_sub(1));
+    Some((first <= last && first < length).then_some((first, last)))
+}
+
+/// The bytes of a visit from `skip` on, exactly `count`: the connection breaks when there are fewer.
+fn stream(visit: Visit, skip: u64, count: u64) -> Body {
+    let chunks = futures_util::stream::try_unfold((visit, skip, count), |(mut visit, mut skip, left)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        loop {
+            let failed = |e: Error| std::io::Error::other(e.chain());
+            let Some(mut bytes) = visit.next().await.map_err(failed)? else {
+                return Err(std::io::Error::other("The file became shorter while it was read"));
+            };
+            let jump = skip.min(bytes.len() as u64);
+            skip -= jump;
+            let mut bytes = bytes.split_off(jump as usize);
+            bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            if !bytes.is_empty() {
+                let left = left - bytes.len() as u64;
+                return Ok(Some((Frame::data(bytes), (visit, skip, left))));
+            }
+        }
+    });
+    BodyExt::boxed(StreamBody::new(chunks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_are_read_as_lxd_reads_them() {
+        assert_eq!((mode("0644"), mode("420"), mode("04755")), (Some(0o644), Some(0o644), Some(0o755)));
+        assert_eq!((mode("0999"), mode("9999"), mode("0")), (Some(0o747), Some(0o417), Some(0)));
+        assert_eq!((mode(""), mode("0o640"), mode("x"), mode("-1")), (None, None, None, None));
+    }
+
+    #[test]
+    fn relative_links_are_resolved_by_text() {
+        let seen = |path, target: &str| String::from_utf8(seen_from(path, target.as_bytes())).unwrap();
+        assert_eq!(seen("/root/l", "../etc/x"), "/etc/x");
+        assert_eq!(seen("/tmp/../tmp/./a", "b"), "/tmp/b");
+        assert_eq!((seen("/a", "../../x"), seen("/a/l", "/b/../c")), ("/x".into(), "/b/../c".into()));
+    }
+
+    #[test]
+    fn ranges() {
+        assert_eq!(range("bytes=2-8", 115), Some(Some((2, 8))));
+        assert_eq!(
+            (range("bytes=100-", 115), range("bytes=-5", 115)),
+            (Some(Some((100, 114))), Some(Some((110, 114))))
+        );
+        assert_eq!((range("bytes=115-", 115), range("bytes=0-1", 0)), (Some(None), Some(None)));
+        assert_eq!((range("bytes=1-2,4-5", 115), range("x", 1)), (None, None));
+    }
+
+    #[test]
+    fn times_are_printed_as_go_and_http_have_them() {
+        assert_eq!(go_time(1_700_000_000), "2023-11-14 22:13:20 +0000 UTC");
+        assert_eq!(http_time(1_700_000_000), "Tue, 14 Nov 2023 22:13:20 GMT");
+    }
+}

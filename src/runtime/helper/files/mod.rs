@@ -1,0 +1,106 @@
+//! One path in a guest's tree, read or changed for a client: never outside of the tree, whatever the guest does meanwhile.
+//!
+//! ```text
+//! daemon ─ files   joins the guest's mounts, or mounts a stopped guest's root; a pipe to the daemon carries content
+//! ```
+//!
+//! A process of its own and not the daemon: a file system of the guest's (FUSE) may never answer, and who joins a guest's namespaces
+//! must have one thread. It doesn't join the guest's control groups: it must work while they are frozen, and must not keep them from
+//! getting empty.
+
+mod content;
+mod place;
+mod tree;
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{Fail, PLAN_FD, SOCKET_FD, STREAM_FD, THIRD_FD, What, read_plan, say};
+use crate::runtime::spec::files::{FilesAnswer, FilesPlan, FilesTask};
+use crate::runtime::sys::{process, signal};
+
+/// The word by which the executable becomes this.
+pub const MODE: &str = "files";
+
+/// Why it could not be done.
+enum Trouble {
+    /// Ours, or the host's.
+    Host(Fail),
+    /// This call on the path was refused by the guest's tree.
+    Path(&'static str, Errno),
+}
+
+impl From<Fail> for Trouble {
+    fn from(fail: Fail) -> Trouble {
+        Trouble::Host(fail)
+    }
+}
+
+/// Names the call that failed.
+trait Call<T> {
+    /// `name` is LXD's word for it: `open`, `lstat`.
+    fn call(self, name: &'static str) -> Result<T, Trouble>;
+}
+
+impl<T> Call<T> for rustix::io::Result<T> {
+    fn call(self, name: &'static str) -> Result<T, Trouble> {
+        self.map_err(|e| Trouble::Path(name, e))
+    }
+}
+
+impl<T> Call<T> for std::io::Result<T> {
+    fn call(self, name: &'static str) -> Result<T, Trouble> {
+        self.map_err(|e| Trouble::Path(name, Errno::from_io_error(&e).unwrap_or(Errno::IO)))
+    }
+}
+
+/// The entry of the hidden mode: plan, socket, process 1's pidfd and the pipe are open descriptors ([`PLAN_FD`], [`SOCKET_FD`],
+/// [`THIRD_FD`], [`STREAM_FD`]).
+pub fn main(_args: &[String]) -> i32 {
+    signal::reset_all();
+    let _ = process::hide_memory();
+    let _ = process::die_with_parent();
+    let (Some(plan), Some(socket), Some(init), Some(pipe)) = (
+        process::inherited(PLAN_FD),
+        process::inherited(SOCKET_FD),
+        process::inherited(THIRD_FD),
+        process::inherited(STREAM_FD),
+    ) else {
+        return 2;
+    };
+    let last = match visit(&plan, &socket, init, pipe) {
+        Ok(()) => FilesAnswer::Done,
+        Err(Trouble::Path(name, e)) => FilesAnswer::Failed { errno: e.raw_os_error(), what: name.into(), call: true },
+        Err(Trouble::Host(e)) => FilesAnswer::Failed { errno: e.errno, what: e.what, call: false },
+    };
+    i32::from(say(&socket, &last, &[]).is_err())
+}
+
+fn visit(plan: &OwnedFd, socket: &OwnedFd, init: OwnedFd, pipe: OwnedFd) -> Result<(), Trouble> {
+    let plan: FilesPlan = read_plan(plan.as_fd())?;
+    // Ours: the guest's may be anything.
+    let own = rustix::fs::open("/proc/self/fd", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .what(|| "opening \"/proc\"")?;
+    let (root, _lock) = place::enter(&plan.place, &init)?;
+    drop(init);
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    let tree = tree::Tree { root, own };
+    let path = plan.path.as_str();
+    match &plan.task {
+        FilesTask::Stat => {
+            let (_, found) = tree.look(path)?;
+            tell(socket, FilesAnswer::Found(found))
+        }
+        FilesTask::Read => content::read(&tree, path, (socket, pipe)),
+        FilesTask::Write { append, fresh } => content::write(&tree, path, (*append, *fresh), (socket, pipe)),
+        FilesTask::Directory { fresh } => tree.make_directory(path, *fresh),
+        FilesTask::Link { target } => tree.make_link(path, target),
+        FilesTask::Delete => tree.delete(path),
+    }
+}
+
+fn tell(socket: &OwnedFd, answer: FilesAnswer) -> Result<(), Trouble> {
+    Ok(say(socket, &answer, &[]).what(|| "answering")?)
+}

@@ -1,0 +1,239 @@
+//! Visits to a guest's tree by the `files` helper, from the daemon's side.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::unix::AsyncFd;
+
+use super::running::Running;
+use crate::error::{Ctx, Error, Kind, Result};
+use crate::runtime::blocking;
+use crate::runtime::helper::files::MODE;
+use crate::runtime::spec::files::{FilesAnswer, FilesPlan, FilesTask, Found, Place};
+use crate::runtime::spec::{ContainerSpec, VERSION};
+use crate::runtime::sys::link::{Link, Watched};
+use crate::runtime::sys::{channel, executable, memfd, process};
+
+/// Bytes read at once: below what musl's allocator asks the kernel for anew each time.
+const CHUNK: usize = 64 << 10;
+/// What the kernel buffers between helper and daemon.
+const PIPE: usize = 1 << 20;
+
+/// Whose tree is visited.
+pub enum Tree {
+    /// That of a running guest.
+    Running(Running),
+    /// That of a stopped one; its plan says where the root is, and its lock.
+    Stopped(Box<ContainerSpec>),
+}
+
+/// One visit. Dropping it ends it: the helper is killed, and what it was writing stays as it is.
+#[derive(Debug)]
+pub struct Visit {
+    link: Link,
+    pipe: Option<AsyncFd<OwnedFd>>,
+    helper: Arc<OwnedFd>,
+    /// The path, as errors name it.
+    named: String,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        // One that has ended, or was even reaped, is no error.
+        let _ = process::kill(self.helper.as_fd());
+    }
+}
+
+/// Begins a visit. `held` is dropped when the helper is gone for good; the pidfd kills it from outside.
+pub async fn visit(
+    tree: Tree,
+    path: &str,
+    task: FilesTask,
+    held: impl Send + 'static,
+) -> Result<(Visit, Arc<OwnedFd>)> {
+    let (place, init) = match tree {
+        Tree::Running(running) => {
+            let (init, _) = running.init()?;
+            let (_, policy) = running.surroundings();
+            (Place::Running { privileged: policy.privileged }, Some(init))
+        }
+        Tree::Stopped(spec) => (Place::Stopped(spec), None),
+    };
+    let sends = matches!(task, FilesTask::Write { .. });
+    let named = match &task {
+        FilesTask::Link { target } => format!("{target} {path}"),
+        _ => path.to_owned(),
+    };
+    let plan = FilesPlan { version: VERSION, place, path: path.to_owned(), task };
+    let plan = serde_json::to_vec(&plan).ctx(Kind::Internal, || "Failed writing a plan")?;
+    // All within the blocking work: a request given up meanwhile must not lose sight of the helper.
+    let runtime = tokio::runtime::Handle::current();
+    blocking(move || {
+        let _inside = runtime.enter();
+        let (socket, pidfd, pipe) = spawn(&plan, init.as_deref(), sends)?;
+        let helper = Arc::new(pidfd.try_clone().ctx(Kind::Internal, || "Failed duplicating a descriptor")?);
+        let watched = Watched::new(pidfd)?;
+        runtime.spawn(async move {
+            if let Err(e) = watched.reaped().await {
+                tracing::warn!("Failed waiting for a files helper: {}", e.chain());
+            }
+            drop(held);
+        });
+        rustix::io::ioctl_fionbio(&pipe, true).ctx(Kind::Internal, || "Failed preparing a pipe")?;
+        #[expect(deprecated, reason = "the descriptor is owned by the result, so it outlives its registration")]
+        let pipe = AsyncFd::new(pipe).ctx(Kind::Internal, || "Failed watching a pipe")?;
+        let visit = Visit { link: Link::new(socket)?, pipe: Some(pipe), helper: helper.clone(), named };
+        Ok((visit, helper))
+    })
+    .await
+}
+
+/// The helper's socket, its pidfd, and our end of its pipe.
+fn spawn(plan: &[u8], init: Option<&OwnedFd>, sends: bool) -> Result<(OwnedFd, OwnedFd, OwnedFd)> {
+    let failed = || "Failed starting the files helper";
+    let plan = memfd::sealed("plan", plan).ctx(Kind::Internal, failed)?;
+    let (ours, theirs) = channel::pair().ctx(Kind::Internal, failed)?;
+    let (out, into) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).ctx(Kind::Internal, failed)?;
+    // Beyond the limit of an unprivileged daemon it stays at the usual size.
+    let _ = rustix::pipe::fcntl_setpipe_size(&into, PIPE);
+    let (our_end, their_end) = if sends { (into, out) } else { (out, into) };
+    let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
+    let init = init.map_or(null.as_fd(), AsFd::as_fd);
+    let fds: [BorrowedFd<'_>; 7] =
+        [null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), init, their_end.as_fd()];
+    let spawned = executable::start(&["lxbox", MODE], &fds, None).ctx(Kind::Internal, failed)?;
+    Ok((ours, spawned.pidfd, our_end))
+}
+
+impl Visit {
+    /// What is at the path: the answer to `Stat` and `Read`.
+    pub async fn found(&self) -> Result<Found> {
+        match self.answer().await? {
+            FilesAnswer::Found(found) => Ok(found),
+            _ => Err(lost()),
+        }
+    }
+
+    /// Waits until a file is open for what is sent: the answer to `Write`.
+    pub async fn ready(&self) -> Result<()> {
+        match self.answer().await? {
+            FilesAnswer::Ready => Ok(()),
+            _ => Err(lost()),
+        }
+    }
+
+    /// Waits until all is done. What was sent ends here.
+    pub async fn done(&mut self) -> Result<()> {
+        self.pipe = None;
+        match self.answer().await? {
+            FilesAnswer::Done => Ok(()),
+            _ => Err(lost()),
+        }
+    }
+
+    /// The next bytes of what is at the path; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        let Some(pipe) = &self.pipe else { return Ok(None) };
+        let mut buffer = BytesMut::zeroed(CHUNK);
+        let read = loop {
+            let mut guard = pipe.readable().await.ctx(Kind::Internal, || "Failed watching a pipe")?;
+            match guard.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut buffer[..])?)) {
+                Ok(read) => break read.ctx(Kind::Internal, || format!("Failed reading {:?}", self.named))?,
+                Err(_would_block) => {}
+            }
+        };
+        if read == 0 {
+            self.done().await?;
+            return Ok(None);
+        }
+        buffer.truncate(read);
+        Ok(Some(buffer.freeze()))
+    }
+
+    /// Sends bytes to be written; waits while the helper is busy with those before. It is [`Visit::done`] that says why
+    /// it takes no more.
+    pub async fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let Some(pipe) = &self.pipe else { return Err(lost()) };
+            let mut guard = pipe.writable().await.ctx(Kind::Internal, || "Failed watching a pipe")?;
+            match guard.try_io(|fd| Ok(rustix::io::write(fd.get_ref(), bytes)?)) {
+                Ok(Ok(written)) => bytes = &bytes[written..],
+                Ok(Err(_closed)) => return self.done().await.and_then(|()| Err(lost())),
+                Err(_would_block) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn answer(&self) -> Result<FilesAnswer> {
+        match self.link.receive::<FilesAnswer>().await? {
+            Some((FilesAnswer::Failed { errno, what, call: true }, _)) => Err(refused(&what, &self.named, errno)),
+            Some((FilesAnswer::Failed { errno: 0, what, .. }, _)) => Err(Error::internal(format!("Failed {what}"))),
+            // The guest went down meanwhile.
+            Some((FilesAnswer::Failed { errno: libc::ESRCH, .. }, _)) => {
+                Err(Error::new(Kind::Conflict, "Instance is not running"))
+            }
+            Some((FilesAnswer::Failed { errno: libc::EAGAIN, .. }, _)) => {
+                Err(Error::new(Kind::Busy, "The volume of the instance is in use"))
+            }
+            Some((FilesAnswer::Failed { errno, what, .. }, _)) => {
+                Err(Error::internal(format!("Failed {what}: {}", std::io::Error::from_raw_os_error(errno))))
+            }
+            Some((answer, _)) => Ok(answer),
+            None => Err(lost()),
+        }
+    }
+}
+
+fn lost() -> Error {
+    Error::internal("The files helper ended too early")
+}
+
+/// LXD's answers: its files API speaks SFTP to a helper, and its texts show that.
+fn refused(call: &str, path: &str, errno: i32) -> Error {
+    match errno {
+        libc::ENOENT => Error::not_found("Not Found"),
+        libc::EACCES | libc::EPERM => Error::new(Kind::Forbidden, "Forbidden"),
+        errno => Error::internal(format!("sftp: \"{call} {path}: {}\" (SSH_FX_FAILURE)", reason(errno))),
+    }
+}
+
+/// The words for an error number that LXD's clients know, which are not the C library's.
+fn reason(errno: i32) -> String {
+    let text = match errno {
+        libc::EAGAIN => "resource temporarily unavailable",
+        libc::EBUSY => "device or resource busy",
+        libc::EEXIST => "file exists",
+        libc::ENOTDIR => "not a directory",
+        libc::EISDIR => "is a directory",
+        libc::EINVAL => "invalid argument",
+        libc::ETXTBSY => "text file busy",
+        libc::EFBIG => "file too large",
+        libc::ENOSPC => "no space left on device",
+        libc::EROFS => "read-only file system",
+        libc::ENAMETOOLONG => "file name too long",
+        libc::ENOTEMPTY => "directory not empty",
+        libc::ELOOP => "too many levels of symbolic links",
+        libc::EDQUOT => "disk quota exceeded",
+        errno => return std::io::Error::from_raw_os_error(errno).to_string(),
+    };
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_as_lxd_tells_them() {
+        let told = |errno| {
+            let e = refused("open", "/a", errno);
+            (e.kind(), e.message().to_owned())
+        };
+        assert_eq!(told(libc::ENOENT), (Kind::NotFound, "Not Found".into()));
+        assert_eq!(told(libc::EPERM), (Kind::Forbidden, "Forbidden".into()));
+        assert_eq!(told(libc::EISDIR), (Kind::Internal, "sftp: \"open /a: is a directory\" (SSH_FX_FAILURE)".into()));
+    }
+}
