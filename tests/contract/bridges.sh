@@ -1,5 +1,6 @@
 #!/bin/bash
 # What bridges are for: guests reach each other by name, on one bridge and over two, and what lies behind their host.
+# covers: GET /1.0/networks/{name}
 . "$(dirname "$0")/lib.bash"
 # Resolvers of the host: each bridge asks the other one for names that aren't its own.
 printf 'nameserver 10.45.0.1\nnameserver 10.46.0.1\n' >"$SCRATCH/resolv.conf"
@@ -51,6 +52,8 @@ it "brings guests of one bridge together by their names"
 reaches c1 c2.lxd
 reaches c2 c1.lxd
 reaches c1 c2
+req GET /1.0/networks/bria
+meta '.used_by | sort' '["/1.0/instances/c1","/1.0/instances/c2"]'
 
 it "brings guests of two bridges together by their names"
 reaches c1 c3.brib
