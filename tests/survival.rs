@@ -40,6 +40,7 @@ scripts! {
     pairs_of_operations_end: "pairs" "1" "overlay"
     profile_changes_reach_hundreds: "fanout" "1" "dir"
     network_devices_outlive_the_daemon: "nics" "1" "dir"
+    networks_serve_without_the_daemon: "names" "1" "dir"
     the_host_goes_down: "shutdown" "1" "dir"
     two_daemons_share_a_host: "two" "2" "dir"
     ids_are_shifted_on_disk: "idmaps" "1" "dir"

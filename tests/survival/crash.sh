@@ -93,6 +93,61 @@ for point in daemon.start.{spawned,plugged,started,recorded}; do
 	until_true 5 no_cable
 done
 
+it "network devices, when the daemon dies"
+# What stands behind them on the host: cables, filters, routes, and an interface that is lent.
+ip link add crabr0 type bridge && ip link set crabr0 up
+ip link add crawire0 type veth peer name crawire1
+does lxc config device remove "$N" eth0
+all_of nic.cable.laid daemon.nics.{remembered,rewired,unplugged}
+traces() { nft list table bridge lxd 2>/dev/null | grep -c 'chain '; ip route | grep -c '^10\.57\.'; cables; }
+no_traces() { [ "$(traces | xargs)" = '0 0 0' ]; }
+volatile_of() { lxc config show "$1" | grep -E 'volatile.*(host_name|last_state.(hwaddr|mtu|created))'; }
+plug=(lxc config device add "$N" eth0 nic nictype=bridged parent=crabr0 name=eth0 hwaddr=00:16:3e:57:00:01 security.mac_filtering=true ipv4.routes=10.57.0.0/24 limits.max=10Mbit)
+does "${plug[@]}"
+for point in nic.cable.laid daemon.start.plugged; do
+	dies $point lxc start "$N"
+	is_now "$N" Stopped || does lxc stop -f "$N"
+	until_true 10 no_traces || fail "left after $point: $(traces | xargs)"
+	same "$(volatile_of "$N")" '' "remembered after $point"
+	does lxc start "$N"
+	works "$N"
+	does lxc stop -f "$N"
+done
+point=daemon.nics.unplugged
+does lxc start "$N"
+dies $point lxc stop -f "$N"
+until_true 15 stopped "$N"
+until_true 10 no_traces || fail "left after $point: $(traces | xargs)"
+same "$(volatile_of "$N")" '' "remembered after $point"
+does lxc config device remove "$N" eth0
+does lxc start "$N"
+point=daemon.nics.rewired
+dies $point "${plug[@]}"
+works "$N"
+if [ -n "$(lxc config device get "$N" eth0 type 2>/dev/null)" ]; then
+	does lxc exec "$N" -- ip link show eth0
+	[ -d "/sys/class/net/$(lxc config get "$N" volatile.eth0.host_name)" ] || fail "the host's end is not known after $point"
+	dies $point lxc config device remove "$N" eth0
+	works "$N"
+fi
+refuses . lxc exec "$N" -- ip link show eth0
+until_true 10 no_traces || fail "left after $point: $(traces | xargs)"
+does lxc stop -f "$N"
+does lxc config device add "$N" phys nic nictype=physical parent=crawire1 name=real
+point=daemon.nics.remembered
+dies $point lxc start "$N"
+is_now "$N" Stopped || does lxc stop -f "$N"
+[ -d /sys/class/net/crawire1 ] || fail "the interface is gone after $point"
+same "$(volatile_of "$N")" '' "remembered after $point"
+does lxc start "$N"
+does lxc exec "$N" -- ip link show real
+does lxc stop -f "$N"
+until_true 5 test -d /sys/class/net/crawire1
+does lxc config device remove "$N" phys
+does lxc config device add "$N" eth0 nic nictype=p2p
+ip link del crabr0
+ip link del crawire0
+
 it "start, when a shim or the guest's first process dies"
 all_of shim.{prepared,groups,limits,forked,mapped,mounts,security,started} init.{born,ready,exec} stage.{born,staged}
 for point in shim.{prepared,groups,limits,forked,mapped,mounts,security,started} init.{born,ready,exec} stage.{born,staged}; do

@@ -139,5 +139,16 @@ soon has "$card"
 [ "$(cat "/sys/class/net/$card/address" "/sys/class/net/$card/mtu" | xargs)" = "$mac 1420" ] || fail 'it came back otherwise by itself'
 gone real || fail 'its name of the guest is left'
 echo 'vm: it came back without a daemon'
+
+systemctl stop lxbox.socket lxbox.service
+systemctl set-environment LXBOX_FAULT=daemon.start.plugged
+systemctl start lxbox.socket lxbox.service
+refuses 'a daemon that dies as it has lent it' lxc start v1
+systemctl unset-environment LXBOX_FAULT
+systemctl restart lxbox.socket lxbox.service
+soon is_down v1
+soon has "$card"
+[ "$(cat "/sys/class/net/$card/address" "/sys/class/net/$card/mtu" | xargs)" = "$mac 1420" ] || fail 'it came back otherwise after that'
+gone real || fail 'its name of the guest is left after that'
 lxc delete -f v1 v2 v3
 echo 'vm: network devices passed'

@@ -10,6 +10,7 @@ use super::expand::{Expanded, expand};
 use crate::api::types::ConfigMap;
 use crate::runtime::blocking;
 use crate::runtime::devices::nic::{self, Owner, Parents, Plan, Plugged};
+use crate::runtime::sys::fault;
 use crate::store::records::InstanceRecord;
 use crate::store::repo;
 use crate::{Ctx, Kind, Result};
@@ -121,8 +122,43 @@ impl Instances {
         nic::plans(Owner { project: &record.project, instance: &record.name }, &devices, &config)
     }
 
+    /// Records what interfaces of the host are, before a guest gets them: whoever comes after a crash brings them back so.
+    async fn remember(&self, id: u64, plans: Vec<Plan>) -> Result<()> {
+        let looked = blocking(move || {
+            let mut keys = ConfigMap::new();
+            for plan in &plans {
+                let known = nic::before(plan)?.into_iter();
+                keys.extend(known.map(|(key, value)| (format!("volatile.{}.{key}", plan.device), value)));
+            }
+            Ok(keys)
+        });
+        let keys = looked.await?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let write = self.db.transact(|tx| {
+            repo::instances::modify(tx, id, |record| {
+                record.config.extend(keys.clone());
+                Ok(())
+            })
+        });
+        write.await?;
+        fault("daemon.nics.remembered");
+        Ok(())
+    }
+
+    /// Records that nothing is plugged in after all. What fails is logged: the next start records anew.
+    pub(super) async fn forget_nics(&self, id: u64) {
+        if let Err(e) = self.record_nics(id).await
+            && e.kind() != Kind::NotFound
+        {
+            tracing::warn!(id, "Failed forgetting network devices: {}", e.chain());
+        }
+    }
+
     /// Plugs devices into a guest that is being started, all or none.
     pub(super) async fn plug_all(&self, id: u64, pid: i32, plans: Vec<Plan>) -> Result<()> {
+        self.remember(id, plans.clone()).await?;
         let parents = self.nics.parents.clone();
         let wired = blocking(move || {
             let namespace = namespace_of(pid)?;
@@ -158,6 +194,7 @@ impl Instances {
             Ok(())
         })
         .await;
+        fault("daemon.nics.unplugged");
     }
 
     /// Clears up on the host after a guest that went down, or never came up, while there was no daemon: its namespace is
@@ -183,6 +220,7 @@ impl Instances {
             Ok(())
         })
         .await;
+        self.forget_nics(record.id).await;
     }
 
     /// Finds the devices of a guest that runs already; one that is missing, after a reboot without a daemon, is plugged in.
@@ -218,6 +256,9 @@ impl Instances {
         }
         let plans = self.choose_nics(id).await?;
         let (current, parents) = (self.nics.of(id), self.nics.parents.clone());
+        let there =
+            |plan: &Plan| current.iter().any(|wired| wired.devices.iter().any(|(old, _)| old.device == plan.device));
+        self.remember(id, plans.iter().filter(|plan| !there(plan)).cloned().collect()).await?;
         let rewiring = blocking(move || {
             let mut wired = match current {
                 Some(current) => current,
@@ -233,6 +274,7 @@ impl Instances {
             Ok((wired, done))
         });
         let (wired, done) = rewiring.await?;
+        fault("daemon.nics.rewired");
         self.nics.all().insert(id, wired);
         self.record_nics(id).await?;
         done

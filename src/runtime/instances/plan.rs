@@ -44,6 +44,7 @@ impl Instances {
         let starting = container::begin(&spec, &self.run_directory(record.id)).await?;
         if let Some(pid) = starting.pid() {
             if let Err(e) = self.plug_all(id, pid, nics).await {
+                self.forget_nics(id).await;
                 starting.abandon().await?;
                 return Err(e);
             }
@@ -52,6 +53,7 @@ impl Instances {
         let running = starting.finish().await;
         if running.is_err() {
             self.unplug_all(id).await;
+            self.forget_nics(id).await;
         }
         running
     }

@@ -43,7 +43,7 @@ pub fn apply(plan: &BridgePlan, before: &Before) -> Result<u32> {
     ports(&mut net, index, plan, before)?;
     fault("network.apply.ports");
     let gone = firewall::gone(&plan.name, &plan.chains);
-    Nft::open()?.ensure(nft::Family::Inet, rules::TABLE, &plan.chains, &gone)?;
+    Nft::with(|nft| nft.ensure(nft::Family::Inet, rules::TABLE, &plan.chains, &gone))?;
     fault("network.apply.firewall");
     Ok(index)
 }
@@ -54,8 +54,8 @@ pub fn apply(plan: &BridgePlan, before: &Before) -> Result<u32> {
 /// The first thing that failed; the rest was tried all the same.
 pub fn remove(name: &str, external: &[String]) -> Result<()> {
     let mut net = Netlink::open()?;
-    let filter = Nft::open()
-        .and_then(|mut nft| nft.ensure(nft::Family::Inet, rules::TABLE, &[], &rules::network_chains(name)).map(drop));
+    let chains = rules::network_chains(name);
+    let filter = Nft::with(|nft| nft.ensure(nft::Family::Inet, rules::TABLE, &[], &chains).map(drop));
     fault("network.remove.firewall");
     let ports = remove_ports(&mut net, name, external);
     fault("network.remove.ports");

@@ -19,6 +19,7 @@ pub mod mount;
 pub mod netlink;
 pub mod probe;
 pub mod process;
+pub mod program;
 pub mod pty;
 pub mod root;
 pub mod seccomp;

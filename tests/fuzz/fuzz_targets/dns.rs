@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(answer[..2], data[..2]);
             assert!(answer[2] & 0x80 != 0 && answer.len() <= 512 + 255);
         }
-        Verdict::Forward => assert!(!is_answer(data, data)),
+        Verdict::Forward(_) => assert!(!is_answer(data, data)),
         Verdict::Ignore => {}
     }
     let (a, b) = data.split_at(data.len() / 2);

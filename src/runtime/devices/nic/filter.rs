@@ -54,7 +54,7 @@ pub(super) fn hold(plan: &Plan, was: &Filter, host_name: &str) -> Result<()> {
     let chains = plan.filter.chains(plan.nic(), host_name);
     let mut gone = plan.nic().bridge_chains();
     gone.retain(|name| chains.iter().all(|chain| chain.name != *name));
-    Nft::open()?.ensure(Family::Bridge, rules::TABLE, &chains, &gone).map(drop)
+    Nft::with(|nft| nft.ensure(Family::Bridge, rules::TABLE, &chains, &gone).map(drop))
 }
 
 /// Takes the rules of a cable away.
@@ -62,7 +62,7 @@ pub(super) fn forget(plan: &Plan) -> Result<()> {
     if plan.filter == Filter::default() {
         return Ok(());
     }
-    Nft::open()?.ensure(Family::Bridge, rules::TABLE, &[], &plan.nic().bridge_chains()).map(drop)
+    Nft::with(|nft| nft.ensure(Family::Bridge, rules::TABLE, &[], &plan.nic().bridge_chains()).map(drop))
 }
 
 #[cfg(test)]

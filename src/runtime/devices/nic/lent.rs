@@ -9,7 +9,7 @@ use super::link::{Plugged, move_in};
 use super::sriov::{self, Card};
 use super::vlan::missing;
 use super::wire::Remembered;
-use super::{Parents, Plan};
+use super::{Kind, Parents, Plan};
 use crate::runtime::network::netlink::{Function, Link, LinkChange, MacAddr, Netlink};
 use crate::{Ctx, Kind as ErrorKind, Result};
 
@@ -27,6 +27,17 @@ pub(super) fn physical(host: &mut Netlink, plan: &Plan, guest: BorrowedFd<'_>, p
         tracing::warn!(device = %plan.device, "Failed taking away a VLAN interface: {}", e.chain());
     }
     done.map(|()| was)
+}
+
+/// What has to be on record before a guest gets an interface of the host: were the daemon to die in between, nobody else would
+/// know its name and settings. Empty for what is made for the guest.
+pub fn before(plan: &Plan) -> Result<Plugged> {
+    if plan.kind != Kind::Physical || plan.vlan.is_some() {
+        return Ok(Plugged::new());
+    }
+    let Some(link) = Netlink::open()?.link(plan.parent.as_str())? else { return Ok(Plugged::new()) };
+    let known = [("host_name", link.name.clone()), ("last_state.created", "false".into())];
+    Ok(known.into_iter().chain(settings(&link)).collect())
 }
 
 fn settings(link: &Link) -> [(&'static str, String); 2] {

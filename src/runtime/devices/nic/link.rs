@@ -8,6 +8,7 @@ use crate::Result;
 use crate::runtime::network::netlink::{LinkChange, LinkKind, Netlink, NewLink, Route, Veth};
 use crate::runtime::network::tc::{self, Limits};
 use crate::runtime::random;
+use crate::runtime::sys::fault;
 
 use super::vlan::missing;
 use super::{Filter, Kind, Parents, Plan, filter, lent, routed, wire};
@@ -34,6 +35,7 @@ fn cable(host: &mut Netlink, plan: &Plan, guest: BorrowedFd<'_>) -> Result<Plugg
         _ => None,
     };
     let near = lay(host, plan, guest, bridge.as_ref().map(|b| b.mtu))?;
+    fault("nic.cable.laid");
     let done = connect(host, plan, &near, bridge.as_ref().map(|b| b.index));
     if done.is_err() {
         cut(host, plan, &near);

@@ -37,6 +37,7 @@ use crate::{Error, Result};
 
 pub use filter::Filter;
 pub use layer3::{Family, Layer3, Side};
+pub use lent::before;
 pub use link::{Plugged, change, found, plug, raise, unplug};
 pub use port::{Port, Untagged};
 pub use vlan::{Parents, Vlan};

@@ -112,12 +112,12 @@ pub(super) fn host_end(host: &mut Netlink, plan: &Plan, layer3: &Layer3, near: &
 /// Makes the firewall's rules of a cable hold.
 pub(super) fn hold(plan: &Plan, index: u32) -> Result<()> {
     let chains = rules::routed_filter(plan.nic(), index);
-    Nft::open()?.ensure(Table::Inet, rules::TABLE, &chains, &[]).map(drop)
+    Nft::with(|nft| nft.ensure(Table::Inet, rules::TABLE, &chains, &[]).map(drop))
 }
 
 /// Takes away the firewall's rules of a cable.
 pub(super) fn forget(plan: &Plan) -> Result<()> {
-    Nft::open()?.ensure(Table::Inet, rules::TABLE, &[], &plan.nic().inet_chains()).map(drop)
+    Nft::with(|nft| nft.ensure(Table::Inet, rules::TABLE, &[], &plan.nic().inet_chains()).map(drop))
 }
 
 /// The routes to the device's addresses, in the main table and the one that is named.

@@ -25,6 +25,7 @@ use super::{names, ra};
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::net::{Mac, NetPlan};
 use crate::runtime::sys::inet;
+use crate::runtime::sys::program::{self, QUIET};
 
 /// A bridge's server.
 pub(super) struct Server {
@@ -139,7 +140,7 @@ impl Server {
     /// Serves until a daemon says `stop`. The exit code.
     pub(super) fn serve(mut self, mut control: Control) -> i32 {
         loop {
-            let ready = self.wait(&control);
+            let ready = self.rest(&control);
             let (mut gone, mut called) = (Vec::new(), false);
             for source in ready {
                 match source {
@@ -161,9 +162,24 @@ impl Server {
         }
     }
 
-    /// Waits until something is ready or due; says what is ready. Places in a list come from the last to the first, so that taking
+    /// Waits until something is ready or due. When that takes a while, the pages of the program are given back meanwhile:
+    /// most are of the start, and a bridge without traffic should cost next to nothing.
+    fn rest(&self, control: &Control) -> Vec<Source> {
+        let mut patience = self.patience();
+        if patience.is_none_or(|p| p > QUIET) {
+            let ready = self.wait(control, Some(QUIET));
+            if !ready.is_empty() {
+                return ready;
+            }
+            patience = patience.map(|p| p - QUIET);
+            program::forget_pages();
+        }
+        self.wait(control, patience)
+    }
+
+    /// Waits so long at most; says what is ready. Places in a list come from the last to the first, so that taking
     /// one out doesn't move those still to come.
-    fn wait(&self, control: &Control) -> Vec<Source> {
+    fn wait(&self, control: &Control, patience: Option<Duration>) -> Vec<Source> {
         let mut sources: Vec<(Source, BorrowedFd<'_>, PollFlags)> = Vec::new();
         for (at, forward) in self.forwards.pending().iter().enumerate().rev() {
             sources.push((Source::Forward(at), forward.socket.as_fd(), PollFlags::IN));
@@ -195,13 +211,14 @@ impl Server {
         listen(Source::Listener, control.listener());
         let mut fds: Vec<PollFd<'_>> =
             sources.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
-        let _ = rustix::event::poll(&mut fds, self.patience().as_ref());
+        let patience = patience.map(|p| Timespec { tv_sec: p.as_secs() as i64, tv_nsec: p.subsec_nanos().into() });
+        let _ = rustix::event::poll(&mut fds, patience.as_ref());
         let ready = sources.iter().zip(&fds).filter(|(_, fd)| !fd.revents().is_empty());
         ready.map(|((source, ..), _)| *source).collect()
     }
 
     /// How long nothing is due; `None` is for ever.
-    fn patience(&self) -> Option<Timespec> {
+    fn patience(&self) -> Option<Duration> {
         let now = Instant::now();
         let lease = self.leases.next_end().map(|end| now + Duration::from_secs(end.saturating_sub(clock()).max(1)));
         let connections = self.connections.iter().map(Connection::deadline).min();
@@ -216,8 +233,7 @@ impl Server {
         ];
         let next = dues.into_iter().flatten().min()?;
         // Rounded up: a wait that ends a little early would go round and round.
-        let left = next.saturating_duration_since(now) + Duration::from_millis(1);
-        Some(Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() })
+        Some(next.saturating_duration_since(now) + Duration::from_millis(1))
     }
 
     /// Does what is due.

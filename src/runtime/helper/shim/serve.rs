@@ -11,6 +11,7 @@ use crate::runtime::spec::shim::{FromShim, MAX_REQUEST, Phase, SOCKET, ToShim};
 use crate::runtime::spec::{ContainerSpec, VERSION};
 use crate::runtime::sys::channel;
 use crate::runtime::sys::process::{Ended, reap};
+use crate::runtime::sys::program::{self, QUIET};
 
 /// What a daemon says to a guest's reboot.
 pub(super) enum Answer {
@@ -31,7 +32,12 @@ impl Shim {
     /// Serves until process 1 has ended; it is reaped.
     pub(super) fn serve(&mut self, guest: &mut Guest) -> Ended {
         loop {
-            let ready = self.wait(Some(guest), None);
+            let mut ready = self.wait(Some(guest), Some(QUIET));
+            if ready == Ready::default() {
+                // There is one of us for each guest, and the start was most of what there is to do.
+                program::forget_pages();
+                ready = self.wait(Some(guest), None);
+            }
             if ready.console {
                 guest.console.pump();
             }
@@ -163,6 +169,7 @@ impl Shim {
 }
 
 /// What [`Shim::wait`] found.
+#[derive(Default, PartialEq)]
 struct Ready {
     connection: bool,
     daemon: bool,

@@ -16,6 +16,7 @@ mod model;
 mod read;
 mod sets;
 
+use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
 
 pub use apply::Change;
@@ -37,7 +38,22 @@ pub struct Nft {
     socket: Socket,
 }
 
+thread_local! {
+    /// The socket of a thread that has used one. The kernel lets the end of a socket wait until what its last change took away
+    /// is gone (nf_tables_trans_destroy_flush_work: a grace period, 12 ms and more), which nobody else has to wait for.
+    static KEPT: RefCell<Option<Nft>> = const { RefCell::new(None) };
+}
+
 impl Nft {
+    /// Does something by the calling thread's socket, in the network namespace that it had at its first call.
+    pub fn with<T>(work: impl FnOnce(&mut Nft) -> Result<T>) -> Result<T> {
+        let mut nft = KEPT.take().map_or_else(Nft::open, Ok)?;
+        let done = work(&mut nft)?;
+        // Not after an error: answers may still be on their way.
+        KEPT.set(Some(nft));
+        Ok(done)
+    }
+
     /// One for the network namespace of the calling thread.
     pub fn open() -> Result<Nft> {
         let socket = Socket::open(Part::Netfilter).ctx(Kind::Internal, || "Failed opening a netlink socket")?;
