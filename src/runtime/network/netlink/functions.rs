@@ -90,8 +90,9 @@ mod tests {
     #[test]
     fn what_a_function_is_told_is_read_again() {
         let told = Function { mac: Some(MacAddr([2, 0, 0, 0, 0, 7])), vlan: Some(12), checked: Some(true) };
+        let other = Function { vlan: Some(1), ..Function::default() };
         let mut message = LinkMessage::default();
-        message.attributes.push(LinkAttribute::VfInfoList(vec![Function::default().info(0), told.info(3)]));
+        message.attributes.push(LinkAttribute::VfInfoList(vec![other.info(0), told.info(3)]));
         let answer = Message { kind: NEW_LINK, body: bytes(&message) };
         assert_eq!(read(&answer, 3), Some(told));
         assert_eq!(read(&answer, 4), Some(Function::default()));
