@@ -136,6 +136,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        cgroup::remove_helpers(&cgroup::discover().unwrap());
         let _ = fs::remove_dir_all(&self.dir);
     }
 }

@@ -1,6 +1,6 @@
 //! Starting a container: a shim is spawned with the plan and followed until the guest's process 1 is executed.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::{fs, io};
 
@@ -145,10 +145,19 @@ fn spawn_shim(plan: &[u8], name: &str, cgroups: &[Hierarchy], dirs: &RunDirs) ->
     let (ours, theirs) = channel::pair().ctx(Kind::Internal, failed)?;
     let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
     let fds = [null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), directory.as_fd()];
-    let helpers = cgroup::helpers(cgroups).ctx(Kind::Internal, || "Failed making the helpers' control groups")?;
-    let helpers = helpers.as_ref().map(AsFd::as_fd);
-    let spawned = executable::start(&["lxbox", "shim", name], &fds, helpers).ctx(Kind::Internal, failed)?;
-    Ok((ours, spawned))
+    Ok((ours, give_birth(name, &fds, cgroups).ctx(Kind::Internal, failed)?))
+}
+
+/// Starts the shim in the helpers' control group; makes that once more where the end of another daemon has just removed it.
+fn give_birth(name: &str, fds: &[BorrowedFd<'_>], cgroups: &[Hierarchy]) -> io::Result<spawn::Spawned> {
+    let born = || {
+        let group = cgroup::helpers(cgroups)?;
+        executable::start(&["lxbox", "shim", name], fds, group.as_ref().map(AsFd::as_fd))
+    };
+    match born() {
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENODEV | libc::ENOENT)) => born(),
+        other => other,
+    }
 }
 
 /// The error of a start that the shim has undone.
