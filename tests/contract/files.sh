@@ -269,6 +269,11 @@ curl -s --unix-socket "$LXD_SOCKET" "http://lxd$F?path=/root/zero" | head -c 100
 same "$(cat "$SCRATCH/left")" 100 'as much as was wanted'
 does lxc file delete fil1/root/zero
 
+it "has patience with a slow reader"
+does inside fil1 dd if=/dev/zero of=/root/slow bs=1M count=30
+gives 31457280 curl -s --limit-rate 2m --unix-socket "$LXD_SOCKET" -o /dev/null -w '%{size_download}' "http://lxd$F?path=/root/slow"
+does inside fil1 rm /root/slow
+
 it "pushes and pulls by the client"
 echo one >"$SCRATCH/one"
 chmod 640 "$SCRATCH/one"

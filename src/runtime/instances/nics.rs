@@ -306,23 +306,22 @@ impl Instances {
 
 /// Brings the volatile keys of devices to those that were chosen.
 fn take_over(config: &mut ConfigMap, chosen: &ConfigMap) {
-    let of_device = |key: &String| {
-        let device = key.strip_prefix("volatile.").and_then(|rest| rest.split_once('.'));
-        device.is_some_and(|(_, key)| matches!(key, "hwaddr" | "name" | "last_state.ip_addresses"))
-    };
+    let of_device = |key: &str| matches!(of_device(key), Some("hwaddr" | "name" | "last_state.ip_addresses"));
     config.retain(|key, _| !of_device(key) || chosen.contains_key(key));
     config.extend(chosen.iter().filter(|(key, _)| of_device(key)).map(|(k, v)| (k.clone(), v.clone())));
 }
 
 fn note(config: &mut ConfigMap, volatile: &ConfigMap, up: bool) {
-    let fleeting = |key: &str| {
-        let device = key.strip_prefix("volatile.").and_then(|rest| rest.split_once('.'));
-        device.is_some_and(|(_, key)| WHILE_PLUGGED.contains(&key))
-    };
+    let fleeting = |key: &str| of_device(key).is_some_and(|key| WHILE_PLUGGED.contains(&key));
     config.retain(|key, _| !fleeting(key));
     if up {
         config.extend(volatile.clone());
     }
+}
+
+/// What is behind the device in a volatile key.
+fn of_device(key: &str) -> Option<&str> {
+    key.strip_prefix("volatile.")?.split_once('.').map(|(_, key)| key)
 }
 
 /// Takes out all; what fails is logged, and the rest goes all the same.

@@ -44,6 +44,34 @@ pub fn start(args: &[&str], fds: &[BorrowedFd<'_>], cgroup: Option<BorrowedFd<'_
     spawn::spawn(&spawn::Launch { program: get()?, args, env: &env, fds, cgroup })
 }
 
+/// The same for a helper that dies with us ([`super::process::die_with_parent`]), here in our group.
+///
+/// Its parent is the thread that starts it, and not the process (PR_SET_PDEATHSIG of prctl(2)): threads of a pool end when they
+/// are idle. So it gets one of its own, which waits for its end.
+pub fn start_bound(args: &[&str], fds: &[BorrowedFd<'_>]) -> io::Result<spawn::Spawned> {
+    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    let fds = fds.iter().map(BorrowedFd::try_clone_to_owned).collect::<io::Result<Vec<OwnedFd>>>()?;
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let parent = move || {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+        let started = start(&args, &borrowed, None).and_then(|spawned| Ok((spawned.pidfd.try_clone()?, spawned)));
+        // Whoever waits for the other end of one of them should not wait for us.
+        drop(borrowed);
+        drop(fds);
+        let (pidfd, started) = match started {
+            Ok((pidfd, spawned)) => (Some(pidfd), Ok(spawned)),
+            Err(e) => (None, Err(e)),
+        };
+        let _ = tell.send(started);
+        if let Some(pidfd) = pidfd {
+            let _ = super::process::wait_end(&pidfd, std::time::Duration::MAX);
+        }
+    };
+    std::thread::Builder::new().name("helper-parent".into()).stack_size(64 * 1024).spawn(parent)?;
+    told.recv().map_err(|_| io::Error::other("the parent of a helper ended"))?
+}
+
 fn open(path: &Path) -> io::Result<OwnedFd> {
     readonly_mount(path).or_else(|_| Ok(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?))
 }

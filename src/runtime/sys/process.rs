@@ -73,11 +73,12 @@ pub fn has_lost_reader(pipe: impl AsFd) -> bool {
     fds[0].revents().contains(PollFlags::ERR)
 }
 
-/// Waits until it has ended; `TimedOut` when it takes too long.
+/// Waits until it has ended; `TimedOut` when it takes too long. For ever with [`std::time::Duration::MAX`].
 pub fn wait_end(pidfd: impl AsFd, timeout: std::time::Duration) -> io::Result<()> {
     let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-    let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
-    match rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&timeout)))? {
+    let timeout =
+        i64::try_from(timeout.as_secs()).ok().map(|tv_sec| Timespec { tv_sec, tv_nsec: timeout.subsec_nanos().into() });
+    match rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, timeout.as_ref()))? {
         0 => Err(io::Error::from(io::ErrorKind::TimedOut)),
         _ => Ok(()),
     }
@@ -93,7 +94,7 @@ pub fn reap(pidfd: impl AsFd, wait: bool) -> io::Result<Option<Ended>> {
     }))
 }
 
-/// Makes the kernel kill this process when its parent dies.
+/// Makes the kernel kill this process when its parent dies: the thread that made it, for a parent with several.
 ///
 /// A change of ids clears it (prctl(2)), and a parent that died before the call isn't noticed: callers look for that themselves.
 pub fn die_with_parent() -> io::Result<()> {

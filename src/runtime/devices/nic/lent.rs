@@ -8,7 +8,7 @@ use std::path::Path;
 use super::link::{Plugged, move_in};
 use super::sriov::{self, Card};
 use super::vlan::missing;
-use super::wire::Remembered;
+use super::wire::{Remembered, undo, was_made};
 use super::{Kind, Parents, Plan};
 use crate::runtime::network::netlink::{Function, Link, LinkChange, MacAddr, Netlink};
 use crate::{Ctx, Kind as ErrorKind, Result};
@@ -21,10 +21,8 @@ pub(super) fn physical(host: &mut Netlink, plan: &Plan, guest: BorrowedFd<'_>, p
         was.extend(settings(&parent.link));
     }
     let done = lend(host, plan, &parent.link, guest);
-    if done.is_err()
-        && let Err(e) = parents.give_back(host, plan, parent.made)
-    {
-        tracing::warn!(device = %plan.device, "Failed taking away a VLAN interface: {}", e.chain());
+    if done.is_err() {
+        undo(host, plan, parents, &parent);
     }
     done.map(|()| was)
 }
@@ -67,7 +65,7 @@ pub(super) fn physical_back(
 ) -> Result<()> {
     let name = remembered("host_name").unwrap_or_else(|| plan.parent.clone());
     come_back(host, plan, guest, (&name, remembered))?;
-    parents.give_back(host, plan, remembered("last_state.created").is_some_and(|v| v == "true"))
+    parents.give_back(host, plan, was_made(remembered))
 }
 
 /// Moves an interface out of the guest, under its name of the host and with the settings it had. One that the kernel has

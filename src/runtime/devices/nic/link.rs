@@ -124,13 +124,18 @@ fn remove_cable(host: &mut Netlink, plan: &Plan, near: Option<&str>) -> Result<(
         host.delete_route(&route)?;
     }
     if let Some(near) = near {
-        if plan.limits != Limits::default() && host.link(near)?.is_some() {
-            limit(host, near, plan.limits, Limits::default())?;
-        }
-        host.delete(near)?;
+        take_up(host, plan, near)?;
     }
     // Behind the cable: without them it would send what it wants.
     filter::forget(plan)
+}
+
+/// Removes the host's end of a cable, and with it the other one. One that is gone already is fine.
+pub(super) fn take_up(host: &mut Netlink, plan: &Plan, near: &str) -> Result<()> {
+    if plan.limits != Limits::default() && host.link(near)?.is_some() {
+        limit(host, near, plan.limits, Limits::default())?;
+    }
+    host.delete(near).map(drop)
 }
 
 /// Routes through a bridge outlive the cable they are for.
@@ -180,7 +185,7 @@ pub fn found(
 ) -> Result<Option<Plugged>> {
     let Some(inside) = Netlink::in_namespace(guest)?.link(plan.name.as_str())? else { return Ok(None) };
     let mut host = Netlink::open()?;
-    parents.found(&mut host, plan, remembered("last_state.created").is_some_and(|v| v == "true"))?;
+    parents.found(&mut host, plan, wire::was_made(&remembered))?;
     // A link in a guest knows the other end, or its parent, by the number that has on the host.
     let other = match (plan.kind, inside.parent) {
         (Kind::Bridged | Kind::P2p | Kind::Routed, Some(other)) => host.link(other)?,

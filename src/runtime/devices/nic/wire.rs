@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 
 use super::layer3::{Layer3, configure};
-use super::link::{Plugged, cut, lay, limit, move_in, name};
+use super::link::{Plugged, cut, lay, limit, move_in, name, take_up};
 use super::vlan::Parent;
 use super::{Kind, Parents, Plan, routed};
 use crate::runtime::network::netlink::{IpvlanMode, LinkChange, LinkKind, MacvlanMode, Netlink, NewLink};
@@ -12,6 +12,11 @@ use crate::{Error, Result};
 
 /// What is remembered of a device.
 pub(super) type Remembered<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Whether the parent was made for devices like this.
+pub(super) fn was_made(remembered: Remembered<'_>) -> bool {
+    remembered("last_state.created").is_some_and(|v| v == "true")
+}
 
 /// A link of its own on the parent's wire.
 pub(super) fn shared(host: &mut Netlink, plan: &Plan, guest: BorrowedFd<'_>, parents: &Parents) -> Result<Plugged> {
@@ -23,7 +28,8 @@ pub(super) fn shared(host: &mut Netlink, plan: &Plan, guest: BorrowedFd<'_>, par
     done.map(|name| vec![("host_name", name), ("last_state.created", parent.made.to_string())])
 }
 
-fn undo(host: &mut Netlink, plan: &Plan, parents: &Parents, parent: &Parent) {
+/// Gives a parent back that nothing stands on after all.
+pub(super) fn undo(host: &mut Netlink, plan: &Plan, parents: &Parents, parent: &Parent) {
     if let Err(e) = parents.give_back(host, plan, parent.made) {
         tracing::warn!(device = %plan.device, "Failed taking away a VLAN interface: {}", e.chain());
     }
@@ -72,7 +78,7 @@ pub(super) fn not_shared(
 ) -> Result<()> {
     let parent = parents.find(host, plan)?.map(|link| link.index);
     off(host, plan, guest, parent)?;
-    parents.give_back(host, plan, remembered("last_state.created").is_some_and(|v| v == "true"))
+    parents.give_back(host, plan, was_made(remembered))
 }
 
 fn off(host: &mut Netlink, plan: &Plan, guest: Option<BorrowedFd<'_>>, parent: Option<u32>) -> Result<()> {
@@ -151,11 +157,8 @@ pub(super) fn not_routed(
         routed::fall_silent(host, layer3, parent)?;
     }
     if let Some(near) = remembered("host_name") {
-        if plan.limits != Limits::default() && host.link(near.as_str())?.is_some() {
-            limit(host, &near, plan.limits, Limits::default())?;
-        }
-        host.delete(near.as_str())?;
+        take_up(host, plan, &near)?;
     }
     routed::forget(plan)?;
-    parents.give_back(host, plan, remembered("last_state.created").is_some_and(|v| v == "true"))
+    parents.give_back(host, plan, was_made(&remembered))
 }

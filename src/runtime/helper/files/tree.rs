@@ -3,7 +3,9 @@
 //! Names are looked up by [`root`], which nothing leads out of. What has been looked at is opened by its handle, never by its name
 //! again: between the two a guest may put a device or a fifo there.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
@@ -98,8 +100,7 @@ impl Tree {
             }
             // A dangling link, or something that was made this very moment.
             if let Ok(target) = rustix::fs::readlinkat(&parent, name.text, Vec::new()) {
-                let target = PathBuf::from(std::ffi::OsString::from(target.to_string_lossy().into_owned()));
-                path = name.before.join(target);
+                path = name.before.join(OsStr::from_bytes(target.as_bytes()));
             }
         }
         Err(Errno::LOOP).call(CALL)

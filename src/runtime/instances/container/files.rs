@@ -103,7 +103,7 @@ fn spawn(plan: &[u8], init: Option<&OwnedFd>, sends: bool) -> Result<(OwnedFd, O
     let init = init.map_or(null.as_fd(), AsFd::as_fd);
     let fds: [BorrowedFd<'_>; 7] =
         [null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), init, their_end.as_fd()];
-    let spawned = executable::start(&["lxbox", MODE], &fds, None).ctx(Kind::Internal, failed)?;
+    let spawned = executable::start_bound(&["lxbox", MODE], &fds).ctx(Kind::Internal, failed)?;
     Ok((ours, spawned.pidfd, our_end))
 }
 

@@ -45,7 +45,7 @@ pub async fn on_disk(path: &Path, from: &Idmap, to: &Idmap) -> Result<()> {
         let (ours, theirs) = channel::pair()?;
         let null = fs::File::options().read(true).write(true).open("/dev/null")?;
         let fds = [null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd()];
-        Ok((ours, executable::start(&["lxbox", MODE], &fds, None)?))
+        Ok((ours, executable::start_bound(&["lxbox", MODE], &fds)?))
     };
     let (socket, spawned) = blocking(move || spawn().ctx(Kind::Internal, failed)).await?;
     let (link, helper) = (Link::new(socket)?, Watched::new(spawned.pidfd)?);

@@ -31,10 +31,9 @@ impl Networks {
         config: &mut ConfigMap,
     ) -> Result<Option<Chosen>> {
         let waits = |map: &DeviceMap| {
-            let open = |f: &Family| nics::filtered(map, *f) && map.get(&f.key("address")).is_none_or(String::is_empty);
-            map.get("nictype").is_some_and(|t| t == "bridged") && Family::BOTH.iter().any(open)
+            map.get("nictype").is_some_and(|t| t == "bridged") && Family::BOTH.iter().any(|f| is_open(map, *f))
         };
-        config.retain(|key, _| match key.strip_prefix("volatile.").and_then(|k| k.strip_suffix(SUFFIX)) {
+        config.retain(|key, _| match key.strip_prefix("volatile.").and_then(|k| k.strip_suffix(nics::ADDRESSES)) {
             Some(device) => devices.get(device).is_some_and(waits),
             None => true,
         });
@@ -52,7 +51,7 @@ impl Networks {
             let device = Device { record, name, mac: &mac, known: &known };
             let mut chosen = Vec::new();
             for family in Family::BOTH {
-                if nics::filtered(map, family) && map.get(&family.key("address")).is_none_or(String::is_empty) {
+                if is_open(map, family) {
                     let address = self.choose(&network, family, &device).await?;
                     chosen.extend(address.map(|a| (family.key("address"), a.to_string())));
                 }
@@ -105,8 +104,10 @@ impl Networks {
     }
 }
 
-/// What is behind `volatile.DEVICE` in the key that remembers addresses.
-const SUFFIX: &str = ".last_state.ip_addresses";
+/// Whether a device may send only by an address of a family, and says none.
+fn is_open(map: &DeviceMap, family: Family) -> bool {
+    nics::filtered(map, family) && map.get(&family.key("address")).is_none_or(String::is_empty)
+}
 
 /// The device an address is for.
 struct Device<'a> {

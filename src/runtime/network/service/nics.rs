@@ -79,7 +79,8 @@ pub fn check(r: &impl Read, instance: (&str, &str), own: &Devices) -> Result<()>
         if wanted.is_empty() && !named {
             continue;
         }
-        let mut others = on(r, at)?;
+        // Without an address of its own only its name can be taken: the others needn't be looked at.
+        let mut others = if wanted.is_empty() { namesakes(r, instance.1, at)? } else { on(r, at)? };
         others.retain(|nic| (nic.project.as_str(), nic.instance.as_str()) != instance || nic.device != *name);
         // In another VLAN it is another network.
         others.retain(|nic| nic.vlan.as_ref() == value("vlan"));
@@ -96,6 +97,19 @@ pub fn check(r: &impl Read, instance: (&str, &str), own: &Devices) -> Result<()>
         }
     }
     Ok(())
+}
+
+/// The devices on the network or link `at` of all projects' instances of this name.
+fn namesakes(r: &impl Read, instance: &str, at: &str) -> Result<Vec<Nic>> {
+    let mut found = Vec::new();
+    for project in repo::projects::list(r)? {
+        match repo::instances::by_name(r, &project.name, instance) {
+            Ok(record) => of_instance(&record, &devices(r, &record)?, at, &mut found),
+            Err(e) if e.kind() == Kind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(found)
 }
 
 /// Whether a network gives its guests names.
@@ -286,9 +300,12 @@ fn devices(r: &impl Read, instance: &InstanceRecord) -> Result<Devices> {
     Ok(all)
 }
 
-/// The volatile key of the addresses that a network has chosen for a device.
+/// What is behind `volatile.DEVICE` in the key of the addresses that a network has chosen for a device.
+pub(super) const ADDRESSES: &str = ".last_state.ip_addresses";
+
+/// That key.
 pub(super) fn addresses_key(device: &str) -> String {
-    format!("volatile.{device}.last_state.ip_addresses")
+    format!("volatile.{device}{ADDRESSES}")
 }
 
 fn of_instance(instance: &InstanceRecord, devices: &Devices, network: &str, found: &mut Vec<Nic>) {
