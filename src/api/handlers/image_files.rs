@@ -2,10 +2,11 @@
 
 use http_body_util::{BodyExt, StreamBody};
 use hyper::HeaderMap;
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 
-use crate::api::request::{Query, Request};
+use super::images::visible;
+use crate::api::request::{Payload, Query, Request};
 use crate::api::response::{Reply, header_value};
 use crate::api::types::{ImagesPost, Timestamp};
 use crate::runtime::images::service::{Export, NewImage, Upload};
@@ -32,7 +33,7 @@ pub async fn upload(mut request: Request) -> Result<Reply> {
     }
 }
 
-async fn receive(body: &mut Incoming, upload: Result<Upload>) -> Result<Upload> {
+async fn receive(body: &mut Payload, upload: Result<Upload>) -> Result<Upload> {
     let mut upload = upload?;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|e| Error::invalid(format!("Failed reading the request body: {e}")))?;
@@ -74,6 +75,9 @@ async fn from_json(request: &mut Request) -> Result<Reply> {
 /// `GET`: the image's file, or both as multipart.
 pub async fn export(request: Request) -> Result<Reply> {
     let (project, fingerprint) = (request.project_name(), request.param(0).to_owned());
+    if !request.caller.trusted {
+        visible(&request, request.services.images.get(&project, &fingerprint))?;
+    }
     let export: Export = request.services.images.export(&project, &fingerprint, request.caller.requestor()).await?;
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, header_value(&export.content_type));
