@@ -51,7 +51,7 @@ pub fn files(place: &Path, record: &InstanceRecord, expanded: &Expanded) -> Resu
 }
 
 /// The image's `metadata.yaml`; none for an instance without an image.
-fn metadata_text(place: &Path) -> Result<Option<String>> {
+pub(super) fn metadata_text(place: &Path) -> Result<Option<String>> {
     let path = place.join("metadata.yaml");
     match fs::symlink_metadata(&path) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
