@@ -50,7 +50,8 @@ pub async fn show(cx: &Context, args: Words) -> Result<i32> {
 /// `lxc config metadata edit`.
 pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
     let (target, address) = named(cx, &args.words[0])?;
-    let put = async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<ImageMetadata>(text)?, etag).await;
+    let put =
+        async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<ImageMetadata>(text)?, etag).await;
     match piped()? {
         Some(text) => put(&text, "").await?,
         None => {

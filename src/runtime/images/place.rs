@@ -67,7 +67,9 @@ impl Place {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         match root::beneath(self.directory.as_fd(), Path::new(TEMPLATES), flags, 0) {
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            opened => opened.map(Some).ctx(Kind::Internal, || format!("Failed opening the templates in {:?}", self.path)),
+            opened => {
+                opened.map(Some).ctx(Kind::Internal, || format!("Failed opening the templates in {:?}", self.path))
+            }
         }
     }
 
@@ -158,7 +160,8 @@ impl Place {
             Err(e) => return Err(e).ctx(Kind::Internal, failed),
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(directory, FRESH, flags, Mode::from_raw_mode(0o644)).ctx(Kind::Internal, failed)?;
+        let file =
+            rustix::fs::openat(directory, FRESH, flags, Mode::from_raw_mode(0o644)).ctx(Kind::Internal, failed)?;
         let mut file = File::from(file);
         let written = file.write_all(text).and_then(|()| file.sync_all());
         if let Err(e) = written {
@@ -224,7 +227,10 @@ mod tests {
         assert_eq!(place.metadata().unwrap(), Some(metadata));
         place.write_template("b", b"2").unwrap();
         place.write_template("a", b"").unwrap();
-        assert_eq!((place.list().unwrap(), place.template("b").unwrap().bytes), (vec!["a".into(), "b".into()], b"2".to_vec()));
+        assert_eq!(
+            (place.list().unwrap(), place.template("b").unwrap().bytes),
+            (vec!["a".into(), "b".into()], b"2".to_vec())
+        );
         place.remove_template("a").unwrap();
         assert_eq!(place.remove_template("a").unwrap_err().kind(), Kind::NotFound);
         assert!(place.write_template("b", &vec![0; template::MAX_TEXT + 1]).is_err());

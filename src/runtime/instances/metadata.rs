@@ -2,16 +2,16 @@
 
 use serde_json::{Map, Value};
 
+use super::Instances;
 use super::create::{root_pool, volume_of};
 use super::expand::expand;
-use super::Instances;
+use crate::Result;
 use crate::api::types::{EventRequestor, ImageMetadata};
 use crate::runtime::blocking;
 use crate::runtime::events::Lifecycle;
 use crate::runtime::images::place::{Place, Text};
 use crate::runtime::url;
 use crate::store::repo;
-use crate::Result;
 
 impl Instances {
     /// What its `metadata.yaml` says; none when it has none.

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::expand::Expanded;
 use super::plan::is_privileged;
+use crate::Result;
 use crate::runtime::images::place::Place;
 use crate::runtime::images::template::{self, Context, Trigger};
 use crate::runtime::spec::FileWrite;
 use crate::store::records::InstanceRecord;
-use crate::Result;
 
 /// Renders what applies to this start: `start`, after what `volatile.apply_template` still asks for. Blocks.
 ///
