@@ -1,11 +1,11 @@
 //! Making an image of an instance or snapshot: packed, compressed, hashed and stored in one pass.
 
+use super::Instances;
 use super::container::pack::{self, Archive};
 use super::packing::{self, Source};
-use super::{Instances, templates};
 use crate::api::types::{EventRequestor, ImageMetadata, ImagesPost, Operation, Timestamp};
 use crate::runtime::blocking;
-use crate::runtime::images::metadata;
+use crate::runtime::images::place::Place;
 use crate::runtime::images::service::NewImage;
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::{Handle, NewOperation};
@@ -113,8 +113,8 @@ fn wanted_image(post: &ImagesPost) -> NewImage {
 
 /// The `metadata.yaml` of the image: the instance's own, with what the request says instead.
 fn metadata_of(place: &std::path::Path, architecture: String, post: &ImagesPost) -> Result<String> {
-    let mut image = match templates::metadata_text(place)? {
-        Some(text) => metadata::parse(&text)?,
+    let mut image = match Place::open(place)?.metadata()? {
+        Some(image) => image,
         None => ImageMetadata { architecture, creation_date: Timestamp::now().unix(), ..ImageMetadata::default() },
     };
     if !post.properties.is_empty() {

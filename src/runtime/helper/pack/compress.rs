@@ -78,8 +78,8 @@ mod tests {
     use std::io::Read;
 
     use super::*;
-    use crate::runtime::helper::unpack::compression::{Format, decoder};
     use crate::runtime::helper::unpack::Threads;
+    use crate::runtime::helper::unpack::compression::{Format, decoder};
 
     #[test]
     fn what_is_compressed_is_read_back_in_every_way() {

@@ -147,7 +147,9 @@ mod tests {
     #[test]
     fn times_are_read_back_as_they_were() {
         use crate::runtime::helper::unpack::Time;
-        for (seconds, nanoseconds) in [(0, 0), (1_700_000_000, 5), (-1, 0), (-1, 500_000_000), (-2, 1), (5, 999_999_999)] {
+        for (seconds, nanoseconds) in
+            [(0, 0), (1_700_000_000, 5), (-1, 0), (-1, 500_000_000), (-2, 1), (5, 999_999_999)]
+        {
             let read = Time::parse(&time((seconds, nanoseconds)));
             assert_eq!(read, Some(Time { seconds, nanoseconds }), "{seconds} {nanoseconds}");
         }

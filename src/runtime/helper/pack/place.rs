@@ -44,7 +44,8 @@ pub(super) fn open(parts: &[Part], (init, own): (&OwnedFd, &OwnedFd)) -> Result<
 }
 
 fn directory(path: &Path, ids: &Idmap) -> Result<Tree, Fail> {
-    let attributes = Attributes { readonly: true, nodev: true, nosuid: true, noexec: true, private: true, ..Default::default() };
+    let attributes =
+        Attributes { readonly: true, nodev: true, nosuid: true, noexec: true, private: true, ..Default::default() };
     let mounted = mount::clone(path, false).what(|| format!("opening {path:?}"))?;
     mount::set_attributes(mounted.as_fd(), &attributes).what(|| format!("opening {path:?}"))?;
     let ids = (!ids.0.is_empty()).then(|| ShiftPlan {

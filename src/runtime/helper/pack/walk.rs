@@ -340,7 +340,14 @@ fn in_guest_ids(walk: &Walk<'_>, name: &[u8], value: Vec<u8>) -> Option<Vec<u8>>
 
 /// Whether an attribute is the guest's: neither the kernel's own nor of an overlay, and with a name that fits a record.
 fn travels(name: &[u8]) -> bool {
-    let ours = [&b"trusted."[..], b"user.overlay.", b"security.selinux", b"security.apparmor", b"security.ima", b"security.evm"];
+    let ours = [
+        &b"trusted."[..],
+        b"user.overlay.",
+        b"security.selinux",
+        b"security.apparmor",
+        b"security.ima",
+        b"security.evm",
+    ];
     !name.is_empty() && !name.contains(&b'=') && !ours.iter().any(|prefix| name.starts_with(prefix))
 }
 

@@ -93,17 +93,8 @@ const TREE: &[&str] = &[
 ];
 
 /// What reading a tree needs beyond that.
-const READ: &[&str] = &[
-    "fgetxattr",
-    "flistxattr",
-    "fsync",
-    "getdents64",
-    "open",
-    "openat",
-    "openat2",
-    "readlinkat",
-    "sendmsg",
-];
+const READ: &[&str] =
+    &["fgetxattr", "flistxattr", "fsync", "getdents64", "open", "openat", "openat2", "readlinkat", "sendmsg"];
 
 /// Confines the process to reading: it sees every file below what it has open, and changes none. With a root it is that one's.
 /// The process must have one thread.
