@@ -26,6 +26,9 @@ const MAX_LINKS: usize = 500_000;
 /// Bytes of all attributes of one file.
 const MAX_ATTRIBUTES: usize = 2 << 20;
 
+/// Keys and values of extended headers.
+type Records = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// An archive in the making.
 pub(super) struct Archive {
     output: Box<dyn Packed>,
@@ -147,12 +150,7 @@ impl Archive {
     }
 
     /// What is mounted over is of no concern; the place is.
-    fn mount_point(
-        &mut self,
-        walk: &Walk<'_>,
-        (parent, name): (&OwnedFd, &CStr),
-        path: &mut Vec<u8>,
-    ) -> Result<(), Fail> {
+    fn mount_point(&mut self, walk: &Walk<'_>, (parent, name): (&OwnedFd, &CStr), path: &[u8]) -> Result<(), Fail> {
         match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT) {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
                 self.head(&head(walk, path, EntryType::Directory, &stat, Vec::new())?)
@@ -247,13 +245,7 @@ impl Archive {
     }
 }
 
-fn head<'a>(
-    walk: &Walk<'_>,
-    path: &'a [u8],
-    kind: EntryType,
-    stat: &Stat,
-    records: Vec<(Vec<u8>, Vec<u8>)>,
-) -> Result<Head<'a>, Fail> {
+fn head<'a>(walk: &Walk<'_>, path: &'a [u8], kind: EntryType, stat: &Stat, records: Records) -> Result<Head<'a>, Fail> {
     let unknown = || Fail::new(format!("packing {:?}: its owner is outside of the guest's ids", shown(path)));
     let owner = match walk.ids {
         None => (stat.st_uid, stat.st_gid),
@@ -286,7 +278,7 @@ fn names(fd: &OwnedFd, path: &[u8]) -> Result<Vec<CString>, Fail> {
 }
 
 /// Attributes of an open file or directory, as records; ids in them are the guest's.
-fn attributes(walk: &Walk<'_>, fd: &OwnedFd, path: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Fail> {
+fn attributes(walk: &Walk<'_>, fd: &OwnedFd, path: &[u8]) -> Result<Records, Fail> {
     let mut list = vec![0u8; 65_536];
     let length = match rustix::fs::flistxattr(fd, &mut list[..]) {
         Ok(length) => length,
