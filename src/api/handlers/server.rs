@@ -76,7 +76,9 @@ async fn change(mut request: Request, keep_others: bool) -> Result<Reply> {
     let decide = move |present: &ConfigMap| {
         check_etag(&headers, present)?;
         // LXD's PUT keeps `user.*` keys that it doesn't name.
-        let kept = present.iter().filter(|(key, _)| keep_others || key.starts_with("user.") || (same_password && *key == PASSWORD));
+        let kept = present
+            .iter()
+            .filter(|(key, _)| keep_others || key.starts_with("user.") || (same_password && *key == PASSWORD));
         let mut all: ConfigMap = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
         all.extend(new.clone());
         all.retain(|_, value| !value.is_empty());

@@ -174,7 +174,11 @@ impl Connection {
         Who { caller, shown: Some(certificate.clone()) }
     }
 
-    async fn answer(self: Arc<Self>, request: hyper::Request<Incoming>, services: Arc<Services>) -> hyper::Response<Body> {
+    async fn answer(
+        self: Arc<Self>,
+        request: hyper::Request<Incoming>,
+        services: Arc<Services>,
+    ) -> hyper::Response<Body> {
         let who = self.who(&services);
         self.alive();
         self.asking.fetch_add(1, Ordering::Relaxed);

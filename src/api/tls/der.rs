@@ -118,7 +118,9 @@ mod tests {
 
     #[test]
     fn broken_values_end_the_reading() {
-        for bad in [&[][..], &[0x30], &[0x30, 2, 0], &[0x30, 0x80], &[0x30, 0x84, 0, 0, 0, 0], &[0x1f, 1, 0], &[4, 0x82, 1]] {
+        for bad in
+            [&[][..], &[0x30], &[0x30, 2, 0], &[0x30, 0x80], &[0x30, 0x84, 0, 0, 0, 0], &[0x1f, 1, 0], &[4, 0x82, 1]]
+        {
             assert_eq!(Reader(bad).next(), None, "{bad:x?}");
         }
     }

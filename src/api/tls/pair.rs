@@ -109,10 +109,7 @@ pub fn make(role: Role, host: &str) -> Result<Made> {
     let signature = pair.sign(&random, &content).map_err(failed)?;
     let signed = der::group(der::SEQUENCE, &[content, signature_algorithm(), der::bits(signature.as_ref())]);
     let key = sec1(pkcs8.as_ref(), pair.public_key().as_ref()).ok_or_else(|| Error::internal("Failed making a key"))?;
-    Ok(Made {
-        certificate: Certificate::from_der(&signed)?,
-        key: PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(key)),
-    })
+    Ok(Made { certificate: Certificate::from_der(&signed)?, key: PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(key)) })
 }
 
 fn signature_algorithm() -> Vec<u8> {
@@ -147,8 +144,7 @@ fn content(role: Role, host: &str, public: &[u8], serial: &[u8]) -> Vec<u8> {
 
 fn time(t: UtcDateTime) -> Vec<u8> {
     let year = t.year();
-    let rest =
-        format!("{:02}{:02}{:02}{:02}{:02}Z", u8::from(t.month()), t.day(), t.hour(), t.minute(), t.second());
+    let rest = format!("{:02}{:02}{:02}{:02}{:02}Z", u8::from(t.month()), t.day(), t.hour(), t.minute(), t.second());
     match year < 2050 {
         true => der::value(der::UTC_TIME, format!("{:02}{rest}", year % 100).as_bytes()),
         false => der::value(der::GENERALIZED_TIME, format!("{year:04}{rest}").as_bytes()),

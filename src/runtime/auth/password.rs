@@ -40,7 +40,8 @@ mod tests {
         let kept = hash("sekret");
         assert!(!kept.contains("sekret"));
         assert!(matches(&kept, "sekret"));
-        for (kept, password) in [(kept.as_str(), ""), (&kept, "sekres"), ("", ""), ("sekret", "sekret"), ("a$0$$", "")] {
+        for (kept, password) in [(kept.as_str(), ""), (&kept, "sekres"), ("", ""), ("sekret", "sekret"), ("a$0$$", "")]
+        {
             assert!(!matches(kept, password));
         }
     }

@@ -147,7 +147,8 @@ impl Https {
 
     async fn open(&self, listening: &mut Listening, address: Option<&str>) -> Result<()> {
         let Some(address) = address else { return Ok(()) };
-        let at = address::parse(address).ok_or_else(|| Error::invalid(format!("{address:?} is no address to listen on")))?;
+        let at =
+            address::parse(address).ok_or_else(|| Error::invalid(format!("{address:?} is no address to listen on")))?;
         let tls = match &listening.tls {
             Some(tls) => tls.clone(),
             None => self.config()?,
