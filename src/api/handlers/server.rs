@@ -37,7 +37,17 @@ pub async fn get(request: Request) -> Result<Reply> {
     let config = services.server.config()?;
     let mut environment = services.server.environment(&config, &services.pools.drivers_in_use()?)?;
     environment.project = request.project_name();
-    Reply::with_etag(&Server { config: shown(&config), open, environment }, &config)
+    let server = Server {
+        config: shown(&config),
+        api_extensions: open.api_extensions,
+        api_status: open.api_status,
+        api_version: open.api_version,
+        auth: open.auth,
+        public: open.public,
+        auth_methods: open.auth_methods,
+        environment,
+    };
+    Reply::with_etag(&server, &config)
 }
 
 /// The configuration as callers see it: that there is a password, but not what is kept of it.

@@ -10,9 +10,18 @@ use serde::{Deserialize, Serialize};
 pub struct Server {
     /// Server configuration; `true` stands for a password.
     pub config: BTreeMap<String, serde_json::Value>,
-    /// What everybody sees.
-    #[serde(flatten)]
-    pub open: ServerUntrusted,
+    /// Names of the API extensions that work here.
+    pub api_extensions: Vec<String>,
+    /// `stable`.
+    pub api_status: String,
+    /// `1.0`.
+    pub api_version: String,
+    /// `trusted` or `untrusted`.
+    pub auth: String,
+    /// Whether only public parts are served.
+    pub public: bool,
+    /// `tls`.
+    pub auth_methods: Vec<String>,
     /// Facts about the server and its host.
     pub environment: ServerEnvironment,
 }
