@@ -17,6 +17,7 @@ pub mod network_forwards;
 pub mod network_zones;
 pub mod networks;
 pub mod operations;
+mod part;
 pub mod pools;
 pub mod profiles;
 pub mod projects;
