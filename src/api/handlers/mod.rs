@@ -8,6 +8,7 @@ pub mod exec;
 pub mod files;
 pub mod image_files;
 pub mod images;
+pub mod instance_metadata;
 pub mod instances;
 pub mod internal;
 pub mod logs;
@@ -58,7 +59,7 @@ fn overlay<T: Serialize + serde::de::DeserializeOwned>(present: &T, patch: Value
             }
         }
     }
-    serde_json::from_value(merged).ctx(Kind::Invalid, || "Failed reading the changed object")
+    crate::api::types::from_tree(&merged).ctx(Kind::Invalid, || "Failed reading the changed object")
 }
 
 /// `/1.0/KIND/NAME`, with the project when it isn't the default one.
