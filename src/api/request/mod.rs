@@ -13,11 +13,10 @@ use crate::{Error, Kind, Result};
 
 pub mod filter;
 pub mod json;
-mod owned;
 mod payload;
 mod websocket;
 
-pub use owned::owned;
+pub use crate::runtime::owned;
 pub use payload::Payload;
 pub use websocket::{MESSAGE, upgrade, websocket_config};
 
