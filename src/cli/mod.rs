@@ -16,6 +16,7 @@ pub mod lxd;
 mod output;
 mod table;
 mod terminal;
+mod trusted;
 mod waiting;
 mod welcome;
 mod yaml_in;
