@@ -358,6 +358,7 @@ like "$out" "Certificate fingerprint: $(fp s)"$'\n''ok \(y/n/\[fingerprint\]\)\?
 like "$out" 'Server certificate NACKed by user'
 same "$(stat -c %a "$LXD_CONF/client.key")" 600
 refuses 'not authorized' mine remote add r $AT --accept-certificate --password wrong
+rm "$LXD_CONF/servercerts/r.crt"
 out=$(printf 'y\nsekret\n' | mine remote add r $AT 2>&1)
 like "$out" 'Client certificate now trusted by server: r'
 cmp "$LXD_CONF/servercerts/r.crt" "$LXD_DIR/server.crt" || fail "another certificate is pinned"
@@ -391,7 +392,7 @@ does mine config trust remove "r:$b"
 refuses 'Certificate not found' mine config trust remove "r:$b"
 
 it "does its work over TLS too"
-does mine launch bb r:https2 -q
+does mine launch r:bb r:https2 -q
 same "$(mine exec r:https2 -- echo hello </dev/null)" hello
 same "$(echo typed | mine exec r:https2 -- cat)" typed
 ends 7 mine exec r:https2 -- sh -c 'exit 7'
