@@ -31,9 +31,7 @@ pub fn usage(command: &Command, path: &[&str], depth: Depth) -> String {
     let (words, group) = (path.join(" "), !command.commands.is_empty());
     let mut out = String::from("Usage:\n");
     if path.len() > 1 {
-        let flags = if command.usage.contains("[flags]") { "" } else { " [flags]" };
-        let space = if command.usage.is_empty() { "" } else { " " };
-        _ = writeln!(out, "  {words}{space}{}{flags}", command.usage);
+        _ = writeln!(out, "  {}", usage_line(command, path));
     }
     if group {
         _ = writeln!(out, "  {words} [command]");
@@ -63,6 +61,13 @@ pub fn usage(command: &Command, path: &[&str], depth: Depth) -> String {
     out
 }
 
+/// The line that says how a command is written.
+pub fn usage_line(command: &Command, path: &[&str]) -> String {
+    let flags = if command.usage.contains("[flags]") { "" } else { " [flags]" };
+    let space = if command.usage.is_empty() { "" } else { " " };
+    format!("{}{space}{}{flags}", path.join(" "), command.usage)
+}
+
 fn indent(out: &mut String, text: &str) {
     for line in text.lines() {
         _ = writeln!(out, "{}{line}", if line.is_empty() { "" } else { "  " });
@@ -86,6 +91,12 @@ fn section(out: &mut String, title: &str, flags: &[&Flag]) {
         return;
     }
     _ = writeln!(out, "\n{title}:");
+    out.push_str(&flag_lines(flags));
+}
+
+/// Flags one below the other, with their sentences.
+pub fn flag_lines(flags: &[&Flag]) -> String {
+    let mut out = String::new();
     let heads: Vec<String> = flags.iter().map(|flag| head(flag)).collect();
     let width = heads.iter().map(|head| head.len()).max().unwrap_or(0);
     for (flag, head) in flags.iter().zip(heads) {
@@ -96,6 +107,7 @@ fn section(out: &mut String, title: &str, flags: &[&Flag]) {
         };
         _ = writeln!(out, "{head:width$}   {}{default}", flag.about);
     }
+    out
 }
 
 fn head(flag: &Flag) -> String {

@@ -7,15 +7,18 @@
 mod aliases;
 mod argv;
 mod commands;
+mod complete;
 mod config;
 mod context;
 mod edit;
 mod help;
 mod input;
 pub mod lxd;
+mod manual;
 mod output;
 mod table;
 mod terminal;
+mod transfer;
 mod waiting;
 mod welcome;
 mod yaml_in;

@@ -27,6 +27,7 @@ mod path;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 use body::small;
 pub use body::{Body, Piece, Progress};
@@ -37,6 +38,7 @@ pub use image::ImageUpload;
 pub use operation::Events;
 pub use path::{Query, escape, path, with_query};
 pub use socket::{Socket, SocketReader, SocketWriter};
+pub use transfer::{Download, FileContent, InstanceFile, Upload, file_address};
 
 /// The largest JSON answer that is taken, in bytes: far above what 10,000 instances need.
 const MAX_REPLY: usize = 512 << 20;

@@ -117,6 +117,9 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
     if target.name.is_empty() && args.words.len() > 1 {
         target.name = source.name.split('/').next().unwrap_or_default().to_string();
     }
+    if args.target.is_some() {
+        clustered(&target, "To use --target, the destination remote must be a cluster").await?;
+    }
     let post = copied(&source, &target.name, &args).await?;
     if let Some(project) = &args.target_project {
         target.client = target.client.in_project(project);
@@ -215,15 +218,61 @@ async fn rename_to(source: &Target, new: &str) -> Result<i32> {
     Ok(0)
 }
 
-/// `lxc move`: a new name on the same server.
+/// Refuses servers that stand alone.
+async fn clustered(target: &Target, refusal: &str) -> Result<()> {
+    match target.client.server().await?.environment.server_clustered {
+        true => Ok(()),
+        false => Err(Error::invalid(refusal)),
+    }
+}
+
+/// `lxc move`: a new name, another pool, project or member of a cluster, on the same server.
 pub async fn move_to(cx: &Context, args: Move) -> Result<i32> {
+    if !matches!(args.mode.as_str(), "pull" | "push" | "relay") {
+        return Err(Error::invalid(format!("Invalid transfer mode {:?}", args.mode)));
+    }
     let changes = !args.config.is_empty() || !args.device.is_empty() || !args.profile.is_empty() || args.no_profiles;
     let elsewhere = args.storage.is_some() || args.target.is_some() || args.target_project.is_some();
-    let how = args.instance_only || args.stateless || args.allow_inconsistent || args.mode != "pull";
-    let source = cx.named(&args.words[0], "instance name")?;
-    let target = cx.target(&args.words[1])?;
-    if changes || elsewhere || how || target.remote != source.remote || target.name.is_empty() {
-        return Err(Error::unsupported("Moving an instance to another pool, project or server"));
+    if args.words.len() < 2 && !elsewhere {
+        return cx.wrong_count(args.words.len());
     }
-    rename_to(&source, &target.name).await
+    let source = cx.named(&args.words[0], "instance name")?;
+    let mut target = match args.words.get(1) {
+        Some(word) => cx.target(word)?,
+        None => cx.target(&format!("{}:", source.remote))?,
+    };
+    if target.remote != source.remote {
+        return Err(Error::unsupported("Moving an instance to another server"));
+    }
+    if changes {
+        return Err(Error::invalid("Can't override configuration or profiles in local rename"));
+    }
+    if target.name.is_empty() {
+        target.name = source.name.clone();
+    }
+    if !elsewhere {
+        return rename_to(&source, &target.name).await;
+    }
+    if args.target.is_some() {
+        clustered(&source, "The source LXD server is not clustered").await?;
+    }
+    migrate(cx, &source, &target.name, &args).await
+}
+
+/// Has the server move an instance to another pool, project or member.
+async fn migrate(cx: &Context, source: &Target, name: &str, args: &Move) -> Result<i32> {
+    let address = path(&["instances", &source.name]);
+    let failed =
+        |what: &str, e: Error| Error::new(e.kind(), format!("Migration {what} failure: {}", e.message()));
+    let found: Value = source.client.get(&address).await.map_err(|e| failed("API", e))?;
+    let post = serde_json::json!({
+        "name": name, "migration": true, "pool": args.storage.as_deref().unwrap_or(""),
+        "project": args.target_project.as_deref().unwrap_or(""), "instance_only": args.instance_only,
+        "container_only": args.instance_only, "allow_inconsistent": args.allow_inconsistent,
+        "live": found["status_code"] == 103 && !args.stateless,
+    });
+    let address = with_query(&address, &[("target", args.target.as_deref().unwrap_or(""))]);
+    let moved = run(cx, &source.client, (Method::POST, &address, &post), "Transferring instance: ").await;
+    moved.map_err(|e| failed("operation", e))?;
+    Ok(0)
 }

@@ -236,6 +236,7 @@ pub const HELP: Command = leaf("help", "[command]", "Explain a command");
 const COMMANDS: &[Command] = &[
     client::ALIAS,
     cluster::CLUSTER,
+    client::COMPLETION,
     config::CONFIG,
     instance::CONSOLE,
     instance::COPY,

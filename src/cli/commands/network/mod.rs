@@ -10,13 +10,12 @@ use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, bytes_iec, emit, fill, render, say, sort_rows, yaml};
 use crate::error::{Error, Result};
-use thing::Thing;
+use super::thing::Thing;
 
 pub mod acl;
 pub mod attach;
 pub mod forward;
 pub mod peer;
-mod thing;
 pub mod zone;
 
 fn document(mut value: Value) -> Value {
