@@ -126,7 +126,9 @@ async fn value(cx: &Context, flag: &'static Flag, start: &str) -> Vec<Candidate>
 async fn words(cx: &Context, place: &Place<'_>, current: &str) -> Vec<Candidate> {
     let holders: Vec<&str> = place.command.usage.split_whitespace().filter(|word| *word != "[flags]").collect();
     let at = place.words.len();
-    let Some(holder) = holders.get(at).or(holders.last().filter(|last| last.contains("..."))) else { return Vec::new() };
+    let Some(holder) = holders.get(at).or(holders.last().filter(|last| last.contains("..."))) else {
+        return Vec::new();
+    };
     let has = |part: &str| holder.to_lowercase().contains(part);
     let first = place.words.first().copied().unwrap_or_default();
     let lists: &[&str] = match () {

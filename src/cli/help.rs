@@ -13,6 +13,9 @@ pub struct Depth {
     pub nested: bool,
 }
 
+/// The usage of a group that LXD's client does nothing with but explain it.
+pub const NO_WORDS: &str = "-";
+
 /// All of it: description, usage, examples, commands, flags. `path` begins with `lxc`.
 pub fn text(command: &Command, path: &[&str], depth: Depth) -> String {
     let mut out = String::from("Description:\n");
@@ -30,7 +33,7 @@ pub fn text(command: &Command, path: &[&str], depth: Depth) -> String {
 pub fn usage(command: &Command, path: &[&str], depth: Depth) -> String {
     let (words, group) = (path.join(" "), !command.commands.is_empty());
     let mut out = String::from("Usage:\n");
-    if path.len() > 1 {
+    if path.len() > 1 && command.usage != NO_WORDS {
         _ = writeln!(out, "  {}", usage_line(command, path));
     }
     if group {

@@ -63,7 +63,8 @@ pub fn confirmed(question: &str) -> Result<bool> {
 pub fn answer(question: &str) -> Result<String> {
     emit(question.as_bytes());
     let mut answer = String::new();
-    let read = std::io::stdin().lock().take(4096).read_line(&mut answer).ctx(Kind::Invalid, || "Failed reading the answer")?;
+    let read =
+        std::io::stdin().lock().take(4096).read_line(&mut answer).ctx(Kind::Invalid, || "Failed reading the answer")?;
     match read {
         0 => Err(Error::invalid("EOF")),
         _ => Ok(answer.trim().to_string()),

@@ -228,4 +228,3 @@ fn roff(text: &str) -> String {
     }
     out
 }
-

@@ -116,6 +116,7 @@ fn without_command(parsed: &Parsed) -> Result<Option<i32>> {
     match path.len() {
         1 if parsed.switch("version") => say!("{VERSION}"),
         1 => emit(help::text(command, path, depth).as_bytes()),
+        _ if command.usage == help::NO_WORDS => emit(help::text(command, path, depth).as_bytes()),
         _ => complain(&help::usage(command, path, depth)),
     }
     Ok(Some(0))

@@ -17,6 +17,7 @@ mask() {
   sed -E \
     -e 's/.*\r//' -e 's/^(Importing|Transferring|Exporting|Pushing|Pulling|Backing up|Retrieving) [^:]*: .*(B|%|s\))$//' \
     -e 's/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/UUID/g' \
+    -e 's/\b[0-9a-f]{64}\b/FINGERPRINT/g' -e 's/\b[0-9a-f]{12}\b/SHORT/g' \
     -e 's/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z/TIME/g' \
     -e 's#[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2} UTC#DATE#g' \
     -e 's/[A-Z][a-z]{2} [0-9]{1,2}, [0-9]{4} at [0-9]{1,2}:[0-9]{2}[ap]m \(UTC\) */LONGDATE/g' \
@@ -25,6 +26,7 @@ mask() {
     -e 's/^( *(usage|usage_peak|pid|processes|mtu)): .*/\1: N/' \
     -e 's/"(usage|usage_peak|pid|processes|used)":[0-9]+/"\1":N/g' \
     -e 's/"(usage|usage_peak|pid|processes|used)": [0-9]+/"\1": N/g' \
+    -e 's#/(var/)?tmp/(lxbox-test|parity)\.[A-Za-z0-9]+#/DIR#g' -e 's/^( *Swap \([a-z]+\)): .*/\1: N/' \
     -e 's/veth[0-9a-f]+/VETH/g' -e 's/00:16:3e(:[0-9a-f]{2}){3}/MAC/g' \
     -e '/^The instance (you are starting|has no network)/d' -e '/^  (To create a new network|Create one with)/d' \
     -e '/^  (To attach a network|Attach it with)/d' -e '/^Try `lxc info --show-log/d' \
@@ -36,7 +38,7 @@ ts() { t "$@" | sort; }
 
 # t WORDS...: runs lxc with them, and writes down words, output, errors and exit code.
 t() {
-  printf '$ lxc %s\n' "$*"
+  printf '$ lxc %s\n' "$*" | sed -E 's#/(var/)?tmp/(lxbox-test|parity|lxbox-cache)\.?[A-Za-z0-9]*#/DIR#g'
   timeout 20 lxc "$@" >"$work/out" 2>"$work/err" <"${stdin:-/dev/null}"
   local rc=$?
   mask <"$work/out" | sed 's/^/  /'
@@ -51,7 +53,7 @@ for client; do
 	LXD_CONF=$work/$which.conf "$work/$which.bin/lxc" list >/dev/null 2>&1 # the first call greets
 	for section in ${SECTIONS:-$(cd "$here" && ls ./*.sh | sed 's#./##; s/.sh$//; /^record$/d')}; do
 		(
-			work=$work/scratch PATH=$work/$which.bin:$PATH LXD_CONF=$work/$which.conf
+			PATH=$work/$which.bin:$PATH LXD_CONF=$work/$which.conf work=$work/scratch
 			export PATH LXD_CONF
 			. "$here/$section.sh"
 		) 2>&1 |

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
 use crate::api::types::{self, Operation, Server};
-use crate::error::{Ctx, Kind, Result};
+use crate::error::{Ctx, Error, Kind, Result};
 
 mod body;
 mod connect;
@@ -100,6 +100,17 @@ impl Client {
     /// `GET /1.0`: what the server is and can do.
     pub async fn server(&self) -> Result<Server> {
         self.get("/1.0").await
+    }
+
+    /// An error unless the server has an API extension, in the words LXD's client has for that.
+    pub async fn require(&self, extension: &str) -> Result<()> {
+        match self.server().await?.api_extensions.iter().any(|there| there == extension) {
+            true => Ok(()),
+            false => {
+                let text = format!("The server is missing the required \"{extension}\" API extension");
+                Err(Error::new(Kind::Unsupported, text))
+            }
+        }
     }
 
     /// Sends a change that is done when the answer arrives; an operation is waited for.

@@ -23,7 +23,8 @@ pub struct Upload {
 impl Client {
     /// `POST`s content as it is. Needs memory for a few buffers whatever the size.
     pub async fn upload(&self, upload: Upload, progress: Option<Progress>) -> Result<Started> {
-        let mut request = self.request(Method::POST, &upload.address)?.header("Content-Type", "application/octet-stream");
+        let mut request =
+            self.request(Method::POST, &upload.address)?.header("Content-Type", "application/octet-stream");
         for (name, value) in &upload.headers {
             request = request.header(*name, value);
         }

@@ -104,7 +104,8 @@ pub async fn take(cx: &Context, client: &Client, backup: Backup, to: Option<&Str
     let fetched = fetch(cx, client, &format!("{list}/{name}/export{query}"), to).await;
     let forgotten = client.delete(&format!("{list}/{name}{query}")).await;
     fetched?;
-    forgotten.map_err(|e| Error::new(e.kind(), format!("Failed removing the backup from the server: {}", e.message())))?;
+    forgotten
+        .map_err(|e| Error::new(e.kind(), format!("Failed removing the backup from the server: {}", e.message())))?;
     if !cx.quiet && !quiet {
         say!("Backup exported successfully!");
     }

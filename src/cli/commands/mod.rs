@@ -25,6 +25,7 @@ pub mod project;
 pub mod publish;
 pub mod query;
 pub mod remote;
+mod resources;
 pub mod snapshot;
 pub mod state;
 pub mod storage;

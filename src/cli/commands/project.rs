@@ -59,6 +59,7 @@ pub async fn get(cx: &Context, args: Words) -> Result<i32> {
 /// `lxc project info`.
 pub async fn info(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.named(&args.words[0], "project name")?;
+    target.client.require("project_usage").await?;
     let state: Value = target.client.get(&path(&["projects", &target.name, "state"])).await?;
     let sized = |kind: &str| matches!(kind, "disk" | "memory");
     let mut cells = Vec::new();
@@ -162,8 +163,10 @@ pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc project set`.
 pub async fn set(cx: &Context, args: Words) -> Result<i32> {
-    let keys = settings(&args.words[1..])?;
-    thing(cx, &args.words[0])?.set::<ProjectPut>(keys).await
+    let thing = thing(cx, &args.words[0])?;
+    let found: Result<Value> = thing.client.get(&thing.address).await;
+    found?;
+    thing.set::<ProjectPut>(settings(&args.words[1..])?).await
 }
 
 /// `lxc project unset`.

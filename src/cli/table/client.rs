@@ -77,13 +77,14 @@ pub(super) const MANPAGE: Command = leaf("manpage", "<target>", "Write manual pa
     .run(run!(manpage::manpage, args::Format, 1..=1));
 
 /// `lxc completion`.
-pub(super) const COMPLETION: Command = leaf("completion", "bash|zsh|fish", "Print a script that completes words in a shell")
-    .examples(
-        "eval \"$(lxc completion bash)\"
+pub(super) const COMPLETION: Command =
+    leaf("completion", "bash|zsh|fish", "Print a script that completes words in a shell")
+        .examples(
+            "eval \"$(lxc completion bash)\"
     Let this bash complete the words of lxc.",
-    )
-    .hidden()
-    .run(run!(completion::completion, args::Words, 1..));
+        )
+        .hidden()
+        .run(run!(completion::completion, args::Words, 1..));
 
 /// `lxc version`.
 pub(super) const VERSION: Command = leaf("version", "[<remote>:]", "Print the versions of client and server")

@@ -92,7 +92,8 @@ pub(super) const EXPORT: Command = leaf(
         "optimized-storage",
         "Use the storage driver's own format (it can be restored only to a pool of the same kind)",
     ),
-]).run(run!(backup::export, backup::Export, 1..=2));
+])
+.run(run!(backup::export, backup::Export, 1..=2));
 
 /// `lxc file`.
 pub(super) const FILE: Command = group(
@@ -100,15 +101,20 @@ pub(super) const FILE: Command = group(
     "Look after files inside instances",
     &[
         leaf("delete", "[<remote>:]<instance>/<path> [[<remote>:]<instance>/<path>...]", "Delete files in instances")
-            .aliases(&["rm"]).run(run!(file::delete, args::Words, 1..)),
-        leaf("edit", "[<remote>:]<instance>/<path>", "Edit a file in an instance").run(run!(file::edit, args::Words, 1..=1)),
-        leaf("mount", "[<remote>:]<instance>[/<path>] [<target path>]", "Mount the files of an instance here").flags(
-            &[
+            .aliases(&["rm"])
+            .run(run!(file::delete, args::Words, 1..)),
+        leaf("edit", "[<remote>:]<instance>/<path>", "Edit a file in an instance").run(run!(
+            file::edit,
+            args::Words,
+            1..=1
+        )),
+        leaf("mount", "[<remote>:]<instance>[/<path>] [<target path>]", "Mount the files of an instance here")
+            .flags(&[
                 text("auth-user", "User name that the SSH SFTP listener wants").word("string"),
                 text("listen", "Serve SSH SFTP at address:port instead of mounting").word("string"),
                 switch("no-auth", "Let anyone use the SSH SFTP listener"),
-            ],
-        ).run(run!(file::mount, file::Mount, 1..=2)),
+            ])
+            .run(run!(file::mount, file::Mount, 1..=2)),
         leaf(
             "pull",
             "[<remote>:]<instance>/<path> [[<remote>:]<instance>/<path>...] <target path>",
@@ -117,21 +123,25 @@ pub(super) const FILE: Command = group(
         .flags(&[
             switch("create-dirs", "Create the directories that are missing").short('p'),
             switch("recursive", "Take directories with what is in them").short('r'),
-        ]).run(run!(file::pull, file::Pull, 2..)),
-        leaf("push", "<source path>... [<remote>:]<instance>/<path>", "Send files into instances").flags(&[
-            switch("create-dirs", "Create the directories that are missing").short('p'),
-            signed("gid", "Owning group of the file").default("-1"),
-            text("mode", "Permissions of the file"),
-            switch("recursive", "Take directories with what is in them").short('r'),
-            signed("uid", "Owner of the file").default("-1"),
-        ]).run(run!(file::push, file::Push, 2..)),
+        ])
+        .run(run!(file::pull, file::Pull, 2..)),
+        leaf("push", "<source path>... [<remote>:]<instance>/<path>", "Send files into instances")
+            .flags(&[
+                switch("create-dirs", "Create the directories that are missing").short('p'),
+                signed("gid", "Owning group of the file").default("-1"),
+                text("mode", "Permissions of the file"),
+                switch("recursive", "Take directories with what is in them").short('r'),
+                signed("uid", "Owner of the file").default("-1"),
+            ])
+            .run(run!(file::push, file::Push, 2..)),
     ],
 );
 
 /// `lxc import`.
 pub(super) const IMPORT: Command =
     leaf("import", "[<remote>:] <backup file> [<instance name>]", "Restore an instance from a backup file")
-        .flags(&[text("storage", "Storage pool to use").short('s')]).run(run!(backup::import, backup::Import, 1..=3));
+        .flags(&[text("storage", "Storage pool to use").short('s')])
+        .run(run!(backup::import, backup::Import, 1..=3));
 
 /// `lxc info`.
 pub(super) const INFO: Command = leaf("info", "[<remote>:][<instance>]", "Show an instance or the server")
@@ -220,7 +230,8 @@ pub(super) const PUBLISH: Command = leaf(
     text("expire", "When the image may go (RFC 3339)"),
     switch("force", "Stop the instance for it if it runs").short('f'),
     switch("public", "Make the image public"),
-]).run(run!(publish::publish, publish::Publish, 1..));
+])
+.run(run!(publish::publish, publish::Publish, 1..));
 
 /// `lxc rename`.
 pub(super) const RENAME: Command =

@@ -171,6 +171,10 @@ impl Command {
         self.examples = text;
         self
     }
+    const fn explained(mut self) -> Command {
+        self.usage = crate::cli::help::NO_WORDS;
+        self
+    }
     const fn hidden(mut self) -> Command {
         self.hidden = true;
         self

@@ -28,8 +28,9 @@ struct GroupPut {
     members: Vec<String>,
 }
 
-fn group(cx: &Context, word: &str) -> Result<(Thing, String)> {
+async fn group(cx: &Context, word: &str) -> Result<(Thing, String)> {
     let target = cx.named(word, "cluster group name")?;
+    target.client.require("clustering_groups").await?;
     Ok((Thing { address: path(&["cluster", "groups", &target.name]), client: target.client }, target.name))
 }
 
@@ -48,12 +49,13 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 
 /// `lxc cluster group show`.
 pub async fn show(cx: &Context, args: Words) -> Result<i32> {
-    group(cx, &args.words[0])?.0.show::<Group>().await
+    group(cx, &args.words[0]).await?.0.show::<Group>().await
 }
 
 /// `lxc cluster group create`.
 pub async fn create(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "cluster group name")?;
+    target.client.require("clustering_groups").await?;
     target.client.post("/1.0/cluster/groups", &json!({ "name": target.name, "members": [] })).await?;
     if !cx.quiet {
         say!("Cluster group {} created", target.name);
@@ -63,7 +65,7 @@ pub async fn create(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc cluster group delete`.
 pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
-    let (thing, name) = group(cx, &args.words[0])?;
+    let (thing, name) = group(cx, &args.words[0]).await?;
     thing.client.delete(&thing.address).await?;
     if !cx.quiet {
         say!("Cluster group {name} deleted");
@@ -73,7 +75,7 @@ pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc cluster group rename`.
 pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
-    let ((thing, name), new) = (group(cx, &args.words[0])?, &args.words[1]);
+    let ((thing, name), new) = (group(cx, &args.words[0]).await?, &args.words[1]);
     thing.client.post(&thing.address, &json!({ "name": new })).await?;
     if !cx.quiet {
         say!("Cluster group {name} renamed to {new}");
@@ -83,12 +85,12 @@ pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc cluster group edit`.
 pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
-    group(cx, &args.words[0])?.0.edit::<Group, GroupPut>("group of members", "description and members").await
+    group(cx, &args.words[0]).await?.0.edit::<Group, GroupPut>("group of members", "description and members").await
 }
 
 /// `lxc cluster group assign`.
 pub async fn assign(cx: &Context, args: Words) -> Result<i32> {
-    let ((thing, name), words) = (member(cx, &args.words[0])?, &args.words[1]);
+    let ((thing, name), words) = (member(cx, &args.words[0], "clustering").await?, &args.words[1]);
     let groups: Vec<Value> = words.split(',').filter(|word| !word.is_empty()).map(Value::from).collect();
     thing
         .change::<MemberPut>(|put| {
@@ -104,7 +106,7 @@ pub async fn assign(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc cluster group remove`.
 pub async fn remove(cx: &Context, args: Words) -> Result<i32> {
-    let ((thing, name), group) = (member(cx, &args.words[0])?, &args.words[1]);
+    let ((thing, name), group) = (member(cx, &args.words[0], "clustering").await?, &args.words[1]);
     thing
         .change::<MemberPut>(|put| {
             let groups = put["groups"].as_array_mut();

@@ -37,6 +37,7 @@ pub async fn add(cx: &Context, args: Add) -> Result<i32> {
         (None, false) => target.name.clone(),
         (None, true) => answer("Please provide cluster member name: ")?,
     };
+    target.client.require("clustering_join_token").await?;
     let made = target.client.begin(Method::POST, "/1.0/cluster/members", &json!({ "server_name": name })).await?;
     let token = token(&made).ok_or_else(|| Error::internal("The server sent no token"))?;
     if !cx.quiet {
@@ -75,7 +76,8 @@ pub async fn list_tokens(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
     clustered(&target).await?;
     let found = tokens(&target).await?;
-    let expiry = |one: &Operation| one.metadata.as_ref().and_then(|m| m.get("expiresAt")?.as_str().and_then(Timestamp::parse));
+    let expiry =
+        |one: &Operation| one.metadata.as_ref().and_then(|m| m.get("expiresAt")?.as_str().and_then(Timestamp::parse));
     let rows = found.iter().filter_map(|(name, one)| {
         let expires = expiry(one).map_or(String::new(), local_date);
         Some(vec![name.clone(), token(one)?, expires])
@@ -83,9 +85,7 @@ pub async fn list_tokens(cx: &Context, args: Format) -> Result<i32> {
     let mut cells: Vec<Vec<String>> = rows.collect();
     sort_rows(&mut cells);
     let raw = || {
-        let row = |(name, one): &(String, Operation)| {
-            json!({ "ServerName": name, "Token": token(one), "ExpiresAt": expiry(one) })
-        };
+        let row = |(name, one): &(String, Operation)| json!({ "ServerName": name, "Token": token(one), "ExpiresAt": expiry(one) });
         Value::Array(found.iter().map(row).collect())
     };
     let head = ["NAME", "TOKEN", "EXPIRES AT"].map(String::from).to_vec();
@@ -116,7 +116,9 @@ pub async fn enable(cx: &Context, args: Words) -> Result<i32> {
         [name] => (cx.target("")?, name),
         [] => return cx.wrong_count(0),
     };
-    let cluster: Cluster = target.client.get("/1.0/cluster").await?;
+    let failed = |e: Error| Error::new(e.kind(), format!("Failed to retrieve current cluster config: {}", e.message()));
+    target.client.require("clustering").await.map_err(failed)?;
+    let cluster: Cluster = target.client.get("/1.0/cluster").await.map_err(failed)?;
     if cluster.enabled {
         return Err(Error::new(Kind::Conflict, "This LXD server is already clustered"));
     }
@@ -134,7 +136,8 @@ pub async fn update_certificate(cx: &Context, args: Words) -> Result<i32> {
         files => (cx.target("")?, files),
     };
     clustered(&target).await?;
-    let read = |file: &str| std::fs::read_to_string(file).map_err(|e| crate::cli::commands::file::local("open", file, &e));
+    let read =
+        |file: &str| std::fs::read_to_string(file).map_err(|e| crate::cli::commands::file::local("open", file, &e));
     let put = json!({ "cluster_certificate": read(&files[0])?, "cluster_certificate_key": read(&files[1])? });
     target.client.put("/1.0/cluster/certificate", &put, "").await?;
     if !cx.quiet {
@@ -142,4 +145,3 @@ pub async fn update_certificate(cx: &Context, args: Words) -> Result<i32> {
     }
     Ok(0)
 }
-

@@ -34,17 +34,17 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 
 /// `lxc cluster show`.
 pub async fn show(cx: &Context, args: Words) -> Result<i32> {
-    member(cx, &args.words[0])?.0.show::<Member>().await
+    member(cx, &args.words[0], "clustering").await?.0.show::<Member>().await
 }
 
 /// `lxc cluster get`.
 pub async fn get(cx: &Context, args: Words) -> Result<i32> {
-    member(cx, &args.words[0])?.0.get(&args.words[1]).await
+    member(cx, &args.words[0], "clustering").await?.0.get(&args.words[1]).await
 }
 
 /// `lxc cluster set`.
 pub async fn set(cx: &Context, args: Words) -> Result<i32> {
-    let (thing, _) = member(cx, &args.words[0])?;
+    let (thing, _) = member(cx, &args.words[0], "clustering").await?;
     let found: Result<Value> = thing.client.get(&thing.address).await;
     found?;
     thing.set::<MemberPut>(settings(&args.words[1..])?).await
@@ -53,13 +53,13 @@ pub async fn set(cx: &Context, args: Words) -> Result<i32> {
 /// `lxc cluster unset`.
 pub async fn unset(cx: &Context, args: Words) -> Result<i32> {
     let keys = [(args.words[1].clone(), String::new())].into();
-    member(cx, &args.words[0])?.0.set::<MemberPut>(keys).await
+    member(cx, &args.words[0], "clustering").await?.0.set::<MemberPut>(keys).await
 }
 
 /// `lxc cluster edit`.
 pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
     let changeable = "roles, failure_domain, description, config and groups";
-    let (thing, _) = member(cx, &args.words[0])?;
+    let (thing, _) = member(cx, &args.words[0], "clustering_edit_roles").await?;
     let found: Result<Value> = thing.client.get(&thing.address).await;
     found?;
     thing.edit::<Member, MemberPut>("member of a cluster", changeable).await
@@ -67,7 +67,7 @@ pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc cluster rename`.
 pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
-    let ((thing, name), new) = (member(cx, &args.words[0])?, &args.words[1]);
+    let ((thing, name), new) = (member(cx, &args.words[0], "clustering").await?, &args.words[1]);
     thing.client.post(&thing.address, &json!({ "server_name": new })).await?;
     if !cx.quiet {
         say!("Member {name} renamed to {new}");
@@ -77,7 +77,7 @@ pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc cluster role add`.
 pub async fn role_add(cx: &Context, args: Words) -> Result<i32> {
-    let (thing, name) = member(cx, &args.words[0])?;
+    let (thing, name) = member(cx, &args.words[0], "clustering").await?;
     let wanted = args.words[1].split(',');
     let add = |roles: &mut Vec<Value>| {
         for role in wanted {
@@ -93,7 +93,7 @@ pub async fn role_add(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc cluster role remove`.
 pub async fn role_remove(cx: &Context, args: Words) -> Result<i32> {
-    let (thing, name) = member(cx, &args.words[0])?;
+    let (thing, name) = member(cx, &args.words[0], "clustering").await?;
     let unwanted = args.words[1].split(',');
     let remove = |roles: &mut Vec<Value>| {
         for role in unwanted {

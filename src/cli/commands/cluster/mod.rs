@@ -45,14 +45,16 @@ struct MemberPut {
     groups: Vec<String>,
 }
 
-/// A member named on the command line.
-fn member(cx: &Context, word: &str) -> Result<(Thing, String)> {
+/// A member named on the command line, of a server that has what is asked for.
+async fn member(cx: &Context, word: &str, extension: &str) -> Result<(Thing, String)> {
     let target = cx.named(word, "cluster member name")?;
+    target.client.require(extension).await?;
     Ok((Thing { address: path(&["cluster", "members", &target.name]), client: target.client }, target.name))
 }
 
 /// Refuses servers that stand alone.
 async fn clustered(target: &Target) -> Result<()> {
+    target.client.require("clustering").await?;
     let cluster: Cluster = target.client.get("/1.0/cluster").await?;
     match cluster.enabled {
         true => Ok(()),

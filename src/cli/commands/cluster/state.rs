@@ -38,7 +38,7 @@ pub struct Remove {
 
 /// `lxc cluster remove`.
 pub async fn remove(cx: &Context, args: Remove) -> Result<i32> {
-    let (thing, name) = member(cx, &args.words[0])?;
+    let name = cx.named(&args.words[0], "cluster member name")?.name;
     if args.force && !args.yes {
         say!(
             "A member that is removed by force does not work any more afterwards and must be set up anew, and the\n\
@@ -49,6 +49,7 @@ pub async fn remove(cx: &Context, args: Remove) -> Result<i32> {
             return Err(Error::invalid("User aborted delete operation"));
         }
     }
+    let (thing, _) = member(cx, &args.words[0], "clustering").await?;
     let force = if args.force { "?force=1" } else { "" };
     thing.client.delete(&format!("{}{force}", thing.address)).await?;
     if !cx.quiet {
@@ -68,17 +69,19 @@ pub async fn restore(cx: &Context, args: Force) -> Result<i32> {
 }
 
 async fn change(cx: &Context, args: Force, words: (&str, &str)) -> Result<i32> {
-    let ((thing, name), (action, doing)) = (member(cx, &args.words[0])?, words);
+    let (target, (action, doing)) = (cx.named(&args.words[0], "cluster member name")?, words);
     if !args.force {
+        let name = &target.name;
         let question = format!("Are you sure you want to {action} cluster member {name:?}? (yes/no) [default=no]: ");
         if !matches!(answer(&question)?.to_lowercase().as_str(), "yes" | "y") {
             return Ok(0);
         }
     }
+    let failed = |e: Error| Error::new(e.kind(), format!("Failed to update cluster member state: {}", e.message()));
+    let (thing, _) = member(cx, &args.words[0], "clustering_evacuation").await.map_err(failed)?;
     let put = json!({ "action": action, "mode": "" });
     let address = format!("{}/state", thing.address);
     let label = format!("{doing} cluster member: ");
-    let done = run(cx, &thing.client, (Method::POST, &address, &put), &label).await;
-    done.map_err(|e| Error::new(e.kind(), format!("Failed to update cluster member state: {}", e.message())))?;
+    run(cx, &thing.client, (Method::POST, &address, &put), &label).await.map_err(failed)?;
     Ok(0)
 }

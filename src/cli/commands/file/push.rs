@@ -87,12 +87,13 @@ fn base_word(path: &str) -> &str {
 
 /// Owner and permissions from the flags.
 fn wanted(args: &Push) -> Result<Owner> {
-    let mode = match &args.mode {
-        None => None,
-        Some(text) => Some(octal(text).ok_or_else(|| {
-            Error::invalid(format!("strconv.ParseInt: parsing {:?}: invalid syntax", padded(text)))
-        })?),
-    };
+    let mode =
+        match &args.mode {
+            None => None,
+            Some(text) => Some(octal(text).ok_or_else(|| {
+                Error::invalid(format!("strconv.ParseInt: parsing {:?}: invalid syntax", padded(text)))
+            })?),
+        };
     let id = |id: i64| match id {
         ..0 => Ok(None),
         id => u32::try_from(id).map(Some).map_err(|_| Error::invalid(format!("Invalid id {id}"))),
@@ -127,11 +128,7 @@ async fn one(cx: &Context, to: &Place, way: (&str, &str), how: (Owner, bool)) ->
         None => fs::metadata("/dev/stdin"),
     };
     let own = found.as_ref().map(Owner::of).unwrap_or_default();
-    owner = Owner {
-        mode: owner.mode.or(own.mode),
-        uid: owner.uid.or(own.uid),
-        gid: owner.gid.or(own.gid),
-    };
+    owner = Owner { mode: owner.mode.or(own.mode), uid: owner.uid.or(own.uid), gid: owner.gid.or(own.gid) };
     if create {
         let parent = Path::new(path).parent().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
         directories(to, &parent, Owner { mode: None, ..owner }).await?;

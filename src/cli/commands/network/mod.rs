@@ -4,13 +4,13 @@ use argh::{ArgsInfo, FromArgs};
 use serde_json::{Value, json};
 
 use super::args::{Format, OnMember, Words, fetch, objects};
+use super::thing::Thing;
 use crate::api::client::{path, with_query};
 use crate::api::types::{ConfigMap, Network, NetworkLease, NetworkPut, NetworksPost, RenamePost};
 use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, bytes_iec, emit, fill, render, say, sort_rows, yaml};
 use crate::error::{Error, Result};
-use super::thing::Thing;
 
 pub mod acl;
 pub mod attach;

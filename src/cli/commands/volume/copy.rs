@@ -69,7 +69,8 @@ fn way(cx: &Context, words: &[String]) -> Result<Way> {
     let missing = |which: &str| Error::invalid(format!("No storage pool for {which} volume specified"));
     let split = |word: &str, which: &str| -> Result<(Target, String)> {
         let mut target = cx.target(word)?;
-        let (pool, name) = target.name.split_once('/').filter(|(pool, _)| !pool.is_empty()).ok_or_else(|| missing(which))?;
+        let (pool, name) =
+            target.name.split_once('/').filter(|(pool, _)| !pool.is_empty()).ok_or_else(|| missing(which))?;
         let (pool, name) = (pool.to_string(), name.to_string());
         target.name = pool;
         Ok((target, name))
@@ -93,7 +94,7 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
         "content_type": found["content_type"],
         "source": {
             "type": "copy", "name": from.label(), "pool": from.target.name, "volume_only": args.volume_only,
-            "refresh": args.refresh, "project": from.target.client.project(),
+            "refresh": args.refresh, "project": if from.target.client.project().is_empty() { "default" } else { from.target.client.project() },
             "location": args.target.as_deref().unwrap_or(""),
         },
     });

@@ -69,10 +69,8 @@ pub async fn list(cx: &Context, args: List) -> Result<i32> {
         return Err(Error::invalid("Can't specify column L when not clustered"));
     }
     let clauses = args.words[1..].iter().filter_map(|word| word.split_once('='));
-    let clauses: Vec<String> = clauses
-        .filter(|(key, _)| FILTERED.contains(key))
-        .map(|(key, value)| format!("{key} eq {value}"))
-        .collect();
+    let clauses: Vec<String> =
+        clauses.filter(|(key, _)| FILTERED.contains(key)).map(|(key, value)| format!("{key} eq {value}")).collect();
     let all = if args.all_projects { "true" } else { "" };
     let query = [("recursion", "1"), ("filter", &clauses.join(" and ")), ("all-projects", all)];
     let address = with_query(&path(&["storage-pools", &target.name, "volumes"]), &query);
@@ -88,10 +86,25 @@ pub async fn list(cx: &Context, args: List) -> Result<i32> {
         }
         cells.push(row);
     }
-    sort_rows(&mut cells);
+    sort(&mut cells);
     let head = columns.iter().map(|column| column.1.to_string()).collect();
     render(&args.format, &Rows { head, cells, raw: &|| objects(&args.format, &raw, &volumes) })?;
     Ok(0)
+}
+
+/// Sorts rows by the first word of their first cell and then by the others, so that snapshots follow their volume.
+fn sort(cells: &mut [Vec<String>]) {
+    for row in cells.iter_mut().filter(|row| !row.is_empty()) {
+        let first = row[0].clone();
+        row[0] = first.split(' ').next().unwrap_or_default().to_string();
+        row.push(first);
+    }
+    sort_rows(cells);
+    for row in cells.iter_mut() {
+        if let Some(first) = row.pop().filter(|_| !row.is_empty()) {
+            row[0] = first;
+        }
+    }
 }
 
 /// How much a volume takes, if its server can tell.

@@ -177,4 +177,3 @@ pub async fn info(cx: &Context, args: OnMember) -> Result<i32> {
     render("table", &Rows { head, cells, raw: &|| Value::Null })?;
     Ok(0)
 }
-
