@@ -17,6 +17,7 @@ pub mod image;
 pub mod info;
 pub mod list;
 pub mod manpage;
+pub mod metadata;
 pub mod monitor;
 pub mod network;
 pub mod operation;
