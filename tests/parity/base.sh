@@ -23,7 +23,7 @@ t image delete p-split; t image delete p-split
 # creating
 t launch nope p1; t launch bb p1 -c bogus=1; t launch bb p1 -p nope; t launch bb nope:p1; t init bb p1 --network nope
 t init bb p1 --no-profiles; t init bb p1 -d foo; t init bb p1 -d nope,a=b; t init bb p1 -c foo; t init --vm bb p1
-t launch bb p1 -c user.a=b -c environment.X=y -d root,size=10GB; t init bb p1
+t launch bb p1 -c user.a=b -c environment.X=y -d root,user.size=10GB; t init bb p1
 printf 'config:\n  user.z: 5\n' >"$work/in"
 stdin=$work/in t init bb p2 -e --no-profiles -s default
 t init --empty p3; t list p; t list ^p2; t list p1 p2; t list type=container status=stopped -f csv -c nst; t list user.z=5 -c n
@@ -47,7 +47,7 @@ t config device get p1 nope path; t config device get p2 root path; t config dev
 t config device set p1 data readonly false; t config device show p1; t config device unset p1 data readonly
 t config device unset p1 nope readonly; t config device remove p1 data; t config device remove p1 data
 t config device add p1 bad; t config device add p1 bad disk foo; t config device add p1 bad disk
-t config device override p3 root size=1GB; t config device override p3 root; t config device override p3 nope
+t config device override p3 root user.s=1GB; t config device override p3 root; t config device override p3 nope
 t config device set p1 nope a=b; t config device rm p1 nope; t config device show p2
 # profiles
 t profile create pp; t profile create pp; t profile set pp user.a=b user.c=d; t profile set pp user.c e; t profile get pp user.c

@@ -54,6 +54,8 @@ pub struct Backup {
     pub optimized: bool,
     /// How to compress; empty leaves it to the server.
     pub compression: String,
+    /// What the server must have for it.
+    pub extension: &'static str,
     /// What an error begins with.
     pub failed: &'static str,
     /// What progress begins with.
@@ -74,6 +76,7 @@ pub async fn export(cx: &Context, args: Export) -> Result<i32> {
         only: ("instance_only", args.instance_only),
         optimized: args.optimized_storage,
         compression: args.compression.unwrap_or_default(),
+        extension: "container_backup",
         failed: "Create instance backup",
         label: "Backing up instance: ",
     };
@@ -82,13 +85,14 @@ pub async fn export(cx: &Context, args: Export) -> Result<i32> {
 
 /// Has a backup made, fetches it into a file (`-`: standard output) and has the server forget it.
 pub async fn take(cx: &Context, client: &Client, backup: Backup, to: Option<&String>) -> Result<i32> {
+    let prefixed = |e: Error| Error::new(e.kind(), format!("{}: {}", backup.failed, e.message()));
+    client.require(backup.extension).await.map_err(prefixed)?;
     let expires = Timestamp::from_unix(Timestamp::now().unix() + KEPT);
     let mut post = json!({
         "name": "", "expires_at": expires, "optimized_storage": backup.optimized,
         "compression_algorithm": backup.compression,
     });
     post[backup.only.0] = backup.only.1.into();
-    let prefixed = |e: Error| Error::new(e.kind(), format!("{}: {}", backup.failed, e.message()));
     let quiet = to.is_some_and(|to| to == "-");
     let request = (Method::POST, backup.address.as_str(), &post);
     let label = if quiet { "" } else { backup.label };
@@ -163,6 +167,7 @@ pub async fn send(
             Piece::file(Path::new(file)).await?
         }
     };
+    client.require(if address.contains("/volumes/") { "custom_volume_backup" } else { "container_backup" }).await?;
     let upload = Upload { address, headers, content: vec![content] };
     let operation = client.upload(upload, sending(cx, label)).await?.operation()?;
     client.wait(&operation.id).await?;

@@ -49,6 +49,9 @@ pub async fn publish(cx: &Context, args: Publish) -> Result<i32> {
         return Err(Error::unsupported("Publishing an instance on another server"));
     }
     let post = request(&source, &args, pairs)?;
+    if args.compression.is_some() {
+        source.client.require("image_compression_algorithm").await?;
+    }
     let stopped = match source.name.contains('/') {
         true => None,
         false => stop(&source, args.force).await?,

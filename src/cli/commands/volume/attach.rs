@@ -38,8 +38,8 @@ async fn disk(cx: &Context, words: &[String], look: bool) -> Result<Disk> {
     device.insert("type".into(), "disk".into());
     device.insert("pool".into(), volume.target.name.clone());
     device.insert("source".into(), volume.label());
-    if let Some(place) = place.filter(|_| !block) {
-        device.insert("path".into(), place.clone());
+    if !block {
+        device.insert("path".into(), place.cloned().unwrap_or_default());
     }
     let holder = holder(cx, &volume.target.remote, &words[2])?;
     Ok(Disk { holder, name, device })

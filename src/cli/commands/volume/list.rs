@@ -62,19 +62,22 @@ fn cell(letter: char, volume: &StorageVolume) -> String {
 pub async fn list(cx: &Context, args: List) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
     let clustered = target.client.server().await?.environment.server_clustered;
+    let clauses = args.words[1..].iter().filter_map(|word| word.split_once('='));
+    let clauses: Vec<String> =
+        clauses.filter(|(key, _)| FILTERED.contains(key)).map(|(key, value)| format!("{key} eq {value}")).collect();
+    if args.all_projects {
+        target.client.require("storage_volumes_all_projects").await?;
+    }
+    let all = if args.all_projects { "true" } else { "" };
+    let query = [("recursion", "1"), ("filter", &clauses.join(" and ")), ("all-projects", all)];
+    let address = with_query(&path(&["storage-pools", &target.name, "volumes"]), &query);
+    let (raw, volumes) = fetch::<StorageVolume>(&target.client, &address).await?;
     let mut columns = letters(&args.columns, LETTERS)?;
     if args.columns == DEFAULT {
         columns.retain(|c| (c.0 != 'e' || args.all_projects) && (c.0 != 'L' || clustered));
     } else if !clustered && columns.iter().any(|c| c.0 == 'L') {
         return Err(Error::invalid("Can't specify column L when not clustered"));
     }
-    let clauses = args.words[1..].iter().filter_map(|word| word.split_once('='));
-    let clauses: Vec<String> =
-        clauses.filter(|(key, _)| FILTERED.contains(key)).map(|(key, value)| format!("{key} eq {value}")).collect();
-    let all = if args.all_projects { "true" } else { "" };
-    let query = [("recursion", "1"), ("filter", &clauses.join(" and ")), ("all-projects", all)];
-    let address = with_query(&path(&["storage-pools", &target.name, "volumes"]), &query);
-    let (raw, volumes) = fetch::<StorageVolume>(&target.client, &address).await?;
     let mut cells = Vec::new();
     for volume in &volumes {
         let mut row = Vec::new();

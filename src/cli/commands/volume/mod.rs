@@ -76,6 +76,14 @@ impl Volume {
         with_query(&path(&parts), &[("target", member.as_deref().unwrap_or(""))])
     }
 
+    /// Whether the server knows snapshots of volumes, if this is one.
+    async fn ready(&self) -> Result<()> {
+        match self.snapshot {
+            Some(_) => self.target.client.require("storage_api_volume_snapshots").await,
+            None => Ok(()),
+        }
+    }
+
     /// As on the command line, without the type.
     fn label(&self) -> String {
         match &self.snapshot {

@@ -69,6 +69,7 @@ pub async fn create(cx: &Context, args: Create) -> Result<i32> {
 /// `lxc storage volume delete`.
 pub async fn delete(cx: &Context, args: OnMember) -> Result<i32> {
     let volume = volume(cx, &args.words[0], &args.words[1])?;
+    volume.ready().await?;
     volume.target.client.delete(&volume.address(&args.target)).await?;
     if !cx.quiet {
         say!("Storage volume {} deleted", args.words[1]);
@@ -78,7 +79,7 @@ pub async fn delete(cx: &Context, args: OnMember) -> Result<i32> {
 
 /// `lxc storage volume show`.
 pub async fn show(cx: &Context, args: OnMember) -> Result<i32> {
-    let (thing, snapshot) = thing(cx, &args)?;
+    let (thing, snapshot) = thing(cx, &args).await?;
     match snapshot {
         true => thing.show::<VolumeSnapshot>().await,
         false => thing.show::<StorageVolume>().await,
@@ -86,15 +87,16 @@ pub async fn show(cx: &Context, args: OnMember) -> Result<i32> {
 }
 
 /// The volume or snapshot of the first two words, and whether it is a snapshot.
-fn thing(cx: &Context, args: &OnMember) -> Result<(Thing, bool)> {
+async fn thing(cx: &Context, args: &OnMember) -> Result<(Thing, bool)> {
     let volume = volume(cx, &args.words[0], &args.words[1])?;
+    volume.ready().await?;
     let address = volume.address(&args.target);
     Ok((Thing { client: volume.target.client, address }, volume.snapshot.is_some()))
 }
 
 /// `lxc storage volume get`.
 pub async fn get(cx: &Context, args: OnMember) -> Result<i32> {
-    thing(cx, &args)?.0.get(&args.words[2]).await
+    thing(cx, &args).await?.0.get(&args.words[2]).await
 }
 
 /// `lxc storage volume set`.
@@ -109,7 +111,7 @@ pub async fn unset(cx: &Context, args: OnMember) -> Result<i32> {
 }
 
 async fn change(cx: &Context, args: &OnMember, keys: ConfigMap) -> Result<i32> {
-    match thing(cx, args)? {
+    match thing(cx, args).await? {
         (_, true) => Err(Error::invalid("The configuration of a snapshot can't be changed")),
         (thing, false) => thing.set::<VolumePut>(keys).await,
     }
@@ -117,7 +119,7 @@ async fn change(cx: &Context, args: &OnMember, keys: ConfigMap) -> Result<i32> {
 
 /// `lxc storage volume edit`.
 pub async fn edit(cx: &Context, args: OnMember) -> Result<i32> {
-    match thing(cx, &args)? {
+    match thing(cx, &args).await? {
         (thing, true) => {
             let changeable = "description and expires_at";
             thing.edit::<VolumeSnapshot, SnapshotPut>("snapshot of a storage volume", changeable).await
@@ -136,6 +138,10 @@ pub async fn rename(cx: &Context, args: OnMember) -> Result<i32> {
         (Some(_), Some(snapshot)) if new.name == old.name => snapshot,
         _ => return Err(Error::invalid("Invalid new snapshot name, parent volume must be the same as source")),
     };
+    old.ready().await?;
+    if old.snapshot.is_none() {
+        old.target.client.require("storage_api_volume_rename").await?;
+    }
     old.target.client.post(&old.address(&args.target), &json!({ "name": name })).await?;
     say!("Renamed storage volume from {:?} to {name:?}", old.label());
     Ok(0)

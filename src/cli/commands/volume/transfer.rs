@@ -36,6 +36,7 @@ pub async fn export(cx: &Context, args: Export) -> Result<i32> {
         only: ("volume_only", args.volume_only),
         optimized: args.optimized_storage,
         compression: args.compression.unwrap_or_default(),
+        extension: "custom_volume_backup",
         failed: "Failed to create storage volume backup",
         label: "Backing up storage volume: ",
     };
