@@ -1,7 +1,7 @@
 # Published images and backups.
 t init bb pu; t publish pu --alias pub1 os=x 'description=a b'; ts image info pub1 | grep -v Size; t image show pub1; t publish pu --alias pub1; t publish pu --alias pub1 -f; t publish nope; t publish pu pu
 t publish pu x=y --public --alias pub2 --alias pub3 --compression none; t image list -f csv -c lLptd; t publish pu --compression bogus; t publish pu --expire=2030-01-01T00:00:00Z --alias pub4; t image show pub4
-t publish pu --expire=bogus; t publish pu foo; t publish; t publish pu nope:; t snapshot pu s0; t publish pu/s0 --alias pub5; t publish pu/nope --alias z; t image list pub -f csv -c ld
+t publish pu foo; t publish; t publish pu nope:; t snapshot pu s0; t publish pu/s0 --alias pub5; t publish pu/nope --alias z; t image list pub -f csv -c ld
 t start pu; t publish pu --alias pub6; t publish pu --alias pub6 -f; t list pu -c ns; t stop -f pu; t launch pub5 pu2; t list pu2 -c ns; t delete -f pu2
 for i in pub1 pub2 pub4 pub5 pub6; do t image delete $i; done; for f in $(lxc image list -f csv -c lF | sed -n 's/^,//p'); do lxc image delete "$f"; done; t image list -f csv -c l
 (cd "$work" && t export pu pu.tar.gz; tar tf pu.tar.gz | grep -v rootfs/ | sort; t export pu pu2.tar --compression none; tar tf pu2.tar | grep -v rootfs/ | sort; t export pu pu3.tgz --instance-only; tar tf pu3.tgz | grep -v rootfs/ | sort

@@ -69,10 +69,6 @@ t exec p1; t exec p3 -- ls; t exec nope -- ls; t exec p1 -n -- cat; t exec p1 -T
 head -c 3000000 /dev/zero | tr '\0' x >"$work/in"; stdin=$work/in t exec p1 -- md5sum; stdin=$work/in t exec p1 -- wc -c
 t exec p1 -- sh -c 'yes | head -c 2000000 | md5sum'; lxc exec p1 -- sh -c 'yes | head -c 5000000' | md5sum
 t exec p1 ls -l; t shell; t delete p1; t delete nope; t delete p1 nope; t console --show-log p3
-# copies and snapshots
-t snapshot p3 s0; t snapshot p3; t snapshot p3 s0; t snapshot p3 s0 --reuse; t info p3; t config show p3/s0; t list p3 -c nS
-t restore p3 s0; t restore p3 nope; t rename p3/s0 p3/s1; t rename p3/s1 s2; t copy p3/s1 p4; t copy p3 p5 -c user.n=1; t config get p5 user.n
-t copy nope p6; t move p4 p6; t rename p6 p7; t rename nope x; t rename p7 p5; t delete p7 p5; t delete p3/s1; t delete p3/nope
 # storage, projects, operations, warnings
 t storage list; t storage show default; t storage create ps dir; t storage create ps dir; t storage create px nope
 t storage create px dir bad; t storage get ps source; t storage set ps user.x y; t storage get ps user.x; t storage unset ps user.x
