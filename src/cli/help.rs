@@ -56,7 +56,8 @@ pub fn usage(command: &Command, path: &[&str], depth: Depth) -> String {
         section(&mut out, "Flags", &flags);
     } else {
         section(&mut out, "Flags", &command.flags.iter().collect::<Vec<_>>());
-        section(&mut out, "Global Flags", &GLOBAL.iter().collect::<Vec<_>>());
+        let own = |flag: &&Flag| command.flags.iter().any(|own| own.long == flag.long);
+        section(&mut out, "Global Flags", &GLOBAL.iter().filter(|flag| !own(flag)).collect::<Vec<_>>());
     }
     if group {
         _ = writeln!(out, "\nUse \"{words} [command] --help\" for more information about a command.");

@@ -57,10 +57,10 @@ fn collect(command: &'static Command, path: Vec<&'static str>, format: Format, o
         Format::Rest => page.rest(),
         Format::Yaml => page.yaml(),
     };
-    out.push((format.file(&path), text));
     for sub in shown(command) {
         collect(sub, [&path[..], &[sub.name]].concat(), format, out);
     }
+    out.push((format.file(&path), text));
 }
 
 /// The commands of a group that have pages; `help` explains itself.
@@ -82,7 +82,8 @@ impl Page<'_> {
     }
 
     fn inherited(&self) -> Vec<&'static Flag> {
-        if self.path.len() == 1 { Vec::new() } else { GLOBAL.iter().collect() }
+        let own = |flag: &&Flag| self.command.flags.iter().any(|own| own.long == flag.long);
+        if self.path.len() == 1 { Vec::new() } else { GLOBAL.iter().filter(|flag| !own(flag)).collect() }
     }
 
     /// The group it is in, and the commands in it, as paths with sentences.

@@ -26,7 +26,7 @@ mask() {
     -e 's/^( *(usage|usage_peak|pid|processes|mtu)): .*/\1: N/' \
     -e 's/"(usage|usage_peak|pid|processes|used)":[0-9]+/"\1":N/g' \
     -e 's/"(usage|usage_peak|pid|processes|used)": [0-9]+/"\1": N/g' \
-    -e 's#/(var/)?tmp/(lxbox-test|parity)\.[A-Za-z0-9]+#/DIR#g' -e 's/^( *Swap \([a-z]+\)): .*/\1: N/' \
+    -e 's#/(var/)?tmp/(lxbox-test|parity)\.[A-Za-z0-9]+#/DIR#g' -e '/^ *Swap \([a-z]+\): /d' \
     -e 's/veth[0-9a-f]+/VETH/g' -e 's/00:16:3e(:[0-9a-f]{2}){3}/MAC/g' \
     -e '/^The instance (you are starting|has no network)/d' -e '/^  (To create a new network|Create one with)/d' \
     -e '/^  (To attach a network|Attach it with)/d' -e '/^Try `lxc info --show-log/d' \
@@ -39,7 +39,7 @@ ts() { t "$@" | sort; }
 # t WORDS...: runs lxc with them, and writes down words, output, errors and exit code.
 t() {
   printf '$ lxc %s\n' "$*" | sed -E 's#/(var/)?tmp/(lxbox-test|parity|lxbox-cache)\.?[A-Za-z0-9]*#/DIR#g'
-  timeout 20 lxc "$@" >"$work/out" 2>"$work/err" <"${stdin:-/dev/null}"
+  timeout 60 lxc "$@" >"$work/out" 2>"$work/err" <"${stdin:-/dev/null}"
   local rc=$?
   mask <"$work/out" | sed 's/^/  /'
   mask <"$work/err" | sed 's/^/! /'

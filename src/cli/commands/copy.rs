@@ -263,7 +263,11 @@ pub async fn move_to(cx: &Context, args: Move) -> Result<i32> {
 async fn migrate(cx: &Context, source: &Target, name: &str, args: &Move) -> Result<i32> {
     let address = path(&["instances", &source.name]);
     let failed = |what: &str, e: Error| Error::new(e.kind(), format!("Migration {what} failure: {}", e.message()));
-    let found: Value = source.client.get(&address).await.map_err(|e| failed("API", e))?;
+    let found: Result<Value> = source.client.get(&address).await;
+    let found = match args.storage {
+        Some(_) => found?,
+        None => found.map_err(|e| failed("API", e))?,
+    };
     let post = serde_json::json!({
         "name": name, "migration": true, "pool": args.storage.as_deref().unwrap_or(""),
         "project": args.target_project.as_deref().unwrap_or(""), "instance_only": args.instance_only,

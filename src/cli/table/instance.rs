@@ -57,14 +57,14 @@ pub(super) const EXEC: Command = leaf(
     "Run a command in an instance",
 )
 .flags(&[
-    text("cwd", "Directory to run it in (/root if not given)"),
+    text("cwd", "Directory to run it in (default /root)"),
     switch("disable-stdin", "Give the command no input").short('n'),
     list("env", "Environment variable as name=value"),
     switch("force-interactive", "Give the command a terminal").short('t'),
     switch("force-noninteractive", "Give the command no terminal").short('T'),
-    unsigned("group", "Group id to run it as"),
+    unsigned("group", "Group id to run it as (default 0)"),
     text("mode", "Terminal mode (auto, interactive or non-interactive)").default("auto"),
-    unsigned("user", "User id to run it as"),
+    unsigned("user", "User id to run it as (default 0)"),
 ])
 .more(
     r#"The command is started directly, not by a shell: for patterns, variables or several commands run a shell, as in
