@@ -24,6 +24,7 @@ pub const EXTENSIONS: &[&str] = &[
     "network_vxlan_interface",
     "entity_description",
     "file_symlinks",
+    "container_edit_metadata",
     "resources",
     "console",
     "network_dhcp_gateway",

@@ -9,9 +9,9 @@ use std::pin::Pin;
 use hyper::Method;
 
 use crate::api::handlers::{
-    aliases, cluster, console, events, exec, files, image_files, images, instances, internal, logs, metadata,
-    network_acls, network_forwards, network_zones, networks, operations, pools, profiles, projects, server, state,
-    warnings,
+    aliases, cluster, console, events, exec, files, image_files, images, instance_metadata, instances, internal, logs,
+    metadata, network_acls, network_forwards, network_zones, networks, operations, pools, profiles, projects, server,
+    state, warnings,
 };
 use crate::api::request::{Request, decode};
 use crate::api::response::Reply;
@@ -70,6 +70,12 @@ routes! {
     POST "/1.0/instances/{name}/files" => files::post,
     DELETE "/1.0/instances/{name}/files" => files::delete,
     GET "/1.0/instances/{name}/sftp" => files::sftp,
+    GET "/1.0/instances/{name}/metadata" => instance_metadata::get,
+    PUT "/1.0/instances/{name}/metadata" => instance_metadata::put,
+    PATCH "/1.0/instances/{name}/metadata" => instance_metadata::patch,
+    GET "/1.0/instances/{name}/metadata/templates" => instance_metadata::templates,
+    POST "/1.0/instances/{name}/metadata/templates" => instance_metadata::write,
+    DELETE "/1.0/instances/{name}/metadata/templates" => instance_metadata::remove,
     POST "/1.0/instances/{name}/console" => console::post,
     GET "/1.0/instances/{name}/console" => console::log,
     DELETE "/1.0/instances/{name}/console" => console::clear,

@@ -167,7 +167,7 @@ fn go_time(seconds: i64) -> String {
 }
 
 /// The same as HTTP has it.
-fn http_time(seconds: i64) -> String {
+pub(super) fn http_time(seconds: i64) -> String {
     let t = UtcDateTime::from_unix_timestamp(seconds).unwrap_or(UtcDateTime::UNIX_EPOCH);
     let (weekday, month) = (t.weekday().to_string(), t.month().to_string());
     let (day, year) = (t.day(), t.year());

@@ -8,6 +8,7 @@ pub mod exec;
 pub mod files;
 pub mod image_files;
 pub mod images;
+pub mod instance_metadata;
 pub mod instances;
 pub mod internal;
 pub mod logs;

@@ -12,6 +12,7 @@ pub mod exec;
 pub mod image;
 pub mod info;
 pub mod list;
+pub mod metadata;
 pub mod monitor;
 pub mod network;
 pub mod operation;

@@ -20,18 +20,18 @@ leaf("edit", "[<remote>:][<instance>[/<snapshot>]]", "Edit the configuration of 
     Replace the configuration of c1 by that of a file.").run(run!(configure::edit, args::OnMember, 0..=1)),
 leaf("get", "[<remote>:][<instance>] <key>", "Print a configuration value of an instance or the server").flags(&[switch("expanded", "Count in what comes from profiles").short('e'), TARGET]).run(run!(configure::get, configure::Expanded, 1..=2)),
 group("metadata", "Look after the image metadata of instances", &[
-leaf("edit", "[<remote>:]<instance>", "Edit the image metadata of an instance"),
-leaf("show", "[<remote>:]<instance>", "Show the image metadata of an instance"),]),
+leaf("edit", "[<remote>:]<instance>", "Edit the image metadata of an instance").run(run!(metadata::edit, args::Words, 1..=1)),
+leaf("show", "[<remote>:]<instance>", "Show the image metadata of an instance").run(run!(metadata::show, args::Words, 1..=1)),]),
 group("profile", "Look after profiles", super::profile::COMMANDS).hidden(),
 leaf("set", "[<remote>:][<instance>] <key>=<value>...", "Set configuration keys of an instance or the server").flags(&[TARGET]).more("One key may also be set in the old form: lxc config set [<remote>:][<instance>] <key> <value>").examples("lxc config set c1 limits.cpu=2 limits.memory=1GiB
 lxc config set core.https_address=[::]:8443").run(run!(configure::set, args::OnMember, 1..)),
 leaf("show", "[<remote>:][<instance>[/<snapshot>]]", "Show the configuration of an instance or the server").flags(&[switch("expanded", "Count in what comes from profiles").short('e'), TARGET]).run(run!(configure::show, configure::Expanded, 0..=1)),
 group("template", "Look after the file templates of instances", &[
-leaf("create", "[<remote>:]<instance> <template>", "Create a file template"),
-leaf("delete", "[<remote>:]<instance> <template>", "Delete a file template").aliases(&["rm"]),
-leaf("edit", "[<remote>:]<instance> <template>", "Edit a file template"),
-leaf("list", "[<remote>:]<instance>", "List the file templates of an instance").flags(&[FORMAT]),
-leaf("show", "[<remote>:]<instance> <template>", "Print a file template"),]),
+leaf("create", "[<remote>:]<instance> <template>", "Create a file template").run(run!(metadata::create_template, args::Words, 2..=2)),
+leaf("delete", "[<remote>:]<instance> <template>", "Delete a file template").aliases(&["rm"]).run(run!(metadata::delete_template, args::Words, 2..=2)),
+leaf("edit", "[<remote>:]<instance> <template>", "Edit a file template").run(run!(metadata::edit_template, args::Words, 2..=2)),
+leaf("list", "[<remote>:]<instance>", "List the file templates of an instance").flags(&[FORMAT]).run(run!(metadata::list_templates, args::Format, 1..=1)),
+leaf("show", "[<remote>:]<instance> <template>", "Print a file template").run(run!(metadata::show_template, args::Words, 2..=2)),]),
 group("trust", "Look after the clients that are trusted", &[
 leaf("add", "[<remote>:] [<cert>]", "Trust a client").flags(&[text("name", "Name to give it"), text("projects", "Projects the client may use, separated by commas"), switch("restricted", "Let the client use only some projects"), text("type", "Kind of certificate (client or metrics)").default("client")]),
 leaf("edit", "[<remote>:]<fingerprint>", "Edit what a trusted client may do as YAML"),

@@ -12,6 +12,7 @@ mod hash;
 pub mod import;
 pub mod metadata;
 pub mod multipart;
+pub mod place;
 pub mod service;
 pub mod template;
 pub mod unpack;

@@ -42,6 +42,7 @@ mod list;
 mod live;
 mod logs;
 pub mod machine;
+mod metadata;
 mod nics;
 mod plan;
 mod profile_change;

@@ -1,31 +1,25 @@
 //! The files that an image's templates make at a start.
 
-use std::fs::{self, File};
-use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::Path;
 
 use super::expand::Expanded;
 use super::plan::is_privileged;
-use crate::runtime::images::metadata;
+use crate::Result;
+use crate::runtime::images::place::Place;
 use crate::runtime::images::template::{self, Context, Trigger};
 use crate::runtime::spec::FileWrite;
 use crate::store::records::InstanceRecord;
-use crate::{Ctx, Kind, Result};
-
-/// The largest `metadata.yaml` that is read, in bytes.
-const LIMIT: u64 = 1 << 20;
 
 /// Renders what applies to this start: `start`, after what `volatile.apply_template` still asks for. Blocks.
 ///
 /// `place` is the instance's directory, with `metadata.yaml` and `templates/`; the guest can't reach either.
 pub fn files(place: &Path, record: &InstanceRecord, expanded: &Expanded) -> Result<Vec<FileWrite>> {
-    let Some(text) = metadata_text(place)? else { return Ok(Vec::new()) };
-    let metadata = metadata::parse(&text)?;
-    let texts = match File::open(place.join("templates")) {
-        Ok(directory) => template::load(directory.as_fd(), &metadata)?,
-        Err(e) if e.kind() == ErrorKind::NotFound => Default::default(),
-        Err(e) => return Err(e).ctx(Kind::Internal, || "Failed opening the templates"),
+    let place = Place::open(place)?;
+    let Some(metadata) = place.metadata()? else { return Ok(Vec::new()) };
+    let texts = match place.templates()? {
+        Some(directory) => template::load(directory.as_fd(), &metadata)?,
+        None => Default::default(),
     };
     let context = Context {
         name: &record.name,
@@ -48,17 +42,4 @@ pub fn files(place: &Path, record: &InstanceRecord, expanded: &Expanded) -> Resu
         }));
     }
     Ok(files)
-}
-
-/// The image's `metadata.yaml`; none for an instance without an image.
-fn metadata_text(place: &Path) -> Result<Option<String>> {
-    let path = place.join("metadata.yaml");
-    match fs::symlink_metadata(&path) {
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Ok(meta) if meta.is_file() && meta.len() <= LIMIT => {
-            fs::read_to_string(&path).map(Some).ctx(Kind::Internal, || format!("Failed reading {path:?}"))
-        }
-        Ok(_) => Err(crate::Error::invalid(format!("{path:?} is no metadata file"))),
-        Err(e) => Err(e).ctx(Kind::Internal, || format!("Failed reading {path:?}")),
-    }
 }

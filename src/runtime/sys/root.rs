@@ -22,6 +22,18 @@ pub fn open(root: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: u32) -> io::
     Err(Errno::AGAIN.into())
 }
 
+/// Opens `path` below the directory `root`: nothing on the way may be a symbolic link or lead up and out. `O_CLOEXEC` is added.
+pub fn beneath(root: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: u32) -> io::Result<OwnedFd> {
+    let plain = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    for _ in 0..64 {
+        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode), plain) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+    Err(Errno::AGAIN.into())
+}
+
 /// A handle (`O_PATH`) on `path`, which must exist.
 pub fn handle(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     open(root, path, OFlags::PATH, 0)
