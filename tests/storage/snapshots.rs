@@ -89,7 +89,9 @@ fn a_snapshot_stays_as_it_was_and_a_volume_goes_back_to_it() {
         let c2 = container("c2");
         pool.rename_volume(&c1, &c2).unwrap();
         let kept = c2.snapshot("kept").unwrap();
-        assert!(has(&*pool, &kept, "b=2") && dir.0.join("snapshots/c2").exists() && !dir.0.join("snapshots/c1").exists());
+        assert!(
+            has(&*pool, &kept, "b=2") && dir.0.join("snapshots/c2").exists() && !dir.0.join("snapshots/c1").exists()
+        );
         pool.copy_volume(&kept, &c1, None).unwrap();
         pool.delete_volume(&c2).unwrap();
         assert!(pool.root(&kept).is_err() && has(&*pool, &c1, "b=2"), "{driver}");

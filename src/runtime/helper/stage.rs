@@ -153,8 +153,7 @@ pub(crate) fn lock(spec: &ContainerSpec) -> Result<Option<fs::File>, Fail> {
         RootSource::Layers { .. } => rustix::fs::FlockOperation::NonBlockingLockShared,
         _ => rustix::fs::FlockOperation::NonBlockingLockExclusive,
     };
-    rustix::fs::flock(&file, how)
-        .what(|| format!("locking {path:?}, which is in use"))?;
+    rustix::fs::flock(&file, how).what(|| format!("locking {path:?}, which is in use"))?;
     Ok(Some(file))
 }
 

@@ -132,9 +132,8 @@ impl Snapshots for Dir {
         let _held = self.layout.hold(volume)?;
         let tree = self.open_tree(from, None)?;
         for part in self.layout.part_dirs(volume)? {
-            self.layout.replace_part(volume, &part, |fd| {
-                fill_plain(&self.layout, fd, |place| tree.copy_to(place, None))
-            })?;
+            self.layout
+                .replace_part(volume, &part, |fd| fill_plain(&self.layout, fd, |place| tree.copy_to(place, None)))?;
         }
         Ok(())
     }

@@ -216,7 +216,11 @@ impl Layout {
             }
         }
         undo(marks::creating(&self.dir(marks::PENDING)?, volume), || self.leave_part_dirs(volume))?;
-        match rustix::fs::mkdirat(parts.first().ok_or_else(|| Error::internal("A pool has no parts"))?, &name, Mode::RWXU) {
+        match rustix::fs::mkdirat(
+            parts.first().ok_or_else(|| Error::internal("A pool has no parts"))?,
+            &name,
+            Mode::RWXU,
+        ) {
             Err(Errno::EXIST) => Err(exists()),
             made => {
                 let made = made.ctx(Kind::Internal, || format!("Failed creating volume \"{volume}\""));

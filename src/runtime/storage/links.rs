@@ -61,7 +61,9 @@ pub(super) fn reconcile(paths: &PoolPaths, known: &BTreeSet<&Volume>) -> Result<
     let with_snapshots: BTreeSet<Volume> = known.iter().filter(|v| v.is_snapshot()).map(|v| v.owner()).collect();
     let linked = || VolumeKind::ALL.into_iter().filter(|k| k.linked());
     for kind in linked() {
-        for volume in with_links(paths, kind, snapshots_directory(kind))?.into_iter().filter(|v| !with_snapshots.contains(v)) {
+        for volume in
+            with_links(paths, kind, snapshots_directory(kind))?.into_iter().filter(|v| !with_snapshots.contains(v))
+        {
             if let Ok(snapshots) = volume.snapshot(ANY) {
                 remove(paths, &snapshots)?;
             }

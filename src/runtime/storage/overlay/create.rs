@@ -6,8 +6,8 @@ use super::layers::{Pin, stand_on};
 use super::{LAYERS, Overlay};
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::storage::layout::{c_name, make_dir};
-use crate::runtime::storage::volume::Volume;
 use crate::runtime::storage::living::copy_metadata;
+use crate::runtime::storage::volume::Volume;
 use crate::runtime::storage::{Content, Place, dir, tree};
 
 impl Overlay {

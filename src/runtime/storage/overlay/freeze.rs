@@ -108,8 +108,8 @@ impl Overlay {
         let (mut depth, mut next) = (0, Some(layer.id().to_owned()));
         while let Some(id) = next.filter(|_| depth <= MAX_LAYERS) {
             depth += 1;
-            let own =
-                tree::open_dir(&layers, &c_name(&id)?).ctx(Kind::Internal, || format!("Failed opening layer {id:?}"))?;
+            let own = tree::open_dir(&layers, &c_name(&id)?)
+                .ctx(Kind::Internal, || format!("Failed opening layer {id:?}"))?;
             next = below(&own)?;
         }
         Ok(depth)

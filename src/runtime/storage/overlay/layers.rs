@@ -131,11 +131,7 @@ impl Overlay {
     }
 
     /// Makes a layer of what `fill` puts into its root, over another or over nothing, in one step.
-    pub(super) fn build_layer(
-        &self,
-        on: Option<&str>,
-        fill: impl FnOnce(&OwnedFd) -> Result<()>,
-    ) -> Result<Pin<'_>> {
+    pub(super) fn build_layer(&self, on: Option<&str>, fill: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<Pin<'_>> {
         let layers = self.layout.dir(LAYERS)?;
         let id = copy_name()?;
         let pin = self.layers.pin(&id);

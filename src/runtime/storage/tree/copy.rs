@@ -249,8 +249,7 @@ impl Work {
             _ => self.special(name, &stat).ctx(Kind::Internal, what)?,
         }
         if stat.st_nlink > 1 {
-            rustix::fs::linkat(&self.to, name, &self.links, &staged, AtFlags::empty())
-                .ctx(Kind::Internal, what)?;
+            rustix::fs::linkat(&self.to, name, &self.links, &staged, AtFlags::empty()).ctx(Kind::Internal, what)?;
         }
         Ok(())
     }
