@@ -8,11 +8,14 @@ pub const EXTENSIONS: &[&str] = &[
     "container_last_used_at",
     "etag",
     "patch",
+    "https_allowed_credentials",
+    "image_compression_algorithm",
     "directory_manipulation",
     "container_cpu_time",
     "network",
     "profile_usedby",
     "container_exec_recording",
+    "certificate_update",
     "container_exec_signal_handling",
     "container_image_properties",
     "network_firewall_filtering",
@@ -21,8 +24,12 @@ pub const EXTENSIONS: &[&str] = &[
     "file_delete",
     "file_append",
     "network_dhcp_expiry",
+<<<<<<< HEAD
     "container_stateless_copy",
     "container_only_migration",
+=======
+    "image_create_aliases",
+>>>>>>> main
     "network_vxlan_interface",
     "entity_description",
     "file_symlinks",

@@ -27,6 +27,7 @@ fn dispatch(args: &[String]) -> i32 {
         (_, Some("attach")) => helper::attach::main(&rest[1..]),
         (_, Some(helper::files::MODE)) => helper::files::main(&rest[1..]),
         (_, Some(helper::net::MODE)) => helper::net::main(&rest[1..]),
+        (_, Some(helper::pack::MODE)) => helper::pack::main(&rest[1..]),
         (_, Some(helper::shift::MODE)) => helper::shift::main(&rest[1..]),
         (_, Some(helper::unpack::MODE)) => helper::unpack::main(&rest[1..]),
         (_, Some("client" | "lxc")) => cli::main(rest.to_vec()),
@@ -79,7 +80,11 @@ fn lxd_command(words: &[String]) -> Result<i32, Error> {
                 verbose: call.global.verbose,
                 trace: call.global.trace.clone(),
             };
-            daemon::run(&options, |listener, services| Box::pin(server::serve(listener, services)))
+            let api = daemon::Api {
+                unix: |listener, services| Box::pin(server::serve(listener, services)),
+                tls: |arrived, services| Box::pin(server::tls::serve(arrived, services)),
+            };
+            daemon::run(&options, api)
         }
         lxd::Command::ActivateIfNeeded => activate_if_needed(call.global.debug),
         lxd::Command::Doctor => {

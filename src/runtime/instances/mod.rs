@@ -46,9 +46,14 @@ mod logs;
 pub mod machine;
 mod metadata;
 mod nics;
+mod packing;
 mod plan;
 mod profile_change;
+<<<<<<< HEAD
 mod relocate;
+=======
+mod publish;
+>>>>>>> main
 mod rename;
 mod restore;
 mod scheduled;
