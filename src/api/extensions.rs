@@ -24,12 +24,9 @@ pub const EXTENSIONS: &[&str] = &[
     "file_delete",
     "file_append",
     "network_dhcp_expiry",
-<<<<<<< HEAD
+    "image_create_aliases",
     "container_stateless_copy",
     "container_only_migration",
-=======
-    "image_create_aliases",
->>>>>>> main
     "network_vxlan_interface",
     "entity_description",
     "file_symlinks",

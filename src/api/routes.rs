@@ -9,15 +9,9 @@ use std::pin::Pin;
 use hyper::Method;
 
 use crate::api::handlers::{
-<<<<<<< HEAD
-    aliases, cluster, console, events, exec, files, image_files, images, instance_metadata, instances, internal, logs,
-    metadata, network_acls, network_forwards, network_zones, networks, operations, pools, profiles, projects, server,
-    snapshots, state, warnings,
-=======
     aliases, certificates, cluster, console, events, exec, files, image_files, images, instance_metadata, instances,
     internal, logs, metadata, network_acls, network_forwards, network_zones, networks, operations, pools, profiles,
-    projects, server, state, warnings,
->>>>>>> main
+    projects, server, snapshots, state, warnings,
 };
 use crate::api::request::{Request, decode};
 use crate::api::response::Reply;

@@ -61,15 +61,12 @@ pub enum Table {
     NetworkZoneNames,
     /// Records of zones by zone and name.
     NetworkZoneRecords,
-<<<<<<< HEAD
+    /// Certificates of trusted clients by fingerprint.
+    Certificates,
     /// Snapshots of instances by id.
     InstanceSnapshots,
     /// Ids of snapshots by the instance's id, as a text, and name.
     InstanceSnapshotNames,
-=======
-    /// Certificates of trusted clients by fingerprint.
-    Certificates,
->>>>>>> main
 }
 
 /// Which part of a key names the collection that a row belongs to.
@@ -142,12 +139,9 @@ pub const TABLES: &[TableInfo] = &[
     row(Table::NetworkZones, "network-zones", true, Guard::None),
     index(Table::NetworkZoneNames, "network-zone-names", true, Guard::Whole),
     row(Table::NetworkZoneRecords, "network-zone-records", true, Guard::Text),
-<<<<<<< HEAD
+    row(Table::Certificates, "certificates", true, Guard::Whole),
     row(Table::InstanceSnapshots, "instance-snapshots", true, Guard::None),
     index(Table::InstanceSnapshotNames, "instance-snapshot-names", true, Guard::Text),
-=======
-    row(Table::Certificates, "certificates", true, Guard::Whole),
->>>>>>> main
 ];
 
 impl Table {
@@ -185,11 +179,7 @@ mod tests {
             assert_eq!(row.table as usize, index, "{}", row.name);
             assert_eq!(Table::by_name(row.name), Some(row.table));
         }
-<<<<<<< HEAD
         assert_eq!(TABLES.len(), Table::InstanceSnapshotNames as usize + 1);
-=======
-        assert_eq!(TABLES.len(), Table::Certificates as usize + 1);
->>>>>>> main
     }
 
     #[test]

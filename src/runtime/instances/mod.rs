@@ -49,11 +49,8 @@ mod nics;
 mod packing;
 mod plan;
 mod profile_change;
-<<<<<<< HEAD
-mod relocate;
-=======
 mod publish;
->>>>>>> main
+mod relocate;
 mod rename;
 mod restore;
 mod scheduled;

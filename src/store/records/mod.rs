@@ -81,11 +81,8 @@ pub(super) const VERSIONS: &[(Table, u32)] = &[
     version::<AclRecord>(),
     version::<ZoneRecord>(),
     version::<ZoneEntriesRecord>(),
-<<<<<<< HEAD
-    version::<SnapshotRecord>(),
-=======
     version::<CertificateRecord>(),
->>>>>>> main
+    version::<SnapshotRecord>(),
 ];
 
 const fn version<R: Record>() -> (Table, u32) {
