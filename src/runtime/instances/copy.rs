@@ -37,7 +37,7 @@ impl Instances {
     /// # Errors
     /// [`Kind::NotFound`] for the source; [`Kind::Invalid`] for the name or no source.
     pub(super) fn copy(&self, project: &str, post: InstancesPost, by: EventRequestor) -> Result<Operation> {
-        let origin = self.origin(project, &post)?;
+        let origin = self.copy_origin(project, &post)?;
         let record = self.draft_copy(project, &post, &origin)?;
         let named = |kind: &str| {
             let source = match &origin.snapshot {
@@ -59,7 +59,7 @@ impl Instances {
         }))
     }
 
-    fn origin(&self, project: &str, post: &InstancesPost) -> Result<Origin> {
+    fn copy_origin(&self, project: &str, post: &InstancesPost) -> Result<Origin> {
         let source = &post.source;
         if source.source.is_empty() {
             return Err(Error::invalid("Must specify a source instance"));
