@@ -1,6 +1,7 @@
 //! One file per resource. A handler reads the request into types, calls one service and renders the answer.
 
 pub mod aliases;
+pub mod certificates;
 pub mod cluster;
 pub mod console;
 pub mod events;
@@ -18,10 +19,12 @@ pub mod network_forwards;
 pub mod network_zones;
 pub mod networks;
 pub mod operations;
+mod part;
 pub mod pools;
 pub mod profiles;
 pub mod projects;
 pub mod server;
+pub mod snapshots;
 pub mod state;
 pub mod warnings;
 
@@ -58,7 +61,7 @@ fn overlay<T: Serialize + serde::de::DeserializeOwned>(present: &T, patch: Value
             }
         }
     }
-    serde_json::from_value(merged).ctx(Kind::Invalid, || "Failed reading the changed object")
+    crate::api::types::from_tree(&merged).ctx(Kind::Invalid, || "Failed reading the changed object")
 }
 
 /// `/1.0/KIND/NAME`, with the project when it isn't the default one.

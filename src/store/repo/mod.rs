@@ -14,6 +14,7 @@
 mod index;
 mod uses;
 
+pub mod certificates;
 pub mod images;
 pub mod instances;
 pub mod network_acls;
@@ -23,6 +24,7 @@ pub mod pools;
 pub mod profiles;
 pub mod projects;
 pub mod server;
+pub mod snapshots;
 pub mod volumes;
 pub mod warnings;
 
