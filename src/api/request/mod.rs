@@ -17,7 +17,7 @@ mod owned;
 mod websocket;
 
 pub use owned::owned;
-pub use websocket::{MESSAGE, upgrade, websocket_config};
+pub use websocket::{MESSAGE, upgrade, upgrade_of, websocket_config};
 
 /// The largest JSON document that is read, in bytes.
 pub const JSON_LIMIT: usize = 16 << 20;

@@ -12,7 +12,7 @@ use super::actor::Actor;
 use super::create::{root_pool, volume_of};
 use super::delete::remove_directory;
 use super::expand::{Expanded, expand};
-use super::{Instances, container};
+use super::{Instances, container, doors};
 use crate::api::config::instance::Config;
 use crate::runtime::blocking;
 use crate::runtime::network::netlink::Netlink;
@@ -33,6 +33,7 @@ impl Instances {
     pub async fn converge(&self) -> Result<()> {
         let records = self.db.view(|v| repo::instances::list(v, None))?;
         self.sweep_logs(&records);
+        self.sweep_doors(&records.iter().map(|r| r.id).collect());
         // Limits of network devices that went with their guests.
         if let Err(e) = blocking(|| tc::sweep(&mut Netlink::open()?)).await {
             tracing::warn!("Failed looking for limits of network devices: {}", e.chain());
@@ -76,13 +77,19 @@ impl Instances {
         if was_up && matches!(adopted, container::Adopted::Exited(_) | container::Adopted::Gone) {
             ended.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
         }
+        if !matches!(adopted, container::Adopted::Running(_) | container::Adopted::Rebooting(_)) {
+            self.close_door(record.id).await;
+        }
         match adopted {
             // One that reboots says so to the actor at once.
             container::Adopted::Running(running) | container::Adopted::Rebooting(running) => {
-                let pid = running.pid();
+                let (pid, privileged) = (running.pid(), running.is_privileged());
                 let actor = Actor::spawn(self.clone(), record.id, Some(running));
                 self.actors().insert(record.id, actor);
                 let config = self.db.view(|v| Ok(expand(v, &record)?.config))?;
+                if doors::wanted(&config) {
+                    self.open_door(record.id, privileged).await?;
+                }
                 // Its processors are counted again; what it has stays.
                 self.limits(record.id, &config)?;
                 self.adopt_nics(record.id, pid).await?;

@@ -31,10 +31,12 @@ mod actor;
 mod balance;
 mod boot;
 mod change_state;
+mod cloud_init;
 mod console;
 pub mod container;
 mod create;
 mod delete;
+mod doors;
 mod exec;
 pub mod expand;
 mod files;
@@ -55,6 +57,8 @@ mod update;
 use actor::Actor;
 use container::Running;
 use container::cpus::CpuSet;
+
+pub use doors::{Door, News, Seen};
 
 /// Which instances a list is about.
 #[derive(Clone, Debug, Default)]
@@ -118,6 +122,7 @@ pub struct Inner {
     balance: balance::Balance,
     nics: nics::Nics,
     turns: files::Turns,
+    doors: doors::Doors,
     /// Instances that are stopped because the host goes down.
     host_stops: Mutex<BTreeSet<u64>>,
 }
@@ -174,6 +179,7 @@ impl Instances {
         let balance = balance::Balance::new(host.cpus.clone());
         let nics = nics::Nics::default();
         let turns = files::Turns::default();
+        let doors = doors::Doors::default();
         let actors = Mutex::default();
         let host_stops = Mutex::default();
         Instances(Arc::new(Inner {
@@ -190,6 +196,7 @@ impl Instances {
             balance,
             nics,
             turns,
+            doors,
             host_stops,
         }))
     }
