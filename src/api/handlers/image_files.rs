@@ -55,19 +55,21 @@ fn wanted(request: &Request) -> Result<NewImage> {
         properties: properties.pairs().iter().cloned().collect(),
         profiles: profiles.collect(),
         expires_at: Timestamp::EPOCH,
+        made_at: None,
     })
 }
 
 async fn from_json(request: &mut Request) -> Result<Reply> {
     let post: ImagesPost = request.json().await?;
-    let source = post.source.unwrap_or_default();
-    match source.kind.as_str() {
+    let (project, by) = (request.project()?, request.caller.requestor());
+    match post.source.as_ref().map_or("", |source| source.kind.as_str()) {
         "instance" | "container" | "virtual-machine" | "snapshot" => {
-            Err(Error::unsupported("Publishing an instance as an image"))
+            Ok(Reply::operation(request.services.instances.publish(&project, post, by)?))
         }
         "image" => Err(Error::unsupported("Copying an image from a server")),
         "url" => Err(Error::unsupported("Importing an image from a URL")),
-        other => Err(Error::invalid(format!("Unknown source type {other:?} of an image"))),
+        // LXD's text.
+        _ => Err(Error::internal("Invalid images JSON")),
     }
 }
 

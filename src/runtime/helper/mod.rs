@@ -6,6 +6,7 @@
 //!                └ init      forked by stage, child of shim: process 1 until it executes the guest's own
 //! daemon ─ attach ─ command  executed in a running container
 //! daemon ─ files             one look at, or change of, a path in a guest's tree
+//! daemon ─ pack              an archive of a guest's tree
 //! ```
 //!
 //! They know plans ([`crate::runtime::spec`]) and system calls ([`crate::runtime::sys`]), nothing else.
@@ -15,6 +16,7 @@ pub mod files;
 pub mod init;
 mod namespace;
 pub mod net;
+pub mod pack;
 pub mod shift;
 pub mod shim;
 mod stage;

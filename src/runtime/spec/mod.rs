@@ -12,6 +12,7 @@ pub mod files;
 pub mod idmap;
 pub mod limits;
 pub mod net;
+pub mod pack;
 pub mod shift;
 pub mod shim;
 

@@ -132,8 +132,7 @@ pub const ROWS: &[Key] = &[
     key("images.compression_algorithm", COMPRESSION, "How new images are compressed")
         .group("images")
         .live()
-        .default("gzip")
-        .later("publishing of images"),
+        .default("gzip"),
     key("images.default_architecture", ARCHITECTURE, "Architecture to take where members have several")
         .live()
         .group("images")

@@ -12,6 +12,9 @@ use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 
 use crate::error::{Ctx, Error, Kind, Result};
 
+/// Bytes that compressing may take.
+const MEMORY: u64 = 2 << 30;
+
 /// Whoever owns nothing, everywhere.
 const NOBODY: u32 = 65534;
 
@@ -89,10 +92,29 @@ const TREE: &[&str] = &[
     "utimensat",
 ];
 
+/// What reading a tree needs beyond that.
+const READ: &[&str] =
+    &["fgetxattr", "flistxattr", "fsync", "getdents64", "open", "openat", "openat2", "readlinkat", "sendmsg"];
+
+/// Confines the process to reading: it sees every file below what it has open, and changes none. With a root it is that one's.
+/// The process must have one thread.
+pub(in crate::runtime::helper) fn to_reading(root: Option<BorrowedFd<'_>>) -> Result<()> {
+    let failed = || "Failed confining the process";
+    prepare(MEMORY, 1024)?;
+    if let Some(root) = root {
+        rustix::process::fchdir(root).ctx(Kind::Internal, failed)?;
+        rustix::process::chroot(".").ctx(Kind::Internal, failed)?;
+    }
+    capabilities(CapabilitySet::DAC_READ_SEARCH)?;
+    // A change of ids or capabilities takes it away.
+    crate::runtime::sys::process::die_with_parent().ctx(Kind::Internal, failed)?;
+    filter(&[BASE, READ])
+}
+
 /// Confines the process to the target directory. The process must have one thread.
 pub fn to_directory(target: BorrowedFd<'_>, memory: u64) -> Result<()> {
     let failed = || "Failed confining the unpacking process";
-    prepare(memory)?;
+    prepare(memory, 64)?;
     rustix::process::umask(rustix::fs::Mode::empty());
     rustix::process::fchdir(target).ctx(Kind::Internal, failed)?;
     rustix::process::chroot(".").ctx(Kind::Internal, failed)?;
@@ -109,7 +131,7 @@ pub fn to_directory(target: BorrowedFd<'_>, memory: u64) -> Result<()> {
 /// Confines the process to the descriptors that it has. The process must have one thread.
 pub fn to_descriptors(memory: u64) -> Result<()> {
     let failed = || "Failed confining the unpacking process";
-    prepare(memory)?;
+    prepare(memory, 64)?;
     let (gid, uid) = (Gid::from_raw(NOBODY), Uid::from_raw(NOBODY));
     rustix::thread::set_thread_res_gid(gid, gid, gid).ctx(Kind::Internal, failed)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).ctx(Kind::Internal, failed)?;
@@ -117,13 +139,13 @@ pub fn to_descriptors(memory: u64) -> Result<()> {
     filter(&[BASE])
 }
 
-fn prepare(memory: u64) -> Result<()> {
+fn prepare(memory: u64, files: u64) -> Result<()> {
     let failed = || "Failed confining the unpacking process";
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).ctx(Kind::Internal, failed)?;
     rustix::thread::set_no_new_privs(true).ctx(Kind::Internal, failed)?;
     // Thread stacks and the allocator's arenas are reserved, hardly used.
     let space = memory.saturating_mul(2).saturating_add(4 << 30);
-    for (resource, most) in [(Resource::Core, 0), (Resource::Nofile, 64), (Resource::As, space)] {
+    for (resource, most) in [(Resource::Core, 0), (Resource::Nofile, files), (Resource::As, space)] {
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         rustix::process::setrlimit(resource, limit).ctx(Kind::Internal, failed)?;
     }

@@ -16,7 +16,7 @@ mod acl;
 pub mod archive;
 mod attributes;
 pub mod compression;
-mod confine;
+pub(in crate::runtime::helper) mod confine;
 mod content;
 mod extract;
 mod inspect;

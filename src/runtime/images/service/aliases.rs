@@ -2,7 +2,7 @@
 
 use super::{Images, kind_name};
 use crate::api::config::names;
-use crate::api::types::{EventRequestor, ImageAliasesEntry, ImageAliasesEntryPut};
+use crate::api::types::{EventRequestor, ImageAlias, ImageAliasesEntry, ImageAliasesEntryPut};
 use crate::runtime::events::Lifecycle;
 use crate::runtime::url;
 use crate::store::records::AliasRecord;
@@ -28,6 +28,15 @@ impl Images {
     /// # Errors
     /// [`crate::Kind::Exists`] when the name is taken; [`crate::Kind::NotFound`] when there is no such image.
     pub async fn create_alias(&self, project: &str, post: ImageAliasesEntry, by: EventRequestor) -> Result<()> {
+        self.insert_alias(project, &post).await?;
+        let source = url::of("images/aliases", &post.name, project);
+        let context = serde_json::Map::from_iter([("target".to_owned(), post.target.into())]);
+        let action = "image-alias-created";
+        self.events.lifecycle(Lifecycle { project, action, source, context: Some(context), requestor: Some(&by) });
+        Ok(())
+    }
+
+    async fn insert_alias(&self, project: &str, post: &ImageAliasesEntry) -> Result<()> {
         if post.name.is_empty() || post.target.is_empty() {
             return Err(Error::invalid("name and target are required"));
         }
@@ -48,11 +57,20 @@ impl Images {
                 repo::images::insert_alias(tx, &alias)
             })
             .await?;
-        let source = url::of("images/aliases", &post.name, project);
-        let context = serde_json::Map::from_iter([("target".to_owned(), post.target.into())]);
-        let action = "image-alias-created";
-        self.events.lifecycle(Lifecycle { project, action, source, context: Some(context), requestor: Some(&by) });
         Ok(())
+    }
+
+    /// The alias of an image that was made a moment ago; without an event of its own, as with LXD.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Exists`] with LXD's text when the name is taken.
+    pub async fn alias_new_image(&self, project: &str, alias: &ImageAlias, fingerprint: &str) -> Result<()> {
+        let (name, description) = (alias.name.clone(), alias.description.clone());
+        let post = ImageAliasesEntry { name, description, target: fingerprint.into(), kind: String::new() };
+        self.insert_alias(project, &post).await.map_err(|e| match e.kind() {
+            crate::Kind::Exists => Error::new(crate::Kind::Exists, format!("Alias already exists: {}", alias.name)),
+            _ => e,
+        })
     }
 
     /// Changes an alias; `decide` gets the present one and may run several times.

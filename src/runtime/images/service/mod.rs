@@ -24,7 +24,7 @@ mod upload;
 
 pub use export::Export;
 pub use files::ImageFiles;
-pub use upload::{NewImage, Upload};
+pub use upload::{NewImage, Receiving, Upload};
 
 /// The service. Cheap to clone.
 #[derive(Clone)]

@@ -21,6 +21,8 @@ use crate::{Ctx, Error, Kind, Result};
 
 /// Chunks that wait for the disk; then the client waits.
 const QUEUE: usize = 16;
+/// Bytes taken out of a pipe at once.
+const PIECE: usize = 256 << 10;
 /// The largest image that is taken, in bytes.
 const MAX: u64 = 64 << 30;
 
@@ -39,6 +41,8 @@ pub struct NewImage {
     pub profiles: Vec<String>,
     /// When it may go.
     pub expires_at: Timestamp,
+    /// When it was made here of an instance: then it is not what its metadata say that counts.
+    pub made_at: Option<Timestamp>,
 }
 
 /// An upload in progress. Dropping it removes what has arrived.
@@ -69,7 +73,40 @@ impl Upload {
     }
 }
 
+/// An image that comes out of a pipe. Dropping it stops nothing: what has come is removed when the pipe ends.
+pub struct Receiving(JoinHandle<Result<Receiver>>);
+
+impl Receiving {
+    /// Waits for the end of the pipe. What came is an image only if it is `complete`.
+    ///
+    /// # Errors
+    /// What the receiver failed with: a full disk, an image too large.
+    pub async fn done(self, complete: bool) -> Result<Option<Received>> {
+        let receiver = self.0.await.ctx(Kind::Internal, || "Failed receiving an image")??;
+        match complete {
+            true => blocking(move || receiver.finish(None).map(Some)).await,
+            false => Ok(None),
+        }
+    }
+}
+
 impl Images {
+    /// Begins to take an image out of a pipe.
+    pub fn receive(&self, pipe: std::os::fd::OwnedFd) -> Result<Receiving> {
+        let mut receiver = Receiver::new(&self.directory, None, MAX)?;
+        let receive = move || {
+            let mut buffer = vec![0; PIECE];
+            loop {
+                let read = rustix::io::retry_on_intr(|| rustix::io::read(&pipe, &mut buffer[..]));
+                match read.ctx(Kind::Internal, || "Failed receiving an image")? {
+                    0 => return Ok(receiver),
+                    got => receiver.write(&buffer[..got])?,
+                }
+            }
+        };
+        Ok(Receiving(tokio::task::spawn_blocking(receive)))
+    }
+
     /// Begins an upload of this content type.
     pub fn upload(&self, content_type: &str) -> Result<Upload> {
         let mut receiver = Receiver::new(&self.directory, Some(content_type), MAX)?;
@@ -91,26 +128,41 @@ impl Images {
         self.operations.start(new, move |handle| async move {
             let received = upload.finish(wanted.fingerprint.clone()).await?;
             fault("daemon.import.received");
-            this.add(&project, received, wanted, &handle).await?;
-            let fingerprint = handle.metadata("fingerprint");
-            let context = serde_json::Map::from_iter([("type".to_owned(), "container".into())]);
-            this.events.lifecycle(Lifecycle {
-                project: &project,
-                action: "image-created",
-                source: url::of("images", &fingerprint, &project),
-                context: Some(context),
-                requestor: Some(&by),
-            });
+            this.keep(&project, received, wanted, &handle).await?;
+            this.announce_created(&project, &handle, &by);
             Ok(())
         })
     }
 
-    async fn add(&self, project: &str, received: Received, wanted: NewImage, handle: &Handle) -> Result<()> {
+    /// Tells about the image that an operation has made.
+    pub fn announce_created(&self, project: &str, handle: &Handle, by: &EventRequestor) {
+        let context = serde_json::Map::from_iter([("type".to_owned(), "container".into())]);
+        self.events.lifecycle(Lifecycle {
+            project,
+            action: "image-created",
+            source: url::of("images", &handle.metadata("fingerprint"), project),
+            context: Some(context),
+            requestor: Some(by),
+        });
+    }
+
+    /// Makes an image of what was received; the operation tells its `fingerprint` and `size`.
+    ///
+    /// # Errors
+    /// [`Kind::Exists`] when there is this image already; [`Kind::Invalid`] when it is none.
+    pub async fn keep(&self, project: &str, received: Received, wanted: NewImage, handle: &Handle) -> Result<()> {
         let inspection = Runner::own().inspect(received.files()?, Limits::default()).await?;
         let fingerprint = received.fingerprint().to_owned();
+        if wanted.made_at.is_some() {
+            handle.set("fingerprint", fingerprint.clone());
+            handle.set("size", received.size().to_string());
+        }
         let _lease = self.leases.take(vec![Want::exclusive(Class::Image, &fingerprint)]).await;
         if self.db.view(|v| repo::images::by_fingerprint(v, project, &fingerprint)).is_ok() {
-            return Err(Error::new(Kind::Exists, "Image with same fingerprint already exists"));
+            return Err(match wanted.made_at {
+                Some(_) => Error::new(Kind::Exists, format!("The image already exists: {fingerprint}")),
+                None => Error::new(Kind::Exists, "Image with same fingerprint already exists"),
+            });
         }
         let imported = blocking(move || received.commit(&inspection)).await?;
         fault("daemon.import.committed");
@@ -154,8 +206,8 @@ fn record(project: &str, imported: Imported, wanted: NewImage) -> ImageRecord {
         cached: false,
         properties,
         profiles: Vec::new(),
-        created_at: Timestamp::from_unix(metadata.creation_date),
-        expires_at: Timestamp::from_unix(metadata.expiry_date),
+        created_at: wanted.made_at.unwrap_or(Timestamp::from_unix(metadata.creation_date)),
+        expires_at: wanted.made_at.map_or(Timestamp::from_unix(metadata.expiry_date), |_| wanted.expires_at),
         uploaded_at: Timestamp::now(),
         last_used_at: Timestamp::ZERO,
         split: imported.split,

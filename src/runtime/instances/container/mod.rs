@@ -14,6 +14,7 @@ mod exec;
 pub mod files;
 pub mod idmap;
 mod network;
+pub mod pack;
 pub mod plan;
 mod running;
 pub mod shift;

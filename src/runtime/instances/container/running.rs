@@ -276,6 +276,11 @@ impl Running {
         }
     }
 
+    /// Whether it is without a user namespace.
+    pub fn is_privileged(&self) -> bool {
+        self.surroundings().1.privileged
+    }
+
     /// The guest's groups and confinement.
     pub(super) fn surroundings(&self) -> (Vec<crate::runtime::spec::cgroup::Group>, Policy) {
         let record = self.record();

@@ -1,0 +1,115 @@
+//! Opens the trees that go into an archive, while this process still may.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::MountAttrFlags;
+
+use crate::runtime::helper::{Fail, What};
+use crate::runtime::spec::pack::{PackPlace, Part};
+use crate::runtime::spec::shift::ShiftPlan;
+use crate::runtime::spec::{Idmap, VERSION};
+use crate::runtime::sys::mount::{self, Attributes, Setting};
+use crate::runtime::sys::{capset, fork};
+
+/// An open tree.
+pub(super) struct Tree {
+    /// Its top, for reading.
+    pub(super) root: OwnedFd,
+    /// From the ids on disk to the guest's; none when these are on disk.
+    pub(super) ids: Option<ShiftPlan>,
+}
+
+/// Opens the tree of each part; `None` for those without.
+pub(super) fn open(parts: &[Part], (init, own): (&OwnedFd, &OwnedFd)) -> Result<Vec<Option<Tree>>, Fail> {
+    let mut guest = None;
+    let mut trees = Vec::new();
+    for part in parts {
+        trees.push(match part {
+            Part::File { .. } => None,
+            Part::Tree { place: PackPlace::Directory { path, ids }, .. } => Some(directory(path, ids)?),
+            Part::Tree { place: PackPlace::Layers { paths }, .. } => Some(layers(paths, own)?),
+            Part::Tree { place: PackPlace::Guest { privileged }, .. } => {
+                guest = Some((trees.len(), *privileged));
+                None
+            }
+        });
+    }
+    // Last: there is no way back.
+    if let Some((index, privileged)) = guest {
+        trees[index] = Some(running(init, privileged)?);
+    }
+    Ok(trees)
+}
+
+fn directory(path: &Path, ids: &Idmap) -> Result<Tree, Fail> {
+    let attributes =
+        Attributes { readonly: true, nodev: true, nosuid: true, noexec: true, private: true, ..Default::default() };
+    let mounted = mount::clone(path, false).what(|| format!("opening {path:?}"))?;
+    mount::set_attributes(mounted.as_fd(), &attributes).what(|| format!("opening {path:?}"))?;
+    let ids = (!ids.0.is_empty()).then(|| ShiftPlan {
+        version: VERSION,
+        path: PathBuf::new(),
+        from: ids.clone(),
+        to: Idmap::default(),
+    });
+    Ok(Tree { root: top(&mounted)?, ids })
+}
+
+/// Layers under each other, without an upper: nothing can be written, nor is there a trace of the mount when it is gone.
+fn layers(paths: &[PathBuf], own: &OwnedFd) -> Result<Tree, Fail> {
+    let [one] = paths else { return merged(paths, own) };
+    // What a single layer has no use for is not in it.
+    directory(one, &Idmap::default())
+}
+
+fn merged(paths: &[PathBuf], own: &OwnedFd) -> Result<Tree, Fail> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = |path: &PathBuf| rustix::fs::open(path, flags, Mode::empty()).what(|| format!("opening {path:?}"));
+    let layers = paths.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    // By their numbers in /proc/self/fd: a value has 255 bytes at most.
+    rustix::process::fchdir(own).what(|| "entering \"/proc\"")?;
+    let numbers: Vec<String> = layers.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
+    let lower = numbers.join(":");
+    let settings = [
+        Setting::Value("source", "lxbox"),
+        Setting::Value("lowerdir", &lower),
+        Setting::Value("redirect_dir", "follow"),
+        Setting::Value("metacopy", "off"),
+        Setting::Value("index", "off"),
+    ];
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let mounted = mount::create("overlay", &settings, attributes).what(|| "mounting the overlay")?;
+    rustix::process::chdir("/").what(|| "entering \"/\"")?;
+    Ok(Tree { root: top(&mounted)?, ids: None })
+}
+
+/// The root of a running guest as it sees it itself, without what is mounted in it where the kernel lets us look under that.
+fn running(init: &OwnedFd, privileged: bool) -> Result<Tree, Fail> {
+    let entered = match privileged {
+        true => fork::join_mounts(init.as_fd()),
+        false => fork::join_files(init.as_fd()),
+    };
+    entered.what(|| "entering the container's mounts")?;
+    if !privileged {
+        capset::become_user(0, 0).what(|| "becoming the guest's root")?;
+    }
+    let root = match mount::clone(Path::new("/"), false) {
+        Ok(mounted) => top(&mounted)?,
+        // Mounts that came with its namespace can't be looked under.
+        Err(_) => {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            rustix::fs::open("/", flags, Mode::empty()).what(|| "opening the root")?
+        }
+    };
+    Ok(Tree { root, ids: None })
+}
+
+fn top(mounted: &OwnedFd) -> Result<OwnedFd, Fail> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(mounted, ".", flags, Mode::empty()).what(|| "opening the root")
+}

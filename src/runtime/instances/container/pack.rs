@@ -1,0 +1,105 @@
+//! Archives written by the `pack` helper, from the daemon's side.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::running::Running;
+use crate::error::{Ctx, Error, Kind, Result};
+use crate::runtime::blocking;
+use crate::runtime::helper::pack::MODE;
+use crate::runtime::spec::VERSION;
+use crate::runtime::spec::pack::{Compression, PackAnswer, PackPlan, Part};
+use crate::runtime::sys::link::{Link, Watched};
+use crate::runtime::sys::{channel, executable, memfd, process};
+
+/// Bytes that the kernel buffers between helper and daemon.
+const PIPE: usize = 1 << 20;
+
+/// An archive to write.
+pub struct Archive {
+    /// What is in it.
+    pub parts: Vec<Part>,
+    /// Whose tree the part of a running guest is.
+    pub guest: Option<Running>,
+    /// How it is compressed.
+    pub compression: Compression,
+    /// Whether it is brought to the disk; for one that goes to a file.
+    pub sync: bool,
+}
+
+/// One that is being written. Dropping it ends that.
+pub struct Packing {
+    link: Link,
+    helper: OwnedFd,
+}
+
+impl Drop for Packing {
+    fn drop(&mut self) {
+        // One that has ended, or was even reaped, is no error.
+        let _ = process::kill(self.helper.as_fd());
+    }
+}
+
+/// A pipe for an archive: what comes out, and what the helper gets.
+pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    let made = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
+    let (out, into) = made.ctx(Kind::Internal, || "Failed making a pipe")?;
+    // Beyond the limit of an unprivileged daemon it stays at the usual size.
+    let _ = rustix::pipe::fcntl_setpipe_size(&into, PIPE);
+    Ok((out, into))
+}
+
+/// Begins to write an archive to a pipe or file. `held` is dropped when the helper is gone for good.
+pub async fn pack(archive: Archive, output: OwnedFd, held: impl Send + 'static) -> Result<Packing> {
+    let Archive { parts, guest, compression, sync } = archive;
+    let init = guest.map(|running| running.init()).transpose()?.map(|(init, _)| init);
+    let plan = PackPlan { version: VERSION, compression, sync, parts };
+    let plan = serde_json::to_vec(&plan).ctx(Kind::Internal, || "Failed writing a plan")?;
+    // All within the blocking work: a task given up meanwhile must not lose sight of the helper.
+    let runtime = tokio::runtime::Handle::current();
+    blocking(move || {
+        let _inside = runtime.enter();
+        let (socket, pidfd) = spawn(&plan, init.as_deref(), &output)?;
+        drop(output);
+        let helper = pidfd.try_clone().ctx(Kind::Internal, || "Failed duplicating a descriptor")?;
+        let watched = Watched::new(pidfd)?;
+        runtime.spawn(async move {
+            if let Err(e) = watched.reaped().await {
+                tracing::warn!("Failed waiting for a pack helper: {}", e.chain());
+            }
+            drop(held);
+        });
+        Ok(Packing { link: Link::new(socket)?, helper })
+    })
+    .await
+}
+
+/// The helper's socket and its pidfd.
+fn spawn(plan: &[u8], init: Option<&OwnedFd>, output: &OwnedFd) -> Result<(OwnedFd, OwnedFd)> {
+    let failed = || "Failed starting the pack helper";
+    let plan = memfd::sealed("plan", plan).ctx(Kind::Internal, failed)?;
+    let (ours, theirs) = channel::pair().ctx(Kind::Internal, failed)?;
+    let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
+    let init = init.map_or(null.as_fd(), AsFd::as_fd);
+    let fds: [BorrowedFd<'_>; 7] =
+        [null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), init, output.as_fd()];
+    let spawned = executable::start_bound(&["lxbox", MODE], &fds).ctx(Kind::Internal, failed)?;
+    Ok((ours, spawned.pidfd))
+}
+
+impl Packing {
+    /// Waits until all is written, and says how many bytes that was before compression.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when the disk is full.
+    pub async fn done(self) -> Result<u64> {
+        match self.link.receive::<PackAnswer>().await? {
+            Some((PackAnswer::Done { bytes, .. }, _)) => Ok(bytes),
+            Some((PackAnswer::Failed { errno: 0, what }, _)) => Err(Error::internal(format!("Failed {what}"))),
+            Some((PackAnswer::Failed { errno, what }, _)) => {
+                Err(std::io::Error::from_raw_os_error(errno)).ctx(Kind::Internal, || format!("Failed {what}"))
+            }
+            None => Err(Error::internal("The pack helper ended too early")),
+        }
+    }
+}

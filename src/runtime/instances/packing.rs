@@ -1,0 +1,126 @@
+//! What goes into archives of an instance: its tree, wherever that is, and what lies beside it.
+
+use std::path::{Path, PathBuf};
+
+use super::Instances;
+use super::container::Running;
+use super::create::{root_pool, volume_of};
+use super::expand;
+use super::files::Kept;
+use super::machine::State;
+use crate::runtime::blocking;
+use crate::runtime::spec::Idmap;
+use crate::runtime::spec::pack::{Compression, NoCompression, PackPlace, Part};
+use crate::runtime::storage::Root;
+use crate::store::records::{InstanceRecord, Phase};
+use crate::store::{Read, repo};
+use crate::{Ctx, Error, Kind, Result};
+
+/// An instance that is about to be packed.
+pub(super) struct Source {
+    /// The volume's directory on the host, with what lies beside the root.
+    pub(super) place: PathBuf,
+    /// Where its tree is.
+    pub(super) root: PackPlace,
+    /// The guest, when the tree is that of a running one.
+    pub(super) guest: Option<Running>,
+    /// Keeps everybody else from a stopped one.
+    pub(super) kept: Option<Kept>,
+}
+
+impl Instances {
+    /// Where the tree of an instance is. A stopped one stays so as long as [`Source::kept`] lives.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] while it is made, deleted, or on its way up or down.
+    pub(super) async fn source_of(&self, record: &InstanceRecord) -> Result<Source> {
+        if record.phase != Phase::Created {
+            return Err(Error::new(Kind::Busy, "Instance is being made or deleted"));
+        }
+        let live = self.actor(record.id).live();
+        if live.running.is_some() {
+            return self.source(record, live.running, None).await;
+        }
+        let kept = self.turns.evict(record.id).await;
+        let live = self.actor(record.id).live();
+        match (live.running, live.state) {
+            (Some(running), _) => self.source(record, Some(running), None).await,
+            (None, State::Stopped) => self.source(record, None, Some(kept)).await,
+            (None, _) => Err(Error::new(Kind::Busy, "Instance is being started or stopped")),
+        }
+    }
+
+    async fn source(&self, record: &InstanceRecord, guest: Option<Running>, kept: Option<Kept>) -> Result<Source> {
+        let record = self.db.view(|v| repo::instances::by_id(v, record.id))?;
+        let pool = self.db.view(|v| root_pool(v, &expand::expand(v, &record)?))?;
+        let driver = self.pools.driver(&pool)?;
+        let volume = volume_of(&record)?;
+        let place = driver.paths().volume(&volume);
+        let root = blocking(move || {
+            driver.check()?;
+            driver.root(&volume)
+        })
+        .await?;
+        let (root, guest) = match (root, guest) {
+            // What a guest has mounted for writing is read through its own mount only.
+            (Root::Overlay { .. }, Some(running)) => {
+                (PackPlace::Guest { privileged: running.is_privileged() }, Some(running))
+            }
+            (root, _) => (place_of(root, ids_on_disk(&record)?), None),
+        };
+        Ok(Source { place, root, guest, kept })
+    }
+
+    /// How something is compressed: as the request wants it, or the project, or the server.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] with LXD's text for a compressor that there isn't.
+    pub(super) fn compression(&self, wanted: &str, project: &str, key: &str) -> Result<Compression> {
+        let words = match wanted {
+            "" => self.db.view(|v| configured(v, project, key))?,
+            wanted => wanted.to_owned(),
+        };
+        Compression::parse(&words).map_err(|e| match e {
+            NoCompression::Unknown(name) => Error::invalid(format!("Invalid compression algorithm {name:?}")),
+            NoCompression::Unsupported(name) => Error::unsupported(format!("Compression by {name:?}")),
+            NoCompression::Option(option) => {
+                Error::invalid(format!("Compression option {option:?} in {words:?} is not supported"))
+            }
+        })
+    }
+}
+
+fn configured(r: &impl Read, project: &str, key: &str) -> Result<String> {
+    if let Some(words) = repo::projects::by_name(r, project)?.config.get(key) {
+        return Ok(words.clone());
+    }
+    Ok(repo::server::get(r, key)?.unwrap_or_else(|| "gzip".to_owned()))
+}
+
+/// How the pack helper gets at what a driver says.
+fn place_of(root: Root, ids: Idmap) -> PackPlace {
+    match root {
+        Root::Dir { path } => PackPlace::Directory { path, ids },
+        Root::Overlay { mut lowers, upper, .. } => {
+            lowers.insert(0, upper);
+            PackPlace::Layers { paths: lowers }
+        }
+    }
+}
+
+/// The map by which the files of an instance are shifted on disk; empty where they have the guest's ids.
+fn ids_on_disk(record: &InstanceRecord) -> Result<Idmap> {
+    const KEY: &str = "volatile.last_state.idmap";
+    let text = record.config.get(KEY).map_or("[]", String::as_str);
+    serde_json::from_str(text).ctx(Kind::Internal, || format!("Failed reading {KEY:?} of the instance"))
+}
+
+/// A directory of ours as a part, if there is one.
+pub(super) fn directory(path: &str, of: &Path, without: &[&str]) -> Option<Part> {
+    let ours = std::fs::symlink_metadata(of).is_ok_and(|meta| meta.is_dir());
+    ours.then(|| Part::Tree {
+        path: path.to_owned(),
+        place: PackPlace::Directory { path: of.to_owned(), ids: Idmap::default() },
+        without: without.iter().map(|name| (*name).to_owned()).collect(),
+    })
+}

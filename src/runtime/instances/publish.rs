@@ -1,0 +1,127 @@
+//! Making an image of an instance or snapshot: packed, compressed, hashed and stored in one pass.
+
+use super::Instances;
+use super::container::pack::{self, Archive};
+use super::packing::{self, Source};
+use crate::api::types::{EventRequestor, ImageMetadata, ImagesPost, Operation, Timestamp};
+use crate::runtime::blocking;
+use crate::runtime::images::place::Place;
+use crate::runtime::images::service::NewImage;
+use crate::runtime::leases::{Class, Want};
+use crate::runtime::operations::{Handle, NewOperation};
+use crate::runtime::spec::pack::{Compression, Part};
+use crate::runtime::sys::fault;
+use crate::store::records::InstanceRecord;
+use crate::{Ctx, Error, Kind, Result};
+
+/// What an image is made of.
+enum Origin {
+    /// An instance.
+    Instance(Box<InstanceRecord>),
+    /// A request that can't be fulfilled: LXD says so in the operation.
+    Refused(&'static str),
+}
+
+impl Instances {
+    /// Makes an image of what `post` names, in the background; the operation tells `fingerprint` and `size`.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] when there is no such instance or snapshot; [`Kind::Invalid`] for a compressor that there isn't.
+    pub fn publish(&self, project: &str, post: ImagesPost, by: EventRequestor) -> Result<Operation> {
+        let compression = self.compression(&post.compression_algorithm, project, "images.compression_algorithm")?;
+        let origin = self.origin(project, &post)?;
+        let (this, project) = (self.clone(), project.to_owned());
+        let new = NewOperation::task("Downloading image", &project).by(by.clone());
+        Ok(self.operations.start(new, move |handle| async move {
+            let record = match origin {
+                Origin::Instance(record) => record,
+                Origin::Refused(why) => return Err(Error::invalid(why)),
+            };
+            this.make_image(&record, &post, compression, &handle).await?;
+            this.images.announce_created(&project, &handle, &by);
+            for alias in &post.aliases {
+                this.images.alias_new_image(&project, alias, &handle.metadata("fingerprint")).await?;
+            }
+            Ok(())
+        }))
+    }
+
+    fn origin(&self, project: &str, post: &ImagesPost) -> Result<Origin> {
+        let source = post.source.clone().unwrap_or_default();
+        match (source.kind.as_str(), source.name.as_str()) {
+            (_, "") => Ok(Origin::Refused("No source provided")),
+            ("snapshot", name) => {
+                self.record(project, name)?;
+                Ok(Origin::Refused("Not a snapshot"))
+            }
+            (_, name) => Ok(Origin::Instance(Box::new(self.record(project, name)?))),
+        }
+    }
+
+    async fn make_image(
+        &self,
+        record: &InstanceRecord,
+        post: &ImagesPost,
+        compression: Compression,
+        handle: &Handle,
+    ) -> Result<()> {
+        let name = format!("{}/{}", record.project, record.name);
+        let _lease = self.leases.take(vec![Want::shared(Class::Instance, name)]).await;
+        if self.actor(record.id).live().state.is_up() {
+            return Err(Error::invalid("Cannot export a running instance as an image"));
+        }
+        let source = self.source_of(record).await?;
+        if source.kept.is_none() {
+            return Err(Error::invalid("Cannot export a running instance as an image"));
+        }
+        let (place, architecture) = (source.place.clone(), record.architecture.clone());
+        let wanted = post.clone();
+        let (text, templates) = blocking(move || {
+            let text = metadata_of(&place, architecture, &wanted)?;
+            Ok((text, packing::directory("templates", &place.join("templates"), &[])))
+        })
+        .await?;
+        let Source { root, kept, guest, .. } = source;
+        let tree = Part::Tree { path: "rootfs".into(), place: root, without: Vec::new() };
+        let modified = Timestamp::now().unix();
+        let first = Part::File { path: "metadata.yaml".into(), content: text, modified };
+        let parts = std::iter::once(first).chain(templates).chain([tree]).collect();
+        let archive = Archive { parts, guest, compression, sync: false };
+        let (out, into) = pack::pipe()?;
+        let receiving = self.images.receive(out)?;
+        fault("daemon.publish.receiving");
+        let packing = pack::pack(archive, into, kept).await?;
+        let packed = packing.done().await;
+        // What keeps the image from being stored also ends the packing: it is the one to tell.
+        let received = receiving.done(packed.is_ok()).await?;
+        packed?;
+        let received = received.ok_or_else(|| Error::internal("Failed receiving an image"))?;
+        fault("daemon.publish.received");
+        self.images.keep(&record.project, received, wanted_image(post), handle).await
+    }
+}
+
+fn wanted_image(post: &ImagesPost) -> NewImage {
+    NewImage {
+        filename: post.filename.clone(),
+        public: post.public,
+        made_at: Some(Timestamp::now()),
+        expires_at: post.expires_at,
+        ..NewImage::default()
+    }
+}
+
+/// The `metadata.yaml` of the image: the instance's own, with what the request says instead.
+fn metadata_of(place: &std::path::Path, architecture: String, post: &ImagesPost) -> Result<String> {
+    let mut image = match Place::open(place)?.metadata()? {
+        Some(image) => image,
+        None => ImageMetadata { architecture, creation_date: Timestamp::now().unix(), ..ImageMetadata::default() },
+    };
+    if !post.properties.is_empty() {
+        image.properties = post.properties.clone();
+    }
+    if !post.expires_at.is_zero() {
+        image.expiry_date = post.expires_at.unix();
+    }
+    serde_saphyr::to_string(&image).ctx(Kind::Internal, || "Failed writing \"metadata.yaml\"")
+}
