@@ -262,11 +262,6 @@ impl Running {
         self.visit(Task::Unmount { target: target.to_owned() }).await
     }
 
-    /// Whether it runs without a user namespace.
-    pub fn is_privileged(&self) -> bool {
-        self.record().policy.privileged
-    }
-
     /// Process 1's handle and id. `Conflict` when there is none at the moment.
     pub(super) fn init(&self) -> Result<(Arc<OwnedFd>, i32)> {
         let now = self.now();
