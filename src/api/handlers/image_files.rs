@@ -1,10 +1,11 @@
 //! The files of images: `POST /1.0/images` and `/1.0/images/{fingerprint}/export`.
 
 use http_body_util::{BodyExt, StreamBody};
-use hyper::HeaderMap;
 use hyper::body::{Frame, Incoming};
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::{HeaderMap, StatusCode};
 
+use super::part::{self, Part};
 use crate::api::request::{Query, Request};
 use crate::api::response::{Reply, header_value};
 use crate::api::types::{ImagesPost, Timestamp};
@@ -76,16 +77,29 @@ async fn from_json(request: &mut Request) -> Result<Reply> {
 /// `GET`: the image's file, or both as multipart.
 pub async fn export(request: Request) -> Result<Reply> {
     let (project, fingerprint) = (request.project_name(), request.param(0).to_owned());
-    let export = request.services.images.export(&project, &fingerprint, request.caller.requestor()).await?;
-    Ok(sent(export))
+    let by = request.caller.requestor();
+    let mut export: Export = request.services.images.export(&project, &fingerprint, by).await?;
+    let (status, mut headers) = match export.file.take() {
+        None => (StatusCode::OK, HeaderMap::from_iter([(CONTENT_LENGTH, export.length.into())])),
+        Some((name, modified)) => {
+            let Part { status, headers: mut about, from, count } = part::asked(&request, export.length, modified);
+            about.insert(CONTENT_DISPOSITION, header_value(&format!("inline;filename={name}")));
+            export.narrow(from, count).await?;
+            (status, about)
+        }
+    };
+    if status != StatusCode::NOT_MODIFIED {
+        headers.insert(CONTENT_TYPE, header_value(&export.content_type));
+    }
+    let stream = futures_util::StreamExt::map(export.into_stream(), |chunk| chunk.map(Frame::data));
+    Ok(Reply::Partial { status, headers, body: BodyExt::boxed(StreamBody::new(stream)) })
 }
 
-/// An image's files as an answer.
-pub fn sent(export: Export) -> Reply {
-    let mut headers = HeaderMap::new();
+/// An image's files, whole, as an answer.
+pub fn sent(mut export: Export) -> Reply {
+    let mut headers = HeaderMap::from_iter([(CONTENT_LENGTH, export.length.into())]);
     headers.insert(CONTENT_TYPE, header_value(&export.content_type));
-    headers.insert(CONTENT_LENGTH, header_value(&export.length.to_string()));
-    if let Some(name) = &export.filename {
+    if let Some((name, _)) = export.file.take() {
         headers.insert(CONTENT_DISPOSITION, header_value(&format!("inline;filename={name}")));
     }
     let stream = futures_util::StreamExt::map(export.into_stream(), |chunk| chunk.map(Frame::data));

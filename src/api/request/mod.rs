@@ -13,10 +13,9 @@ use crate::{Error, Kind, Result};
 
 pub mod filter;
 pub mod json;
-mod owned;
 mod websocket;
 
-pub use owned::owned;
+pub use crate::runtime::owned;
 pub use websocket::{MESSAGE, upgrade, upgrade_of, websocket_config};
 
 /// The largest JSON document that is read, in bytes.

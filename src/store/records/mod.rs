@@ -110,7 +110,7 @@ pub(super) fn decode<R: Record>(value: &Value) -> Result<R> {
     for version in value.version..R::VERSION {
         json = R::upgrade(version, json)?;
     }
-    serde_json::from_value(json).ctx(Kind::Internal, || format!("Failed reading a row of {:?}", R::TABLE))
+    crate::api::types::from_tree(&json).ctx(Kind::Internal, || format!("Failed reading a row of {:?}", R::TABLE))
 }
 
 /// Reads the JSON of a row.
