@@ -1,11 +1,13 @@
 //! What happens on the host: services, drivers, helper processes, system calls.
 
 pub mod auth;
+pub mod certificates;
 pub mod daemon;
 pub mod devices;
 pub mod events;
 pub mod helper;
 pub mod host;
+pub mod https;
 pub mod images;
 pub mod instances;
 pub mod leases;

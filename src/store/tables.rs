@@ -61,6 +61,8 @@ pub enum Table {
     NetworkZoneNames,
     /// Records of zones by zone and name.
     NetworkZoneRecords,
+    /// Certificates of trusted clients by fingerprint.
+    Certificates,
 }
 
 /// Which part of a key names the collection that a row belongs to.
@@ -133,6 +135,7 @@ pub const TABLES: &[TableInfo] = &[
     row(Table::NetworkZones, "network-zones", true, Guard::None),
     index(Table::NetworkZoneNames, "network-zone-names", true, Guard::Whole),
     row(Table::NetworkZoneRecords, "network-zone-records", true, Guard::Text),
+    row(Table::Certificates, "certificates", true, Guard::Whole),
 ];
 
 impl Table {
@@ -170,7 +173,7 @@ mod tests {
             assert_eq!(row.table as usize, index, "{}", row.name);
             assert_eq!(Table::by_name(row.name), Some(row.table));
         }
-        assert_eq!(TABLES.len(), Table::NetworkZoneRecords as usize + 1);
+        assert_eq!(TABLES.len(), Table::Certificates as usize + 1);
     }
 
     #[test]

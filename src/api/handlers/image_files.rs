@@ -1,12 +1,13 @@
 //! The files of images: `POST /1.0/images` and `/1.0/images/{fingerprint}/export`.
 
 use http_body_util::{BodyExt, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::{HeaderMap, StatusCode};
 
+use super::images::visible;
 use super::part::{self, Part};
-use crate::api::request::{Query, Request};
+use crate::api::request::{Payload, Query, Request};
 use crate::api::response::{Reply, header_value};
 use crate::api::types::{ImagesPost, Timestamp};
 use crate::runtime::images::service::{Export, NewImage, Upload};
@@ -33,7 +34,7 @@ pub async fn upload(mut request: Request) -> Result<Reply> {
     }
 }
 
-async fn receive(body: &mut Incoming, upload: Result<Upload>) -> Result<Upload> {
+async fn receive(body: &mut Payload, upload: Result<Upload>) -> Result<Upload> {
     let mut upload = upload?;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|e| Error::invalid(format!("Failed reading the request body: {e}")))?;
@@ -77,6 +78,9 @@ async fn from_json(request: &mut Request) -> Result<Reply> {
 /// `GET`: the image's file, or both as multipart.
 pub async fn export(request: Request) -> Result<Reply> {
     let (project, fingerprint) = (request.project_name(), request.param(0).to_owned());
+    if !request.caller.trusted {
+        visible(&request, request.services.images.get(&project, &fingerprint))?;
+    }
     let by = request.caller.requestor();
     let mut export: Export = request.services.images.export(&project, &fingerprint, by).await?;
     let (status, mut headers) = match export.file.take() {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+mod certificate;
 mod event;
 mod image;
 mod instance;
@@ -25,6 +26,7 @@ mod time;
 mod warning;
 
 pub use self::time::Timestamp;
+pub use certificate::*;
 pub use event::*;
 pub use image::*;
 pub use instance::*;

@@ -4,6 +4,7 @@
 //! one, and a fixture of each version stays in the tests for ever. Unknown members are refused: they would be lost
 //! with the next write.
 
+mod certificate;
 mod image;
 mod instance;
 mod network;
@@ -22,6 +23,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+pub use certificate::CertificateRecord;
 pub use image::{AliasRecord, ImageOrigin, ImageRecord};
 pub use instance::{InstanceKind, InstanceRecord};
 pub use network::{ForwardRecord, NetworkRecord};
@@ -77,6 +79,7 @@ pub(super) const VERSIONS: &[(Table, u32)] = &[
     version::<AclRecord>(),
     version::<ZoneRecord>(),
     version::<ZoneEntriesRecord>(),
+    version::<CertificateRecord>(),
 ];
 
 const fn version<R: Record>() -> (Table, u32) {
