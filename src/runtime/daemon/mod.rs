@@ -205,7 +205,7 @@ async fn after_start(services: Arc<Services>) {
     if let Err(e) = services.instances.autostart(&services.warnings).await {
         tracing::warn!("Failed starting instances: {}", e.chain());
     }
-    services.networks.watch(services.warnings.clone()).await;
+    tokio::join!(services.networks.watch(services.warnings.clone()), services.instances.watch_snapshots());
 }
 
 /// Why the daemon ends.
