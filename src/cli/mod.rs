@@ -102,7 +102,7 @@ fn without_command(parsed: &Parsed) -> Result<Option<i32>> {
         }
         return Ok(Some(0));
     }
-    if parsed.switch("help") && !(path.len() == 1 && !parsed.words.is_empty()) {
+    if parsed.switch("help") && (path.len() != 1 || parsed.words.is_empty()) {
         if path.get(..3) == Some(&["lxc", "config", "profile"]) && !command.commands.is_empty() {
             complain("Command \"profile\" is deprecated, please use `lxc profile`\n");
         }
