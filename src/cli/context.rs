@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::config::Config;
 use super::help;
-use super::output::emit;
+use super::output::{complain, emit};
 use super::table::Command;
 use super::trusted;
 use crate::api::client::Client;
@@ -39,6 +39,12 @@ impl Context {
     pub fn wrong_count(&self, words: usize) -> Result<i32> {
         emit(help::text(self.command.0, &self.command.1, help::Depth::default()).as_bytes());
         if words == 0 { Ok(0) } else { Err(Error::invalid("Invalid number of arguments")) }
+    }
+
+    /// The answer to no words at all where LXD's client prints only the usage, and that as a complaint.
+    pub fn wordless(&self) -> Result<i32> {
+        complain(&help::usage(self.command.0, &self.command.1, help::Depth::default()));
+        Ok(0)
     }
 
     /// Understands `[remote:]name`.

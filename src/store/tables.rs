@@ -63,6 +63,10 @@ pub enum Table {
     NetworkZoneRecords,
     /// Certificates of trusted clients by fingerprint.
     Certificates,
+    /// Snapshots of instances by id.
+    InstanceSnapshots,
+    /// Ids of snapshots by the instance's id, as a text, and name.
+    InstanceSnapshotNames,
 }
 
 /// Which part of a key names the collection that a row belongs to.
@@ -136,6 +140,8 @@ pub const TABLES: &[TableInfo] = &[
     index(Table::NetworkZoneNames, "network-zone-names", true, Guard::Whole),
     row(Table::NetworkZoneRecords, "network-zone-records", true, Guard::Text),
     row(Table::Certificates, "certificates", true, Guard::Whole),
+    row(Table::InstanceSnapshots, "instance-snapshots", true, Guard::None),
+    index(Table::InstanceSnapshotNames, "instance-snapshot-names", true, Guard::Text),
 ];
 
 impl Table {
@@ -173,7 +179,7 @@ mod tests {
             assert_eq!(row.table as usize, index, "{}", row.name);
             assert_eq!(Table::by_name(row.name), Some(row.table));
         }
-        assert_eq!(TABLES.len(), Table::Certificates as usize + 1);
+        assert_eq!(TABLES.len(), Table::InstanceSnapshotNames as usize + 1);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 
 use crate::api::tls::{Certificate, Made};
 use crate::api::types::{self, Operation, Server};
-use crate::error::{Ctx, Kind, Result};
+use crate::error::{Ctx, Error, Kind, Result};
 
 mod body;
 mod connect;
@@ -29,6 +29,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transfer;
 
 use body::small;
 pub use body::{Body, Piece, Progress};
@@ -40,6 +41,7 @@ pub use operation::Events;
 pub use path::{Query, escape, path, with_query};
 pub use socket::{Socket, SocketReader, SocketWriter};
 pub use tls::certificate_of;
+pub use transfer::{Download, FileContent, InstanceFile, Upload, file_address};
 
 /// The largest JSON answer that is taken, in bytes: far above what 10,000 instances need.
 const MAX_REPLY: usize = 512 << 20;
@@ -133,6 +135,17 @@ impl Client {
     /// `GET /1.0`: what the server is and can do.
     pub async fn server(&self) -> Result<Server> {
         self.get("/1.0").await
+    }
+
+    /// An error unless the server has an API extension, in the words LXD's client has for that.
+    pub async fn require(&self, extension: &str) -> Result<()> {
+        match self.server().await?.api_extensions.iter().any(|there| there == extension) {
+            true => Ok(()),
+            false => {
+                let text = format!("The server is missing the required \"{extension}\" API extension");
+                Err(Error::new(Kind::Unsupported, text))
+            }
+        }
     }
 
     /// Sends a change that is done when the answer arrives; an operation is waited for.

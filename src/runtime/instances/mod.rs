@@ -28,13 +28,18 @@ use crate::store::{Db, Read, repo};
 use crate::{Error, Result};
 
 mod actor;
+mod autostart;
 mod balance;
 mod boot;
 mod change_state;
+mod cloud_init;
 mod console;
 pub mod container;
+mod copied;
+mod copy;
 mod create;
 mod delete;
+mod doors;
 mod exec;
 pub mod expand;
 mod files;
@@ -48,8 +53,13 @@ mod packing;
 mod plan;
 mod profile_change;
 mod publish;
+mod relocate;
 mod rename;
+mod restore;
+mod scheduled;
 mod show;
+mod snapshot_names;
+mod snapshots;
 mod streams;
 mod templates;
 mod update;
@@ -57,6 +67,8 @@ mod update;
 use actor::Actor;
 use container::Running;
 use container::cpus::CpuSet;
+
+pub use doors::{Door, News, Seen};
 
 /// Which instances a list is about.
 #[derive(Clone, Debug, Default)]
@@ -120,6 +132,7 @@ pub struct Inner {
     balance: balance::Balance,
     nics: nics::Nics,
     turns: files::Turns,
+    doors: doors::Doors,
     /// Instances that are stopped because the host goes down.
     host_stops: Mutex<BTreeSet<u64>>,
 }
@@ -176,6 +189,7 @@ impl Instances {
         let balance = balance::Balance::new(host.cpus.clone());
         let nics = nics::Nics::default();
         let turns = files::Turns::default();
+        let doors = doors::Doors::default();
         let actors = Mutex::default();
         let host_stops = Mutex::default();
         Instances(Arc::new(Inner {
@@ -192,6 +206,7 @@ impl Instances {
             balance,
             nics,
             turns,
+            doors,
             host_stops,
         }))
     }

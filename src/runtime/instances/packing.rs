@@ -105,6 +105,8 @@ fn place_of(root: Root, ids: Idmap) -> PackPlace {
             lowers.insert(0, upper);
             PackPlace::Layers { paths: lowers }
         }
+        Root::Layers { mut lowers } if lowers.len() == 1 => PackPlace::Directory { path: lowers.remove(0), ids },
+        Root::Layers { lowers } => PackPlace::Layers { paths: lowers },
     }
 }
 

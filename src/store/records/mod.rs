@@ -14,6 +14,7 @@ mod pool;
 mod profile;
 mod project;
 mod server;
+mod snapshot;
 mod volume;
 mod warning;
 
@@ -33,6 +34,7 @@ pub use pool::PoolRecord;
 pub use profile::ProfileRecord;
 pub use project::ProjectRecord;
 pub use server::ServerConfigRecord;
+pub use snapshot::SnapshotRecord;
 pub use volume::{ContentKind, VolumeKind, VolumeRecord};
 pub use warning::{Severity, WarningRecord, WarningStatus};
 
@@ -80,6 +82,7 @@ pub(super) const VERSIONS: &[(Table, u32)] = &[
     version::<ZoneRecord>(),
     version::<ZoneEntriesRecord>(),
     version::<CertificateRecord>(),
+    version::<SnapshotRecord>(),
 ];
 
 const fn version<R: Record>() -> (Table, u32) {

@@ -287,13 +287,14 @@ pub const ROWS: &[Key] = &[
         .default("true")
         .since("metrics")
         .later(VMS),
-    key("security.devlxd", Kind::Bool, "Give the guest the socket /dev/lxd").group("security").default("true").since("restrict_devlxd").off("devlxd"),
+    key("security.devlxd", Kind::Bool, "Give the guest the socket /dev/lxd").group("security").default("true").live().since("restrict_devlxd").applied(),
     key("security.devlxd.images", Kind::Bool, "Let the guest fetch images through /dev/lxd")
         .on(Container)
         .group("security")
         .default("false")
         .since("devlxd_images")
-        .later("devlxd"),
+        .live()
+        .applied(),
     key("security.idmap.base", Kind::Uint32, "First host id of the container's map")
         .on(Container)
         .group("security")
@@ -433,21 +434,21 @@ pub const ROWS: &[Key] = &[
         .group("snapshots")
         .since("snapshot_expiry")
         .long("Spans such as `1M 2H 3d 4w 5m 6y`.")
-        .later("snapshots"),
+        .applied(),
     key("snapshots.pattern", Kind::Text, "Name of snapshots nobody named")
         .group("snapshots")
         .default("snap%d")
         .since("snapshot_scheduling")
         .long("A template in which `creation_date` is known; `%d` becomes the next free number.")
-        .later("snapshots"),
+        .applied(),
     key("snapshots.schedule", Kind::Schedule, "When snapshots are made")
         .group("snapshots")
         .since("snapshot_scheduling")
         .long("A cron line, or names such as `@daily` separated by comma and blank.")
-        .later("snapshots"),
+        .applied(),
     key("snapshots.schedule.stopped", Kind::Bool, "Make them of a stopped instance too")
         .group("snapshots")
         .default("false")
         .since("snapshot_scheduling")
-        .later("snapshots"),
+        .applied(),
 ];
