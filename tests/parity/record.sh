@@ -11,6 +11,9 @@ here=$(dirname "$(readlink -f "$0")") out=$(readlink -f "$1")
 shift
 : "${BB:?path of the image}"
 work=$(mktemp -d /tmp/parity.XXXXXX)
+# Not /dev/null: the stock client's `file edit` changes the mode of what it reads from.
+nothing=$work/nothing
+: >"$nothing"
 trap 'rm -rf "$work"' EXIT
 
 mask() {
@@ -39,7 +42,7 @@ ts() { t "$@" | sort; }
 # t WORDS...: runs lxc with them, and writes down words, output, errors and exit code.
 t() {
   printf '$ lxc %s\n' "$*" | sed -E 's#/(var/)?tmp/(lxbox-test|parity|lxbox-cache)\.?[A-Za-z0-9]*#/DIR#g'
-  timeout 60 lxc "$@" >"$work/out" 2>"$work/err" <"${stdin:-/dev/null}"
+  timeout 60 lxc "$@" >"$work/out" 2>"$work/err" <"${stdin:-$nothing}"
   local rc=$?
   mask <"$work/out" | sed 's/^/  /'
   mask <"$work/err" | sed 's/^/! /'
