@@ -61,6 +61,10 @@ pub enum Table {
     NetworkZoneNames,
     /// Records of zones by zone and name.
     NetworkZoneRecords,
+    /// Snapshots of instances by id.
+    InstanceSnapshots,
+    /// Ids of snapshots by the instance's id, as a text, and name.
+    InstanceSnapshotNames,
 }
 
 /// Which part of a key names the collection that a row belongs to.
@@ -133,6 +137,8 @@ pub const TABLES: &[TableInfo] = &[
     row(Table::NetworkZones, "network-zones", true, Guard::None),
     index(Table::NetworkZoneNames, "network-zone-names", true, Guard::Whole),
     row(Table::NetworkZoneRecords, "network-zone-records", true, Guard::Text),
+    row(Table::InstanceSnapshots, "instance-snapshots", true, Guard::None),
+    index(Table::InstanceSnapshotNames, "instance-snapshot-names", true, Guard::Text),
 ];
 
 impl Table {
@@ -170,7 +176,7 @@ mod tests {
             assert_eq!(row.table as usize, index, "{}", row.name);
             assert_eq!(Table::by_name(row.name), Some(row.table));
         }
-        assert_eq!(TABLES.len(), Table::NetworkZoneRecords as usize + 1);
+        assert_eq!(TABLES.len(), Table::InstanceSnapshotNames as usize + 1);
     }
 
     #[test]

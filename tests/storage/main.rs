@@ -5,6 +5,7 @@
 mod crashes;
 mod overlay;
 mod pools;
+mod snapshots;
 mod trees;
 mod volumes;
 
@@ -40,7 +41,7 @@ impl Drop for Dir {
 }
 
 fn lxd_dir(path: &Path) {
-    for dir in ["storage-pools", "containers", "virtual-machines"] {
+    for dir in ["storage-pools", "containers", "virtual-machines", "snapshots"] {
         fs::create_dir_all(path.join(dir)).unwrap();
     }
 }

@@ -104,7 +104,7 @@ fn layers_stay_as_long_as_something_stands_on_them() {
     let keep = BTreeSet::from(["kept".to_owned()]);
     assert_eq!(layered.sweep(&keep).unwrap(), ["unused"]);
     assert!(layered.has("used").unwrap() && layered.has("kept").unwrap() && !layered.has("unused").unwrap());
-    pool.copy_volume(&container("c1"), &container("c2")).unwrap();
+    pool.copy_volume(&container("c1"), &container("c2"), None).unwrap();
     pool.delete_volume(&container("c1")).unwrap();
     assert_eq!(layered.sweep(&keep).unwrap(), Vec::<String>::new());
     pool.delete_volume(&container("c2")).unwrap();
@@ -123,7 +123,7 @@ fn a_copy_has_what_the_stopped_container_had_and_goes_its_own_way() {
     fs::remove_file(top.join("etc/passwd")).unwrap();
     fs::rename(top.join("usr/share"), top.join("usr/moved")).unwrap();
     drop(mounted);
-    pool.copy_volume(&c1, &c2).unwrap();
+    pool.copy_volume(&c1, &c2, None).unwrap();
     let layered = pool.layered().unwrap();
     assert_eq!(layered.layers(&c1).unwrap().len(), 2);
     assert_eq!(layered.layers(&c1).unwrap(), layered.layers(&c2).unwrap());
@@ -155,7 +155,7 @@ fn copies_of_copies_never_have_too_many_layers() {
         let mounted = mount_root(&pool.root(&from).unwrap());
         fs::write(at(mounted.as_fd(), &format!("file{i}")), "x").unwrap();
         drop(mounted);
-        pool.copy_volume(&from, &to).unwrap();
+        pool.copy_volume(&from, &to, None).unwrap();
     }
     let last = container("c20");
     assert!(pool.layered().unwrap().layers(&last).unwrap().len() <= MAX_LAYERS);

@@ -101,7 +101,7 @@ fn a_mounted_volume_is_not_deleted_renamed_or_copied() {
         let before = listing(&dir.0);
         assert_eq!(pool.delete_volume(&c1).unwrap_err().kind(), Kind::Busy);
         assert_eq!(pool.rename_volume(&c1, &container("c2")).unwrap_err().kind(), Kind::Busy);
-        assert_eq!(pool.copy_volume(&c1, &container("c2")).unwrap_err().kind(), Kind::Busy);
+        assert_eq!(pool.copy_volume(&c1, &container("c2"), None).unwrap_err().kind(), Kind::Busy);
         assert_eq!(listing(&dir.0), before);
         drop(lock);
         pool.rename_volume(&c1, &container("c2")).unwrap();
@@ -138,7 +138,7 @@ fn a_copy_in_a_dir_pool_keeps_everything() {
     let pool = pool("dir", &dir.0);
     let (c1, c2) = (container("c1"), container("c2"));
     pool.create_volume(&c1, Content::Image(Image { layer: "abc", unpack: Box::new(unpack_odd_things) })).unwrap();
-    pool.copy_volume(&c1, &c2).unwrap();
+    pool.copy_volume(&c1, &c2, None).unwrap();
     let root = dir.0.join("storage-pools/p/containers");
     let find = |name: &str| {
         let format = "%P %y %m %U %G %n %s %l %T@\n";

@@ -92,6 +92,7 @@ pub(crate) fn stage_root(stage: &Stage<'_>) -> Result<(), Fail> {
     let root = match &stage.spec.root {
         RootSource::Dir { path } => shifted(path, false, stage.shift)?,
         RootSource::Overlay { lowers, upper, work } => overlay(stage, lowers, (upper, work))?,
+        RootSource::Layers { lowers } => layers(stage, lowers)?,
     };
     place(root.as_fd(), "r", true)
 }
@@ -147,8 +148,12 @@ pub(crate) fn lay_floor() -> Result<(), Fail> {
 pub(crate) fn lock(spec: &ContainerSpec) -> Result<Option<fs::File>, Fail> {
     let Some(path) = &spec.lock else { return Ok(None) };
     let file = fs::File::open(path).what(|| format!("opening {path:?}"))?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-        .what(|| format!("locking {path:?}, which is in use"))?;
+    let how = match spec.root {
+        // Of a snapshot, which several may read.
+        RootSource::Layers { .. } => rustix::fs::FlockOperation::NonBlockingLockShared,
+        _ => rustix::fs::FlockOperation::NonBlockingLockExclusive,
+    };
+    rustix::fs::flock(&file, how).what(|| format!("locking {path:?}, which is in use"))?;
     Ok(Some(file))
 }
 
@@ -186,6 +191,36 @@ pub(crate) fn stage_device(device: &Mount, name: &str, user: Option<BorrowedFd<'
     place(tree.as_fd(), name, rustix::fs::FileType::from_raw_mode(kind).is_dir())
 }
 
+/// Places shifted layers on the stage; gives their names as overlayfs wants them: short, since a value has 255 bytes at most.
+fn lay(lowers: &[std::path::PathBuf], shift: Option<BorrowedFd<'_>>) -> Result<String, Fail> {
+    let mut layers = Vec::new();
+    for (i, lower) in lowers.iter().enumerate() {
+        let layer = format!("l{i}");
+        place(shifted(lower, false, shift)?.as_fd(), &layer, true)?;
+        layers.push(layer);
+    }
+    Ok(layers.join(":"))
+}
+
+/// Mounts layers for reading only.
+fn layers(stage: &Stage<'_>, lowers: &[std::path::PathBuf]) -> Result<OwnedFd, Fail> {
+    if let [only] = lowers {
+        let root = shifted(only, false, stage.shift)?;
+        let readonly = Attributes { readonly: true, ..Default::default() };
+        mount::set_attributes(root.as_fd(), &readonly).what(|| format!("protecting {only:?}"))?;
+        return Ok(root);
+    }
+    let lower = lay(lowers, stage.shift)?;
+    let settings = [
+        Setting::Value("source", "lxbox"),
+        Setting::Value("lowerdir", &lower),
+        Setting::Value("redirect_dir", "follow"),
+        Setting::Value("metacopy", "off"),
+        Setting::Value("index", "off"),
+    ];
+    as_mounter(stage.spec.idmap.root(), || mount::create("overlay", &settings, MountAttrFlags::MOUNT_ATTR_RDONLY))
+}
+
 /// Mounts an overlay over shifted layers, as the guest's root for the file system and with few capabilities.
 ///
 /// overlayfs keeps the credentials of its mounter and writes the upper with them. Done with more, a guest could fill the file
@@ -198,15 +233,8 @@ fn overlay(stage: &Stage<'_>, lowers: &[std::path::PathBuf], (upper, work): (&Pa
     if lowers.is_empty() {
         return Err(wrong());
     }
-    let mut layers = Vec::new();
-    for (i, lower) in lowers.iter().enumerate() {
-        let layer = format!("l{i}");
-        place(shifted(lower, false, stage.shift)?.as_fd(), &layer, true)?;
-        layers.push(layer);
-    }
+    let lower = lay(lowers, stage.shift)?;
     place(shifted(parent, false, stage.shift)?.as_fd(), "u", true)?;
-    // Short relative names: a value has 255 bytes at most.
-    let lower = layers.join(":");
     let settings = [
         Setting::Value("source", "lxbox"),
         Setting::Value("lowerdir", &lower),

@@ -105,6 +105,7 @@ impl Instances {
         let place = match &spec.root {
             RootSource::Dir { path } => path.clone(),
             RootSource::Overlay { upper, .. } => upper.clone(),
+            RootSource::Layers { lowers } => lowers.first().cloned().unwrap_or_default(),
         };
         let looking = place.clone();
         let mapped = spec.privileged() || blocking(move || Ok(container::shift::can_mount(&looking))).await?;
@@ -229,6 +230,7 @@ fn root_source(root: Root) -> RootSource {
     match root {
         Root::Dir { path } => RootSource::Dir { path },
         Root::Overlay { lowers, upper, work } => RootSource::Overlay { lowers, upper, work },
+        Root::Layers { lowers } => RootSource::Layers { lowers },
     }
 }
 

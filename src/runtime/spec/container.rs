@@ -102,6 +102,11 @@ pub enum RootSource {
         /// overlayfs' own working directory: beside `upper`, that is with the same parent directory.
         work: PathBuf,
     },
+    /// A snapshot, for reading only.
+    Layers {
+        /// Directories laid over each other, top first; at least one.
+        lowers: Vec<PathBuf>,
+    },
 }
 
 /// How the guest's ids on disk become the host's ids of its map.

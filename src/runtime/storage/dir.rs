@@ -1,4 +1,4 @@
-//! The `dir` driver: a volume is a directory, an image is unpacked into each.
+//! The `dir` driver: a volume is a directory, an image is unpacked into each, and a snapshot is a copy.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,8 +10,8 @@ use super::layout::{Layout, make_dir, undo};
 use super::paths::PoolPaths;
 use super::reconcile::Found;
 use super::volume::{Volume, VolumeKind};
-use super::{Content, Driver, Layered, Root, trash, tree};
-use crate::error::{Error, Kind, Result};
+use super::{Content, Driver, Guest, Layered, Place, Root, Snapshots, Tree, trash, tree};
+use crate::error::{Ctx, Error, Kind, Result};
 
 /// The driver's name.
 pub(super) const NAME: &str = "dir";
@@ -29,9 +29,17 @@ fn parts(kind: VolumeKind) -> &'static [&'static CStr] {
     }
 }
 
+fn snapshot_parts(kind: VolumeKind) -> &'static [&'static CStr] {
+    match kind {
+        VolumeKind::Container => &[c"containers-snapshots"],
+        VolumeKind::VirtualMachine => &[c"virtual-machines-snapshots"],
+        VolumeKind::Custom => &[c"custom-snapshots"],
+    }
+}
+
 impl Dir {
     pub(super) fn new(paths: PoolPaths) -> Dir {
-        Dir { layout: Layout { paths, parts, private: &[] } }
+        Dir { layout: Layout { paths, parts, snapshot_parts, private: &[] } }
     }
 }
 
@@ -64,13 +72,18 @@ impl Driver for Dir {
                 (image.unpack)(fd.as_fd())?;
                 check_rootfs(fd)
             }
+            Content::Tree(fill) => fill_plain(&self.layout, fd, fill),
         })
     }
 
-    fn copy_volume(&self, from: &Volume, to: &Volume) -> Result<()> {
+    fn copy_volume(&self, from: &Volume, to: &Volume, guest: Option<&dyn Guest>) -> Result<()> {
         refuse_vm(from)?;
-        let _held = self.layout.hold(from)?;
-        self.layout.create_volume(to, |fd| copy_into(&self.layout, from, fd))
+        if from.kind() == VolumeKind::Custom {
+            let _held = self.layout.hold(from)?;
+            return self.layout.create_volume(to, |fd| copy_into(&self.layout, from, fd));
+        }
+        let tree = self.open_tree(from, guest)?;
+        self.layout.create_volume(to, |fd| fill_plain(&self.layout, fd, |place| tree.copy_to(place, guest)))
     }
 
     fn rename_volume(&self, from: &Volume, to: &Volume) -> Result<()> {
@@ -88,8 +101,12 @@ impl Driver for Dir {
     fn root(&self, volume: &Volume) -> Result<Root> {
         refuse_vm(volume)?;
         self.layout.open_volume(volume)?;
-        let path = self.layout.paths.root().join(volume.kind().directory()).join(volume.directory());
-        Ok(Root::Dir { path: if volume.kind() == VolumeKind::Custom { path } else { path.join("rootfs") } })
+        let path = self.layout.paths.root().join(volume.place());
+        let path = if volume.kind() == VolumeKind::Custom { path } else { path.join("rootfs") };
+        if volume.is_snapshot() {
+            return Ok(Root::Layers { lowers: vec![path] });
+        }
+        Ok(Root::Dir { path })
     }
 
     fn lock_path(&self, volume: &Volume) -> PathBuf {
@@ -109,6 +126,38 @@ impl Driver for Dir {
     }
 }
 
+impl Snapshots for Dir {
+    fn restore_volume(&self, volume: &Volume, from: &Volume) -> Result<()> {
+        refuse_vm(volume)?;
+        let _held = self.layout.hold(volume)?;
+        let tree = self.open_tree(from, None)?;
+        for part in self.layout.part_dirs(volume)? {
+            self.layout
+                .replace_part(volume, &part, |fd| fill_plain(&self.layout, fd, |place| tree.copy_to(place, None)))?;
+        }
+        Ok(())
+    }
+
+    fn open_tree(&self, volume: &Volume, guest: Option<&dyn Guest>) -> Result<Tree<'_>> {
+        refuse_vm(volume)?;
+        let held = match guest {
+            Some(_) => None,
+            None if volume.is_snapshot() => Some(self.layout.share(volume)?),
+            None => Some(self.layout.hold(volume)?),
+        };
+        let own = self.layout.open_volume(volume)?;
+        let root =
+            tree::open_dir(&own, c"rootfs").ctx(Kind::Internal, || format!("Failed opening volume \"{volume}\""))?;
+        Ok(Tree { own, root, living: guest.is_some(), _keep: Box::new(held) })
+    }
+}
+
+/// Makes the root directory and has both filled.
+fn fill_plain(layout: &Layout, fd: &OwnedFd, fill: impl FnOnce(&Place<'_>) -> Result<()>) -> Result<()> {
+    let root = make_dir(fd, c"rootfs", 0o755)?;
+    with_links(layout, |links| fill(&Place { own: fd.as_fd(), root: root.as_fd(), links: links.as_fd() }))
+}
+
 /// Copies a volume's directory into that of a new one.
 pub(super) fn copy_into(layout: &Layout, from: &Volume, to: &OwnedFd) -> Result<()> {
     let source = layout.open_volume(from)?;
@@ -118,7 +167,7 @@ pub(super) fn copy_into(layout: &Layout, from: &Volume, to: &OwnedFd) -> Result<
 /// Calls `copy` with an empty directory in the trash for its hard links, and removes that again.
 pub(super) fn with_links(layout: &Layout, copy: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<()> {
     let trash = layout.dir(trash::TRASH)?;
-    let name = super::layout::c_name(&format!("links.{}", trash::random_name()?))?;
+    let name = super::layout::c_name(&trash::staged_name("links")?)?;
     let links = make_dir(&trash, &name, 0o700)?;
     undo(copy(&links), || tree::remove(&trash, &name))?;
     tree::remove(&trash, &name)

@@ -3,13 +3,15 @@
 //! ```text
 //! ROOT/                       0711, or as the directory given by `source` is
 //!   containers/[PROJECT_]NAME    0100; metadata.yaml, templates/, backup.yaml, rootfs
+//!   containers-snapshots/[PROJECT_]NAME/SNAPSHOT    the same
 //!   custom/PROJECT_NAME          0711
-//!   buckets, containers-snapshots, custom-snapshots, images, virtual-machines, virtual-machines-snapshots
+//!   buckets, custom-snapshots, images, virtual-machines, virtual-machines-snapshots
 //!   trash/                    0700: see `trash`
 //!   pending/                  0700: see `marks`
 //! ```
 //! A volume consists of one or more *parts*: directories of the same name in different places, the first of them its
-//! directory. All changes go through directory descriptors.
+//! directory; so does a snapshot, in one directory a volume each, which come and go with the first and last of them. All
+//! changes go through directory descriptors.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
@@ -43,6 +45,8 @@ pub(super) struct Layout {
     pub(super) paths: PoolPaths,
     /// Directories below the root where volumes of a kind have their parts; the first is the kind's own.
     pub(super) parts: fn(VolumeKind) -> &'static [&'static CStr],
+    /// The same for snapshots: below each is a directory for each volume that has some.
+    pub(super) snapshot_parts: fn(VolumeKind) -> &'static [&'static CStr],
     /// More directories of the driver, parents first, with their modes.
     pub(super) private: &'static [(&'static CStr, u32)],
 }
@@ -108,6 +112,12 @@ impl Layout {
     /// Whether the pool's directories are all there.
     pub(super) fn check(&self) -> Result<()> {
         let root = self.paths.open_root()?;
+        // One made before there were snapshots lacks a directory of ours; one whose file system isn't mounted lacks all.
+        for (name, mode) in self.private.iter().filter(|_| tree::open_dir(&root, trash::TRASH).is_ok()) {
+            if rustix::fs::accessat(&root, *name, rustix::fs::Access::EXISTS, AtFlags::empty()) == Err(Errno::NOENT) {
+                make_dir(&root, name, *mode)?;
+            }
+        }
         for (name, _) in DIRECTORIES.iter().chain(&OWN_DIRECTORIES).chain(self.private) {
             tree::open(&root, name, OFlags::PATH | OFlags::DIRECTORY).ctx(Kind::Unavailable, || {
                 let (pool, root) = (self.paths.name(), self.paths.root());
@@ -129,29 +139,88 @@ impl Layout {
         })
     }
 
-    /// The directories that hold this volume's parts.
-    pub(super) fn part_dirs(&self, volume: &Volume) -> Result<Vec<OwnedFd>> {
-        (self.parts)(volume.kind()).iter().map(|name| self.dir(name)).collect()
+    /// Where the parts of a volume or snapshot are.
+    pub(super) fn parts_of(&self, volume: &Volume) -> &'static [&'static CStr] {
+        let parts = if volume.is_snapshot() { self.snapshot_parts } else { self.parts };
+        parts(volume.kind())
     }
 
-    /// Opens the volume's directory.
-    pub(super) fn open_volume(&self, volume: &Volume) -> Result<OwnedFd> {
-        let dir = self.dir(&c_name(volume.kind().directory())?)?;
+    /// The directories that hold this volume's parts; kind `NotFound` when a snapshot's volume has none.
+    pub(super) fn part_dirs(&self, volume: &Volume) -> Result<Vec<OwnedFd>> {
+        self.parts_of(volume).iter().map(|part| self.part_dir(volume, part)).collect()
+    }
+
+    fn part_dir(&self, volume: &Volume, part: &CStr) -> Result<OwnedFd> {
+        let dir = self.dir(part)?;
+        if !volume.is_snapshot() {
+            return Ok(dir);
+        }
         tree::open_dir(&dir, &c_name(&volume.directory())?).or_else(|e| missing(e, volume))
+    }
+
+    /// Makes the directories for a volume's snapshots, unless they are there.
+    fn make_part_dirs(&self, volume: &Volume) -> Result<()> {
+        if !volume.is_snapshot() {
+            return Ok(());
+        }
+        let name = c_name(&volume.directory())?;
+        for part in self.parts_of(volume) {
+            let dir = self.dir(part)?;
+            if rustix::fs::accessat(&dir, &name, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_err() {
+                make_dir(&dir, &name, 0o700)?;
+            }
+        }
+        links::create_snapshots(&self.paths, volume)
+    }
+
+    /// Takes the directories for a volume's snapshots away when there are none any more.
+    pub(super) fn leave_part_dirs(&self, volume: &Volume) -> Result<()> {
+        if !volume.is_snapshot() {
+            return Ok(());
+        }
+        let name = c_name(&volume.directory())?;
+        for part in self.parts_of(volume) {
+            match rustix::fs::unlinkat(self.dir(part)?, &name, AtFlags::REMOVEDIR) {
+                Err(Errno::NOTEMPTY | Errno::EXIST) => return Ok(()),
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(e) => return Err(e).ctx(Kind::Internal, || format!("Failed removing the directory of {volume}")),
+            }
+        }
+        links::remove_snapshots(&self.paths, volume)
+    }
+
+    /// Opens the volume's directory: its first part.
+    pub(super) fn open_volume(&self, volume: &Volume) -> Result<OwnedFd> {
+        self.open_part(volume, self.parts_of(volume).first().copied())
+    }
+
+    /// Opens its last part, which nobody but root reaches.
+    pub(super) fn open_last(&self, volume: &Volume) -> Result<OwnedFd> {
+        self.open_part(volume, self.parts_of(volume).last().copied())
+    }
+
+    fn open_part(&self, volume: &Volume, part: Option<&CStr>) -> Result<OwnedFd> {
+        let dir = self.part_dir(volume, part.unwrap_or(c"containers"))?;
+        tree::open_dir(&dir, &c_name(&volume.leaf())?).or_else(|e| missing(e, volume))
     }
 
     /// Creates a volume: marks it, makes its directory, fills it, sets its mode, links it. On failure nothing is left.
     pub(super) fn create_volume(&self, volume: &Volume, fill: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<()> {
-        let name = c_name(&volume.directory())?;
+        let name = c_name(&volume.leaf())?;
         let exists = || Error::new(Kind::Exists, format!("Volume \"{volume}\" exists already"));
-        for part in self.part_dirs(volume)? {
-            if rustix::fs::accessat(&part, &name, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+        self.make_part_dirs(volume)?;
+        let parts = self.part_dirs(volume)?;
+        for part in &parts {
+            if rustix::fs::accessat(part, &name, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
                 return Err(exists());
             }
         }
-        let dir = self.dir(&c_name(volume.kind().directory())?)?;
-        marks::creating(&self.dir(marks::PENDING)?, volume)?;
-        match rustix::fs::mkdirat(&dir, &name, Mode::RWXU) {
+        undo(marks::creating(&self.dir(marks::PENDING)?, volume), || self.leave_part_dirs(volume))?;
+        match rustix::fs::mkdirat(
+            parts.first().ok_or_else(|| Error::internal("A pool has no parts"))?,
+            &name,
+            Mode::RWXU,
+        ) {
             Err(Errno::EXIST) => Err(exists()),
             made => {
                 let made = made.ctx(Kind::Internal, || format!("Failed creating volume \"{volume}\""));
@@ -176,30 +245,57 @@ impl Layout {
         for name in self.discard_parts(volume)? {
             tree::remove(&trash, &c_name(&name)?)?;
         }
-        links::remove(&self.paths, volume)?;
+        self.unlink(volume)?;
         self.settle(volume)
     }
 
-    /// Moves a volume into the trash; one that doesn't exist is fine. Kind `Busy` while it is mounted.
+    /// Takes the links of a volume that is gone away, or those of its snapshots with the last.
+    fn unlink(&self, volume: &Volume) -> Result<()> {
+        if volume.is_snapshot() {
+            return self.leave_part_dirs(volume);
+        }
+        links::remove_snapshots(&self.paths, volume)?;
+        links::remove(&self.paths, volume)
+    }
+
+    /// Moves a volume into the trash, and its snapshots with it; one that doesn't exist is fine. Kind `Busy` while it is mounted.
     pub(super) fn delete_volume(&self, volume: &Volume) -> Result<()> {
         let _held = match self.hold(volume) {
             Err(e) if e.kind() == Kind::NotFound => None,
             held => Some(held?),
         };
         self.discard_parts(volume)?;
-        links::remove(&self.paths, volume)?;
+        self.unlink(volume)?;
         self.settle(volume)
     }
 
-    /// Moves all parts into the trash and returns their names there.
+    /// Moves all parts, and the snapshots of a volume, into the trash and returns their names there.
     pub(super) fn discard_parts(&self, volume: &Volume) -> Result<Vec<String>> {
-        let name = c_name(&volume.directory())?;
+        let name = c_name(&volume.leaf())?;
         let trash = self.dir(trash::TRASH)?;
         let mut names = Vec::new();
-        for part in self.part_dirs(volume)? {
+        for part in self.moving_parts(volume)? {
             names.extend(trash::discard(&part, &name, &trash)?);
         }
         Ok(names)
+    }
+
+    /// The directories that hold whatever goes with a volume: its parts, and the directories of its snapshots.
+    pub(super) fn moving_parts(&self, volume: &Volume) -> Result<Vec<OwnedFd>> {
+        let mut dirs = match self.part_dirs(volume) {
+            Err(e) if e.kind() == Kind::NotFound => Vec::new(),
+            dirs => dirs?,
+        };
+        if !volume.is_snapshot() {
+            let name = c_name(&volume.directory())?;
+            for part in (self.snapshot_parts)(volume.kind()) {
+                let dir = self.dir(part)?;
+                if rustix::fs::accessat(&dir, &name, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+                    dirs.push(dir);
+                }
+            }
+        }
+        Ok(dirs)
     }
 
     /// Renames a volume. The mark stays until [`Layout::settle`], so that a crash before the record's change is mended.
@@ -208,15 +304,25 @@ impl Layout {
         let pending = self.dir(marks::PENDING)?;
         marks::renaming(&pending, from, to)?;
         undo(self.move_parts(from, to), || marks::settle(&pending, to))?;
-        links::create(&self.paths, to)?;
-        links::remove(&self.paths, from)?;
+        if !to.is_snapshot() {
+            self.move_links(from, to)?;
+        }
         marks::settle(&pending, from)
+    }
+
+    fn move_links(&self, from: &Volume, to: &Volume) -> Result<()> {
+        if self.moving_parts(to)?.len() > self.parts_of(to).len() {
+            links::create_snapshots(&self.paths, to)?;
+        }
+        links::remove_snapshots(&self.paths, from)?;
+        links::create(&self.paths, to)?;
+        links::remove(&self.paths, from)
     }
 
     /// Renames all parts, or none.
     fn move_parts(&self, from: &Volume, to: &Volume) -> Result<()> {
-        let (old, new) = (c_name(&from.directory())?, c_name(&to.directory())?);
-        let parts = self.part_dirs(from)?;
+        let (old, new) = (c_name(&from.leaf())?, c_name(&to.leaf())?);
+        let parts = self.moving_parts(from)?;
         for (done, part) in parts.iter().enumerate() {
             let moved = match rename(part, &old, &new) {
                 Err(Errno::EXIST) => Err(Error::new(Kind::Exists, format!("Volume \"{to}\" exists already"))),
@@ -237,19 +343,50 @@ impl Layout {
         marks::settle(&self.dir(marks::PENDING)?, volume)
     }
 
+    /// Puts what `fill` makes in the place of one part of a volume, in one step; the old one goes into the trash. The caller
+    /// holds the volume. The new directory has the owner and mode of the old one.
+    pub(super) fn replace_part(
+        &self,
+        volume: &Volume,
+        part: &OwnedFd,
+        fill: impl FnOnce(&OwnedFd) -> Result<()>,
+    ) -> Result<()> {
+        let what = || format!("Failed replacing volume \"{volume}\"");
+        let (name, trash) = (c_name(&volume.leaf())?, self.dir(trash::TRASH)?);
+        let staged = c_name(&trash::staged_name("replace")?)?;
+        let old = tree::open_dir(part, &name).or_else(|e| missing(e, volume))?;
+        let stat = rustix::fs::fstat(&old).ctx(Kind::Internal, what)?;
+        let made = make_dir(&trash, &staged, 0o700).and_then(|new| {
+            fill(&new)?;
+            let (uid, gid) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
+            rustix::fs::fchown(&new, Some(uid), Some(gid)).ctx(Kind::Internal, what)?;
+            set_mode(&new, stat.st_mode & 0o7777)?;
+            rustix::fs::renameat_with(&trash, &staged, part, &name, RenameFlags::EXCHANGE).ctx(Kind::Internal, what)
+        });
+        undo(made, || tree::remove(&trash, &staged))?;
+        trash::discard(&trash, &staged, &trash).map(drop)
+    }
+
     /// The directory whose lock stands for the volume: the last part, which nobody but root reaches.
     pub(super) fn lock_path(&self, volume: &Volume) -> PathBuf {
-        let kind = volume.kind();
-        let part = (self.parts)(kind).last().and_then(|p| p.to_str().ok()).unwrap_or(kind.directory());
-        self.paths.root().join(part).join(volume.directory())
+        let part = self.parts_of(volume).last().and_then(|p| p.to_str().ok()).unwrap_or_default();
+        let path = self.paths.root().join(part).join(volume.directory());
+        if volume.is_snapshot() { path.join(volume.leaf()) } else { path }
     }
 
     /// Takes the volume's lock; kind `Busy` when it is taken (a running instance), `NotFound` when there is no volume.
     pub(super) fn hold(&self, volume: &Volume) -> Result<Hold> {
-        let part = (self.parts)(volume.kind()).last().copied().unwrap_or(c"containers");
-        let dir = self.dir(part)?;
-        let fd = tree::open_dir(&dir, &c_name(&volume.directory())?).or_else(|e| missing(e, volume))?;
-        match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+        self.lock(volume, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// Takes a snapshot's lock together with others that only read it.
+    pub(super) fn share(&self, volume: &Volume) -> Result<Hold> {
+        self.lock(volume, FlockOperation::NonBlockingLockShared)
+    }
+
+    fn lock(&self, volume: &Volume, how: FlockOperation) -> Result<Hold> {
+        let fd = self.open_last(volume)?;
+        match rustix::fs::flock(&fd, how) {
             Err(Errno::WOULDBLOCK) => Err(Error::new(Kind::Busy, format!("Volume \"{volume}\" is in use"))),
             locked => {
                 locked.ctx(Kind::Internal, || format!("Failed locking volume \"{volume}\""))?;

@@ -1,4 +1,5 @@
-//! `LXD_DIR/{containers,virtual-machines}/[PROJECT_]NAME`: the links to instances' volumes that tools go by.
+//! `LXD_DIR/{containers,virtual-machines}/[PROJECT_]NAME` and `LXD_DIR/snapshots/[PROJECT_]NAME`: the links to instances'
+//! volumes, and to the directories of their snapshots, that tools go by.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,12 +12,20 @@ use super::trash::random_name;
 use super::volume::{Volume, VolumeKind};
 use crate::error::{Ctx, Error, Kind, Result};
 
-/// Makes or corrects the link of an instance's volume; nothing for custom volumes.
+/// The directory of links to the snapshots of instances.
+fn snapshots_directory(kind: VolumeKind) -> &'static str {
+    match kind {
+        VolumeKind::Container => "snapshots",
+        kind => kind.snapshots_directory(),
+    }
+}
+
+/// Makes or corrects the link of an instance's volume, or of its snapshots; nothing for custom volumes.
 pub fn create(paths: &PoolPaths, volume: &Volume) -> Result<()> {
     if !volume.kind().linked() {
         return Ok(());
     }
-    let (link, target) = (path(paths, volume), paths.volume(volume));
+    let (link, target) = (path(paths, volume), target(paths, volume));
     let what = || format!("Failed creating link {link:?}");
     match fs::read_link(&link) {
         Ok(found) if found == target => return Ok(()),
@@ -33,10 +42,10 @@ pub fn create(paths: &PoolPaths, volume: &Volume) -> Result<()> {
     fs::rename(&new, &link).ctx(Kind::Internal, what)
 }
 
-/// Removes the link of an instance's volume, if it is one to this pool's volume.
+/// Removes the link of an instance's volume, or of its snapshots, if it is one to this pool's.
 pub fn remove(paths: &PoolPaths, volume: &Volume) -> Result<()> {
     let link = path(paths, volume);
-    if !volume.kind().linked() || fs::read_link(&link).map_or(true, |t| t != paths.volume(volume)) {
+    if !volume.kind().linked() || fs::read_link(&link).map_or(true, |t| t != target(paths, volume)) {
         return Ok(());
     }
     match fs::remove_file(&link) {
@@ -49,24 +58,61 @@ pub fn remove(paths: &PoolPaths, volume: &Volume) -> Result<()> {
 
 /// Makes the missing links of `known` volumes and removes links to volumes of this pool that are not among them.
 pub(super) fn reconcile(paths: &PoolPaths, known: &BTreeSet<&Volume>) -> Result<()> {
-    for kind in VolumeKind::ALL.into_iter().filter(|k| k.linked()) {
-        let dir = paths.lxd_dir().join(kind.directory());
-        let entries = match fs::read_dir(&dir) {
-            Err(e) if e.kind() == ErrorKind::NotFound => continue,
-            entries => entries.ctx(Kind::Internal, || format!("Failed reading {dir:?}"))?,
-        };
-        for entry in entries {
-            let entry = entry.ctx(Kind::Internal, || format!("Failed reading {dir:?}"))?;
-            let volume = entry.file_name().to_str().and_then(|name| Volume::parse(kind, name));
-            if let Some(volume) = volume.filter(|v| !known.contains(v)) {
-                remove(paths, &volume)?;
+    let with_snapshots: BTreeSet<Volume> = known.iter().filter(|v| v.is_snapshot()).map(|v| v.owner()).collect();
+    let linked = || VolumeKind::ALL.into_iter().filter(|k| k.linked());
+    for kind in linked() {
+        for volume in
+            with_links(paths, kind, snapshots_directory(kind))?.into_iter().filter(|v| !with_snapshots.contains(v))
+        {
+            if let Ok(snapshots) = volume.snapshot(ANY) {
+                remove(paths, &snapshots)?;
             }
+        }
+        for volume in with_links(paths, kind, kind.directory())?.iter().filter(|v| !known.contains(v)) {
+            remove(paths, volume)?;
         }
     }
     known.iter().try_for_each(|volume| create(paths, volume))
 }
 
+/// A name for what all snapshots of a volume have in common.
+const ANY: &str = "any";
+
+/// The volumes of a kind that a directory of links names.
+fn with_links(paths: &PoolPaths, kind: VolumeKind, directory: &str) -> Result<Vec<Volume>> {
+    let dir = paths.lxd_dir().join(directory);
+    let entries = match fs::read_dir(&dir) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.ctx(Kind::Internal, || format!("Failed reading {dir:?}"))?,
+    };
+    let mut volumes = Vec::new();
+    for entry in entries {
+        let entry = entry.ctx(Kind::Internal, || format!("Failed reading {dir:?}"))?;
+        volumes.extend(entry.file_name().to_str().and_then(|name| Volume::parse(kind, name)));
+    }
+    Ok(volumes)
+}
+
+/// Takes the link of a volume's snapshots away; with the last of them.
+pub(super) fn remove_snapshots(paths: &PoolPaths, volume: &Volume) -> Result<()> {
+    remove(paths, &volume.owner().snapshot(ANY)?)
+}
+
+/// Makes the link of a volume's snapshots.
+pub(super) fn create_snapshots(paths: &PoolPaths, volume: &Volume) -> Result<()> {
+    create(paths, &volume.owner().snapshot(ANY)?)
+}
 /// Where the link is.
 pub fn path(paths: &PoolPaths, volume: &Volume) -> PathBuf {
-    paths.lxd_dir().join(volume.kind().directory()).join(volume.directory())
+    let kind = volume.kind();
+    let directory = if volume.is_snapshot() { snapshots_directory(kind) } else { kind.directory() };
+    paths.lxd_dir().join(directory).join(volume.directory())
+}
+
+/// Where it leads: to the volume, or to the directory with all its snapshots.
+fn target(paths: &PoolPaths, volume: &Volume) -> PathBuf {
+    match volume.is_snapshot() {
+        true => paths.place().join(volume.kind().snapshots_directory()).join(volume.directory()),
+        false => paths.volume(volume),
+    }
 }

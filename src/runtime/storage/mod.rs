@@ -6,9 +6,11 @@
 //!
 //! ```text
 //! Driver            pool: create, check, delete    volume: create, copy, rename, delete, root, lock
+//! Snapshots         restore, the tree to be copied elsewhere; a snapshot is a [`Volume`] with a second name
 //!   dir               one directory a volume, LXD's layout
 //!   overlay           one more for what an instance wrote (upper), above immutable layers made from images
 //! layout, marks     directories, modes and changes of volumes, the same for all drivers; crash marks
+//! living            copies of what a running guest writes to
 //! trash             what was deleted, removed by a thread of low priority
 //! tree              removing and copying trees nobody trusts
 //! reconcile         disk and records at start
@@ -25,6 +27,7 @@
 mod dir;
 mod layout;
 pub mod links;
+mod living;
 mod marks;
 mod overlay;
 mod paths;
@@ -39,6 +42,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
+pub use living::{Guest, Tree};
 pub use paths::{PoolPaths, check_update};
 pub use reconcile::Found;
 pub use trash::{Emptier, empty as empty_trash};
@@ -100,6 +104,11 @@ pub enum Root {
         /// The kernel's, empty, on the same file system.
         work: PathBuf,
     },
+    /// A snapshot: for reading only.
+    Layers {
+        /// Directories laid over each other, the top first; at least one.
+        lowers: Vec<PathBuf>,
+    },
 }
 
 /// An image to make a volume from.
@@ -117,6 +126,18 @@ pub enum Content<'a> {
     Empty,
     /// An image.
     Image(Image<'a>),
+    /// What this puts into it: a backup, a copy from another pool. Not for custom volumes.
+    Tree(Box<dyn FnOnce(&Place<'_>) -> Result<()> + Send + 'a>),
+}
+
+/// The open directories that are to be filled.
+pub struct Place<'a> {
+    /// For `metadata.yaml` and `templates/`.
+    pub own: BorrowedFd<'a>,
+    /// For the root file system.
+    pub root: BorrowedFd<'a>,
+    /// Empty, and gone later: where files with several names wait for the next of them.
+    pub links: BorrowedFd<'a>,
 }
 
 /// A pool.
@@ -124,7 +145,10 @@ pub enum Content<'a> {
 /// Operations on different volumes may run at the same time; those on one volume are the caller's to order. A volume
 /// that is mounted (its lock is held) is refused with kind `Busy` by copy, rename and delete. A full disk is kind
 /// `Unavailable`, and what fails leaves nothing behind.
-pub trait Driver: Send + Sync {
+///
+/// Where a [`Volume`] is asked for, a snapshot will do, as far as that makes sense; those of a volume go with it when it is
+/// renamed or deleted.
+pub trait Driver: Snapshots + Send + Sync {
     /// The driver's name.
     fn name(&self) -> &'static str;
 
@@ -143,8 +167,8 @@ pub trait Driver: Send + Sync {
     /// Makes a volume and, for an instance, its link in `LXD_DIR`. Kind `Exists` when there is one.
     fn create_volume(&self, volume: &Volume, content: Content<'_>) -> Result<()>;
 
-    /// Makes a volume like another, which is not mounted.
-    fn copy_volume(&self, from: &Volume, to: &Volume) -> Result<()>;
+    /// Makes a volume or snapshot like another of the pool, without that one's snapshots. It is mounted by `guest`, or by nobody.
+    fn copy_volume(&self, from: &Volume, to: &Volume, guest: Option<&dyn Guest>) -> Result<()>;
 
     /// Gives a volume another name.
     fn rename_volume(&self, from: &Volume, to: &Volume) -> Result<()>;
@@ -169,6 +193,16 @@ pub trait Driver: Send + Sync {
 
     /// The pool's layers, for drivers that have some.
     fn layered(&self) -> Option<&dyn Layered>;
+}
+
+/// What volumes and snapshots have to do with each other.
+pub trait Snapshots {
+    /// Makes a volume that nobody mounts like another, mostly one of its snapshots, of the same pool. Can be repeated: after a
+    /// crash the volume may be half the old one and half the new.
+    fn restore_volume(&self, volume: &Volume, from: &Volume) -> Result<()>;
+
+    /// What is in a volume, as its guest sees it, to be copied to another pool; it is mounted by `guest`, or by nobody.
+    fn open_tree(&self, volume: &Volume, guest: Option<&dyn Guest>) -> Result<Tree<'_>>;
 }
 
 /// Drivers that unpack an image once, and share the result.

@@ -72,9 +72,9 @@ impl PoolPaths {
         self.source.is_some()
     }
 
-    /// `LXD_DIR/storage-pools/POOL/KIND/[PROJECT_]NAME`: a volume's directory.
+    /// `LXD_DIR/storage-pools/POOL/KIND/[PROJECT_]NAME`: a volume's directory, as tools find it.
     pub fn volume(&self, volume: &Volume) -> PathBuf {
-        self.place().join(volume.kind().directory()).join(volume.directory())
+        self.place().join(volume.place())
     }
 
     /// Gives an instance's directory to the root of its id map, group root, as tools expect it.

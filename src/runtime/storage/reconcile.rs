@@ -1,6 +1,7 @@
 //! Brings disk and records together when the daemon starts, before anything uses the pool.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Access, AtFlags};
@@ -8,7 +9,7 @@ use rustix::fs::{Access, AtFlags};
 use super::layout::{Layout, c_name, rename};
 use super::marks::{self, Mark};
 use super::volume::{Volume, VolumeKind};
-use super::{links, tree};
+use super::{links, trash, tree};
 use crate::error::{Ctx, Kind, Result};
 
 /// What was found, and done about it.
@@ -28,6 +29,7 @@ impl Layout {
     /// See [`super::Driver::reconcile`].
     pub(super) fn reconcile(&self, known: &[Volume]) -> Result<Found> {
         let mut found = Found::default();
+        trash::release(self.dir(trash::TRASH)?)?;
         let pending = self.dir(marks::PENDING)?;
         let is_known: BTreeSet<&Volume> = known.iter().collect();
         for mark in marks::read(&pending)? {
@@ -35,6 +37,7 @@ impl Layout {
                 Mark::Create(volume) => {
                     if !is_known.contains(&volume) {
                         self.discard_parts(&volume)?;
+                        self.leave_part_dirs(&volume)?;
                         found.discarded.push(volume.clone());
                     }
                     marks::settle(&pending, &volume)?;
@@ -50,7 +53,7 @@ impl Layout {
         }
         let on_disk = self.on_disk()?;
         found.unknown = on_disk.keys().filter(|v| !is_known.contains(v)).cloned().collect();
-        let complete = |v: &&Volume| on_disk.get(v).is_some_and(|parts| *parts == (self.parts)(v.kind()).len());
+        let complete = |v: &&Volume| on_disk.get(v).is_some_and(|parts| *parts == self.parts_of(v).len());
         found.missing = known.iter().filter(|v| !complete(v)).cloned().collect();
         links::reconcile(&self.paths, &known.iter().filter(complete).collect())?;
         Ok(found)
@@ -58,9 +61,9 @@ impl Layout {
 
     /// Renames the parts that exist under the `wrong` name only; true when there was one.
     fn move_missing(&self, wrong: &Volume, right: &Volume) -> Result<bool> {
-        let (old, new) = (c_name(&wrong.directory())?, c_name(&right.directory())?);
+        let (old, new) = (c_name(&wrong.leaf())?, c_name(&right.leaf())?);
         let mut moved = false;
-        for part in self.part_dirs(right)? {
+        for part in self.moving_parts(wrong)? {
             if exists(&part, &old) && !exists(&part, &new) {
                 rename(&part, &old, &new).ctx(Kind::Internal, || format!("Failed renaming volume \"{wrong}\""))?;
                 moved = true;
@@ -79,8 +82,30 @@ impl Layout {
                     *volumes.entry(volume).or_default() += 1;
                 }
             }
+            for part in (self.snapshot_parts)(kind) {
+                self.snapshots_on_disk(kind, part, &mut volumes)?;
+            }
         }
         Ok(volumes)
+    }
+}
+
+impl Layout {
+    fn snapshots_on_disk(&self, kind: VolumeKind, part: &CStr, found: &mut BTreeMap<Volume, usize>) -> Result<()> {
+        let dir = self.dir(part)?;
+        for name in tree::names(&dir)? {
+            let Some(volume) = name.to_str().ok().and_then(|name| Volume::parse(kind, name)) else { continue };
+            let Ok(own) = tree::open_dir(&dir, &name) else { continue };
+            let snapshots = tree::names(&own)?;
+            if snapshots.is_empty() {
+                // Made for a snapshot that never came to be.
+                let _ = rustix::fs::unlinkat(&dir, &name, AtFlags::REMOVEDIR);
+            }
+            for snapshot in snapshots.iter().filter_map(|n| volume.snapshot(n.to_str().ok()?).ok()) {
+                *found.entry(snapshot).or_default() += 1;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,9 @@
 //! ```text
 //! volume --rename--> trash/TOKEN.RANDOM --Emptier--> gone
 //! ```
+//! What is being made and has no place yet is here too, under a name with a dot in front, which the emptier leaves alone
+//! until a restart shows that nobody makes it any more ([`release`]).
+//!
 //! After a restart the daemon wakes the [`Emptier`] for each pool, which goes on with what a crash left.
 
 use std::ffi::CStr;
@@ -33,12 +36,27 @@ pub(super) fn random_name() -> Result<String> {
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// A name for something in the trash that is being made.
+pub(super) fn staged_name(what: &str) -> Result<String> {
+    Ok(format!(".{what}.{}", random_name()?))
+}
+
+/// Gives what a crash has left unfinished to the emptier; at start, when nothing is being made.
+pub(super) fn release(trash: impl AsFd) -> Result<()> {
+    let trash = trash.as_fd();
+    for name in tree::names(trash)?.iter().filter(|n| n.to_bytes().starts_with(b".")) {
+        discard(trash, name, trash)?;
+    }
+    Ok(())
+}
+
 /// Renames `name` of `dir` into the open trash directory and returns its name there; `None` when nothing is to be done.
 ///
 /// A disk too full for one more name there must not keep anybody from deleting: then it is removed where it is.
 pub(super) fn discard(dir: impl AsFd, name: &CStr, trash: impl AsFd) -> Result<Option<String>> {
     let dir = dir.as_fd();
-    let new = format!("{}.{}", name.to_string_lossy().replace('/', "-"), random_name()?);
+    let shown = name.to_string_lossy().trim_start_matches('.').chars().take(64).collect::<String>();
+    let new = format!("{}.{}", shown.replace('/', "-"), random_name()?);
     match rustix::fs::renameat_with(dir, name, trash, new.as_str(), RenameFlags::NOREPLACE) {
         Ok(()) => Ok(Some(new)),
         Err(Errno::NOENT) => Ok(None),
@@ -59,7 +77,7 @@ pub fn empty(root: &Path, stop: &AtomicBool) -> Result<u64> {
     let Some(trash) = open(root)? else { return Ok(0) };
     let mut removed = 0;
     let mut first = None;
-    for name in tree::names(&trash)? {
+    for name in tree::names(&trash)?.into_iter().filter(|n| !n.to_bytes().starts_with(b".")) {
         match tree::remove_until(&trash, &name, stop) {
             Ok(Removal::Done) => removed += 1,
             Ok(Removal::Stopped) => break,

@@ -34,6 +34,15 @@ impl VolumeKind {
         }
     }
 
+    /// The directory of a pool that holds the snapshots of these volumes, one directory a volume.
+    pub fn snapshots_directory(self) -> &'static str {
+        match self {
+            VolumeKind::Container => "containers-snapshots",
+            VolumeKind::VirtualMachine => "virtual-machines-snapshots",
+            VolumeKind::Custom => "custom-snapshots",
+        }
+    }
+
     /// Mode of a volume's directory, as LXD sets it.
     pub(super) fn mode(self) -> u32 {
         match self {
@@ -48,12 +57,18 @@ impl VolumeKind {
     }
 }
 
-/// A volume's identity within its pool; its names are fit for the disk.
+/// Bytes of a mark's token, which holds the names of volume and snapshot.
+const TOKEN_LIMIT: usize = 240;
+
+/// The identity of a volume, or of a snapshot of one, within its pool; its names are fit for the disk.
+///
+/// A snapshot is a volume that never changes: it is made by a copy, renamed, deleted and mounted as others are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Volume {
     kind: VolumeKind,
     project: String,
     name: String,
+    snapshot: Option<String>,
 }
 
 impl Volume {
@@ -67,11 +82,33 @@ impl Volume {
         if bad(project) || project.contains('_') {
             return Err(Error::invalid(format!("Invalid project name {project:?}")));
         }
-        let volume = Volume { kind, project: project.to_owned(), name: name.to_owned() };
+        let volume = Volume { kind, project: project.to_owned(), name: name.to_owned(), snapshot: None };
         if volume.directory().len() > NAME_LIMIT {
             return Err(Error::invalid(format!("Volume name {name:?} is too long")));
         }
         Ok(volume)
+    }
+
+    /// The snapshot of this name of the volume.
+    pub fn snapshot(&self, name: &str) -> Result<Volume> {
+        let snapshot = Volume { snapshot: Some(name.to_owned()), ..self.clone() };
+        if name.is_empty() || matches!(name, "." | "..") || name.contains(['/', '\0', '\n']) {
+            return Err(Error::invalid(format!("Invalid snapshot name {name:?}")));
+        }
+        if name.len() > NAME_LIMIT || snapshot.token().len() > TOKEN_LIMIT {
+            return Err(Error::invalid(format!("Snapshot name {name:?} is too long")));
+        }
+        Ok(snapshot)
+    }
+
+    /// The volume of a snapshot; itself for others.
+    pub fn owner(&self) -> Volume {
+        Volume { snapshot: None, ..self.clone() }
+    }
+
+    /// Whether it is a snapshot.
+    pub fn is_snapshot(&self) -> bool {
+        self.snapshot.is_some()
     }
 
     /// What it is for.
@@ -89,12 +126,28 @@ impl Volume {
         &self.name
     }
 
-    /// The same volume under another name.
+    /// The same volume, or snapshot of the same volume, under another name.
     pub fn renamed(&self, name: &str) -> Result<Volume> {
-        Volume::new(self.kind, &self.project, name)
+        match self.snapshot {
+            Some(_) => self.owner().snapshot(name),
+            None => Volume::new(self.kind, &self.project, name),
+        }
     }
 
-    /// The name of its directory: `NAME` or `PROJECT_NAME` for instances, always `PROJECT_NAME` for custom volumes.
+    /// Where its directory is in a pool: `containers/NAME`, `containers-snapshots/NAME/SNAPSHOT`.
+    pub fn place(&self) -> String {
+        match &self.snapshot {
+            Some(name) => format!("{}/{}/{name}", self.kind.snapshots_directory(), self.directory()),
+            None => format!("{}/{}", self.kind.directory(), self.directory()),
+        }
+    }
+
+    /// The name of its parts in the directories that hold them.
+    pub(super) fn leaf(&self) -> String {
+        self.snapshot.clone().unwrap_or_else(|| self.directory())
+    }
+
+    /// The name of the directory of a volume, and of that of its snapshots: `NAME` or `PROJECT_NAME` for instances, always `PROJECT_NAME` for custom volumes.
     pub fn directory(&self) -> String {
         if self.kind != VolumeKind::Custom && self.project == DEFAULT_PROJECT {
             self.name.clone()
@@ -115,22 +168,31 @@ impl Volume {
         (volume.directory() == directory).then_some(volume)
     }
 
-    /// One word for marks and lock names: `containers:DIRECTORY`.
+    /// One word for marks: `containers:DIRECTORY`, `containers-snapshots:LENGTH:DIRECTORY:SNAPSHOT` (each may hold colons).
     pub(super) fn token(&self) -> String {
-        format!("{}:{}", self.kind.directory(), self.directory())
+        let (kind, directory) = (self.kind, self.directory());
+        match &self.snapshot {
+            Some(name) => format!("{}:{}:{directory}:{name}", kind.snapshots_directory(), directory.len()),
+            None => format!("{}:{directory}", kind.directory()),
+        }
     }
 
     /// The inverse of [`Volume::token`].
     pub(super) fn from_token(token: &str) -> Option<Volume> {
-        let (kind, directory) = token.split_once(':')?;
-        let kind = VolumeKind::ALL.into_iter().find(|k| k.directory() == kind)?;
-        Volume::parse(kind, directory)
+        let (word, rest) = token.split_once(':')?;
+        if let Some(kind) = VolumeKind::ALL.into_iter().find(|k| k.directory() == word) {
+            return Volume::parse(kind, rest);
+        }
+        let kind = VolumeKind::ALL.into_iter().find(|k| k.snapshots_directory() == word)?;
+        let (length, names) = rest.split_once(':')?;
+        let (directory, name) = names.split_at_checked(length.parse().ok()?)?;
+        Volume::parse(kind, directory)?.snapshot(name.strip_prefix(':')?).ok()
     }
 }
 
 impl fmt::Display for Volume {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind.directory(), self.directory())
+        f.write_str(&self.place())
     }
 }
 
@@ -159,6 +221,19 @@ mod tests {
         }
         assert_eq!(Volume::parse(VolumeKind::Container, "default_c1"), None);
         assert_eq!(Volume::parse(VolumeKind::Custom, "plain"), None);
+    }
+
+    #[test]
+    fn a_snapshot_is_below_its_volume() {
+        let c1 = Volume::new(VolumeKind::Container, "a:b", "c1").unwrap();
+        let snapshot = c1.snapshot("s:0").unwrap();
+        assert_eq!((snapshot.place().as_str(), snapshot.leaf().as_str()), ("containers-snapshots/a:b_c1/s:0", "s:0"));
+        assert_eq!(Volume::from_token(&snapshot.token()), Some(snapshot.clone()));
+        assert_eq!(snapshot.renamed("s1").unwrap(), c1.snapshot("s1").unwrap());
+        assert_eq!((snapshot.owner(), snapshot.is_snapshot()), (c1.clone(), true));
+        for bad in ["", ".", "..", "a/b", "a\nb", "a\0", &"x".repeat(240)] {
+            assert!(c1.snapshot(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

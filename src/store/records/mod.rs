@@ -13,6 +13,7 @@ mod pool;
 mod profile;
 mod project;
 mod server;
+mod snapshot;
 mod volume;
 mod warning;
 
@@ -31,6 +32,7 @@ pub use pool::PoolRecord;
 pub use profile::ProfileRecord;
 pub use project::ProjectRecord;
 pub use server::ServerConfigRecord;
+pub use snapshot::SnapshotRecord;
 pub use volume::{ContentKind, VolumeKind, VolumeRecord};
 pub use warning::{Severity, WarningRecord, WarningStatus};
 
@@ -77,6 +79,7 @@ pub(super) const VERSIONS: &[(Table, u32)] = &[
     version::<AclRecord>(),
     version::<ZoneRecord>(),
     version::<ZoneEntriesRecord>(),
+    version::<SnapshotRecord>(),
 ];
 
 const fn version<R: Record>() -> (Table, u32) {

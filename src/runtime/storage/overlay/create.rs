@@ -1,19 +1,14 @@
 //! A container's volume: its directory for tools, and its upper.
 
-use std::os::fd::OwnedFd;
-
-use rustix::io::Errno;
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::layers::{Pin, stand_on};
-use super::{LAYERS, Overlay, UPPERS};
+use super::{LAYERS, Overlay};
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::storage::layout::{c_name, make_dir};
+use crate::runtime::storage::living::copy_metadata;
 use crate::runtime::storage::volume::Volume;
-use crate::runtime::storage::{Content, dir, tree};
-
-/// What an image brings beside its root file system.
-const METADATA: &std::ffi::CStr = c"metadata.yaml";
-const TEMPLATES: &std::ffi::CStr = c"templates";
+use crate::runtime::storage::{Content, Place, dir, tree};
 
 impl Overlay {
     /// See [`crate::runtime::storage::Driver::create_volume`].
@@ -22,6 +17,7 @@ impl Overlay {
         let pin = match content {
             Content::Empty => None,
             Content::Image(image) => Some(self.ensure(image)?),
+            Content::Tree(fill) => return self.create_filled(volume, fill),
         };
         self.layout.create_volume(volume, |own| {
             self.make_upper(volume, pin.as_ref())?;
@@ -32,11 +28,36 @@ impl Overlay {
         })
     }
 
-    /// Makes an empty upper over a layer.
-    fn make_upper(&self, volume: &Volume, on: Option<&Pin<'_>>) -> Result<()> {
-        let uppers = self.layout.dir(UPPERS)?;
-        let own = make_dir(&uppers, &c_name(&volume.directory())?, 0o700)?;
-        self.fill_upper(&own, on)
+    /// Makes a volume whose upper, or a snapshot whose layer, `fill` fills.
+    fn create_filled(&self, volume: &Volume, fill: impl FnOnce(&Place<'_>) -> Result<()>) -> Result<()> {
+        self.layout.create_volume(volume, |own| {
+            make_dir(own, c"rootfs", 0o755)?;
+            let filled = |root: &OwnedFd| {
+                dir::with_links(&self.layout, |links| {
+                    fill(&Place { own: own.as_fd(), root: root.as_fd(), links: links.as_fd() })
+                })
+            };
+            if volume.is_snapshot() {
+                let pin = self.build_layer(None, filled)?;
+                return self.make_upper(volume, Some(&pin));
+            }
+            self.make_upper(volume, None)?;
+            let upper = tree::open_dir(self.layout.open_last(volume)?, c"rootfs")
+                .ctx(Kind::Internal, || format!("Failed opening volume \"{volume}\""))?;
+            filled(&upper)
+        })
+    }
+
+    /// Makes an empty upper over a layer; of a snapshot the note of the layer alone.
+    pub(super) fn make_upper(&self, volume: &Volume, on: Option<&Pin<'_>>) -> Result<()> {
+        let parts = self.layout.part_dirs(volume)?;
+        let last = parts.last().ok_or_else(|| Error::internal("A pool has no parts"))?;
+        let own = make_dir(last, &c_name(&volume.leaf())?, 0o700)?;
+        match (volume.is_snapshot(), on) {
+            (true, Some(pin)) => stand_on(&own, pin.id()),
+            (true, None) => make_dir(&own, c"rootfs", 0o755).map(drop),
+            (false, on) => self.fill_upper(&own, on),
+        }
     }
 
     /// Makes `rootfs`, `work` and the note of the layer below.
@@ -46,13 +67,16 @@ impl Overlay {
         let Some(pin) = on else { return Ok(()) };
         stand_on(own, pin.id())?;
         // The root directory of the mount is the upper's, with its owner, mode and access list.
-        let lower = self.open_layer(pin)?;
-        let root = tree::open_dir(&lower, c"rootfs")
-            .ctx(Kind::Internal, || format!("Failed opening the root of layer {:?}", pin.id()))?;
-        like_root(&root, &upper)
+        like_root(&self.open_root_of(pin)?, &upper)
     }
 
-    fn open_layer(&self, pin: &Pin<'_>) -> Result<OwnedFd> {
+    /// Opens the root directory of a layer.
+    pub(super) fn open_root_of(&self, pin: &Pin<'_>) -> Result<OwnedFd> {
+        tree::open_dir(self.open_layer(pin)?, c"rootfs")
+            .ctx(Kind::Internal, || format!("Failed opening the root of layer {:?}", pin.id()))
+    }
+
+    pub(super) fn open_layer(&self, pin: &Pin<'_>) -> Result<OwnedFd> {
         let layers = self.layout.dir(LAYERS)?;
         tree::open_dir(&layers, &c_name(pin.id())?)
             .ctx(Kind::Internal, || format!("Failed opening layer {:?}", pin.id()))
@@ -70,18 +94,4 @@ pub(super) fn like_root(from: &OwnedFd, to: &OwnedFd) -> Result<()> {
     tree::copy_attributes(from, to)
         .and_then(|()| tree::drop_xattrs(to, "trusted.overlay."))
         .ctx(Kind::Internal, || "Failed copying the root directory's attributes")
-}
-
-/// Copies `metadata.yaml` and `templates/`, as far as they exist.
-pub(super) fn copy_metadata(from: &OwnedFd, to: &OwnedFd, links: &OwnedFd) -> Result<()> {
-    tree::copy_file(from, to, METADATA).or_else(absent)?;
-    match tree::open_dir(from, TEMPLATES) {
-        Ok(templates) => tree::copy(&templates, make_dir(to, TEMPLATES, 0o755)?, links),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
-        Err(e) => Err(e).ctx(Kind::Internal, || "Failed opening the templates of an image"),
-    }
-}
-
-fn absent(e: Error) -> Result<()> {
-    if e.errno() == Some(Errno::NOENT.raw_os_error()) { Ok(()) } else { Err(e) }
 }

@@ -1,42 +1,60 @@
-//! Copies a stopped container without copying its files: its upper becomes a layer that both stand on.
+//! Copies a container without copying its files: what it wrote becomes a layer that both stand on.
+//!
+//! Of a container that nobody mounts, the upper itself becomes the layer. One that runs goes on writing to its upper,
+//! through files that are open, whatever is mounted over it; so there the layer is a copy of the upper, and of that alone.
+//! The same is done where one more layer would be too many.
 
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{OFlags, RenameFlags};
 
-use super::create::{copy_metadata, like_root};
-use super::layers::{Pin, below, stand_on};
+use super::create::like_root;
+use super::layers::{Pin, below, copy_name, stand_on};
 use super::{LAYERS, Overlay, UPPERS};
 use crate::error::{Ctx, Kind, Result};
 use crate::runtime::storage::layout::{c_name, make_dir, undo};
+use crate::runtime::storage::living::{self, copy_metadata};
 use crate::runtime::storage::volume::Volume;
-use crate::runtime::storage::{MAX_LAYERS, dir, trash, tree};
+use crate::runtime::storage::{Guest, MAX_LAYERS, dir, tree};
 
 impl Overlay {
-    /// See [`crate::runtime::storage::Driver::copy_volume`]; the source's lock is held.
-    pub(super) fn copy_container(&self, from: &Volume, to: &Volume) -> Result<()> {
-        let depth = self.chain(from)?.len();
-        let own = self.open_own(from)?;
-        let upper =
-            tree::open_dir(&own, c"rootfs").ctx(Kind::Internal, || format!("Failed opening volume \"{from}\""))?;
-        let written = !tree::is_empty(&upper)?;
-        if written && depth + 1 > MAX_LAYERS {
-            let pin = below(&own)?.map(|id| self.layers.pin(&id));
-            return self.make_copy(from, to, pin.as_ref(), Some(&upper));
-        }
-        let pin = if written { Some(self.freeze(from, &own)?) } else { below(&own)?.map(|id| self.layers.pin(&id)) };
-        self.make_copy(from, to, pin.as_ref(), None)
+    /// See [`crate::runtime::storage::Driver::copy_volume`].
+    pub(super) fn copy_container(&self, from: &Volume, to: &Volume, guest: Option<&dyn Guest>) -> Result<()> {
+        let _held = match guest {
+            Some(_) => None,
+            None if from.is_snapshot() => Some(self.layout.share(from)?),
+            None => Some(self.layout.hold(from)?),
+        };
+        let layer = self.layer_of(from, guest)?;
+        self.make_copy(from, to, layer)
     }
 
-    fn open_own(&self, volume: &Volume) -> Result<OwnedFd> {
-        let uppers = self.layout.dir(UPPERS)?;
-        tree::open_dir(&uppers, &c_name(&volume.directory())?)
-            .ctx(Kind::Internal, || format!("Failed opening volume \"{volume}\""))
+    /// The layer that is what a volume or snapshot holds now; none when that is nothing.
+    pub(super) fn layer_of(&self, volume: &Volume, guest: Option<&dyn Guest>) -> Result<Option<Pin<'_>>> {
+        let own = self.layout.open_last(volume)?;
+        let on = below(&own)?.map(|id| self.layers.pin(&id));
+        if volume.is_snapshot() {
+            return Ok(on);
+        }
+        let upper =
+            tree::open_dir(&own, c"rootfs").ctx(Kind::Internal, || format!("Failed opening volume \"{volume}\""))?;
+        if tree::is_empty(&upper)? {
+            return Ok(on);
+        }
+        if guest.is_none() && self.chain(volume)?.len() < MAX_LAYERS {
+            return self.freeze(volume, &own).map(Some);
+        }
+        let on = on.as_ref().map(Pin::id);
+        self.build_layer(on, |root| {
+            dir::with_links(&self.layout, |links| living::copy(&upper, root, links, guest))?;
+            tree::drop_xattrs(root, "trusted.overlay.").ctx(Kind::Internal, || "Failed copying the root's attributes")
+        })
+        .map(Some)
     }
 
     /// Turns the upper of a volume that nobody has mounted into a layer and gives it an empty one over that.
     fn freeze(&self, volume: &Volume, old: &OwnedFd) -> Result<Pin<'_>> {
-        let id = format!("copy-{}{}", trash::random_name()?, trash::random_name()?);
+        let id = copy_name()?;
         let pin = self.layers.pin(&id);
         let (layers, uppers) = (self.layout.dir(LAYERS)?, self.layout.dir(UPPERS)?);
         let (name, layer) = (c_name(&volume.directory())?, c_name(&id)?);
@@ -55,19 +73,45 @@ impl Overlay {
         Ok(pin)
     }
 
-    /// Makes the new volume over `on`, with what `written` holds copied into its upper.
-    fn make_copy(&self, from: &Volume, to: &Volume, on: Option<&Pin<'_>>, written: Option<&OwnedFd>) -> Result<()> {
+    /// Makes a volume or snapshot of what a layer holds, with the metadata of another.
+    fn make_copy(&self, from: &Volume, to: &Volume, layer: Option<Pin<'_>>) -> Result<()> {
         let source = self.layout.open_volume(from)?;
         self.layout.create_volume(to, |own| {
-            let uppers = self.layout.dir(UPPERS)?;
-            let new = make_dir(&uppers, &c_name(&to.directory())?, 0o700)?;
-            self.fill_upper(&new, on)?;
             dir::with_links(&self.layout, |links| copy_metadata(&source, own, links))?;
             make_dir(own, c"rootfs", 0o755)?;
-            let Some(written) = written else { return Ok(()) };
-            let upper =
-                tree::open_dir(&new, c"rootfs").ctx(Kind::Internal, || format!("Failed opening volume \"{to}\""))?;
-            dir::with_links(&self.layout, |links| tree::copy(written, &upper, links))
+            if to.is_snapshot() {
+                return self.make_upper(to, layer.as_ref());
+            }
+            let uppers = self.layout.dir(UPPERS)?;
+            let new = make_dir(&uppers, &c_name(&to.directory())?, 0o700)?;
+            self.fill_on(&new, layer.as_ref())
         })
+    }
+
+    /// Fills the directory of an upper so that it stands on a layer; where that would be one too many, it gets a copy of what
+    /// the layer holds and stands on the next.
+    pub(super) fn fill_on(&self, own: &OwnedFd, layer: Option<&Pin<'_>>) -> Result<()> {
+        let Some(layer) = layer.filter(|layer| self.depth(layer).is_ok_and(|depth| depth > MAX_LAYERS)) else {
+            return self.fill_upper(own, layer);
+        };
+        let top = self.open_layer(layer)?;
+        let next = below(&top)?.map(|id| self.layers.pin(&id));
+        self.fill_upper(own, next.as_ref())?;
+        let upper = tree::open_dir(own, c"rootfs").ctx(Kind::Internal, || "Failed opening a new upper")?;
+        let written = self.open_root_of(layer)?;
+        dir::with_links(&self.layout, |links| tree::copy(&written, &upper, links))
+    }
+
+    /// How many layers a layer and those below are.
+    fn depth(&self, layer: &Pin<'_>) -> Result<usize> {
+        let layers = self.layout.dir(LAYERS)?;
+        let (mut depth, mut next) = (0, Some(layer.id().to_owned()));
+        while let Some(id) = next.filter(|_| depth <= MAX_LAYERS) {
+            depth += 1;
+            let own = tree::open_dir(&layers, &c_name(&id)?)
+                .ctx(Kind::Internal, || format!("Failed opening layer {id:?}"))?;
+            next = below(&own)?;
+        }
+        Ok(depth)
     }
 }

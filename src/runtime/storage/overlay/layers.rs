@@ -8,14 +8,17 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{LAYERS, Overlay, UPPERS};
+use super::{LAYERS, Overlay, SNAPSHOTS, UPPERS};
 use crate::error::{Ctx, Error, Kind, Result};
-use crate::runtime::storage::layout::{c_name, make_dir, missing, rename, set_mode, undo};
+use crate::runtime::storage::layout::{c_name, make_dir, rename, set_mode, undo};
 use crate::runtime::storage::volume::Volume;
 use crate::runtime::storage::{Image, MAX_LAYERS, dir, trash, tree};
 
 /// What the name of the file that says what a directory stands on begins with.
 const ON: &str = "on.";
+
+/// What the names of layers begin with that are no images.
+const COPY: &str = "copy-";
 
 /// Layers in use by operations under way, so that a sweep leaves them and only one of many makes each.
 #[derive(Default)]
@@ -127,15 +130,32 @@ impl Overlay {
         undo(made, || tree::remove(layers, &temporary))
     }
 
-    /// The layers a container stands on, the top first.
+    /// Makes a layer of what `fill` puts into its root, over another or over nothing, in one step.
+    pub(super) fn build_layer(&self, on: Option<&str>, fill: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<Pin<'_>> {
+        let layers = self.layout.dir(LAYERS)?;
+        let id = copy_name()?;
+        let pin = self.layers.pin(&id);
+        let (name, temporary) = (c_name(&id)?, c_name(&format!(".{id}"))?);
+        let made = make_dir(&layers, &temporary, 0o700).and_then(|own| {
+            if let Some(on) = on {
+                stand_on(&own, on)?;
+            }
+            fill(&make_dir(&own, c"rootfs", 0o755)?)?;
+            rename(&layers, &temporary, &name).ctx(Kind::Internal, || format!("Failed renaming layer {id:?}"))
+        });
+        undo(made, || tree::remove(&layers, &temporary))?;
+        Ok(pin)
+    }
+
+    /// The layers a volume or snapshot stands on, the top first.
     pub(super) fn chain(&self, volume: &Volume) -> Result<Vec<String>> {
-        let uppers = self.layout.dir(UPPERS)?;
-        let own = tree::open_dir(&uppers, &c_name(&volume.directory())?).or_else(|e| missing(e, volume))?;
+        let own = self.layout.open_last(volume)?;
         let layers = self.layout.dir(LAYERS)?;
         let mut chain = Vec::new();
         let mut next = below(&own)?;
         while let Some(id) = next {
-            if chain.len() >= MAX_LAYERS {
+            // The layer of a snapshot may be one more: nothing is put on top of it.
+            if chain.len() > MAX_LAYERS {
                 return Err(Error::internal(format!("Volume \"{volume}\" has more than {MAX_LAYERS} layers")));
             }
             let layer = tree::open_dir(&layers, &c_name(&id)?)
@@ -157,6 +177,13 @@ impl Overlay {
         for name in tree::names(&uppers)? {
             marked.extend(below_name(uppers.as_fd(), &name)?);
         }
+        let snapshots = self.layout.dir(SNAPSHOTS)?;
+        for name in tree::names(&snapshots)? {
+            let Ok(own) = tree::open_dir(&snapshots, &name) else { continue };
+            for name in tree::names(&own)? {
+                marked.extend(below_name(own.as_fd(), &name)?);
+            }
+        }
         let mut todo: Vec<String> = marked.iter().cloned().collect();
         while let Some(id) = todo.pop() {
             if let Some(id) = below_name(layers.as_fd(), &c_name(&id)?)?
@@ -174,6 +201,11 @@ impl Overlay {
         }
         Ok(swept)
     }
+}
+
+/// A name for a layer that was an upper, or a copy of one.
+pub(super) fn copy_name() -> Result<String> {
+    Ok(format!("{COPY}{}{}", trash::random_name()?, trash::random_name()?))
 }
 
 /// Notes in the open directory of an upper or layer that it stands on `id`.

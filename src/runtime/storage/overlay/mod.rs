@@ -9,7 +9,11 @@
 //!     layers/.ID.RANDOM/    being made; swept at start
 //!     uppers/NAME/          rootfs/ (the upper), work/
 //!       on.ID               the layer it stands on, an empty file; a layer made from an upper has one too
+//!     snapshots/NAME/SNAPSHOT/  the same file, and rootfs/, empty, where there is no layer
 //! ```
+//! A snapshot writes nothing, so it is the name of a layer; a copy of a volume is an empty upper on one. The layer is
+//! what the volume wrote: of a stopped one its upper itself, of one that runs a copy of that ([`freeze`]).
+//!
 //! A layer's name is that of the image, or random (`copy-…`) for one that was a stopped instance's upper: then the
 //! directory in `uppers` and the new one in `layers` are exchanged in one step, so that a crash leaves the old or the
 //! new state. The layer below is said by a file's *name*, since names are in the file system's journal and contents
@@ -19,6 +23,7 @@ mod create;
 mod freeze;
 mod layers;
 mod probe;
+mod snapshots;
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -28,7 +33,7 @@ use super::layout::Layout;
 use super::paths::PoolPaths;
 use super::reconcile::Found;
 use super::volume::{Volume, VolumeKind};
-use super::{Content, Driver, Image, Layered, Root, dir, trash, tree};
+use super::{Content, Driver, Guest, Image, Layered, Root, dir, trash, tree};
 use crate::error::{Error, Result};
 
 pub(super) use probe::{is_on_overlay, kernel_is_new_enough};
@@ -41,6 +46,9 @@ const LAYERS: &CStr = c"overlay/layers";
 
 /// The directory of uppers in a pool's root.
 const UPPERS: &CStr = c"overlay/uppers";
+
+/// The directory of snapshots in a pool's root.
+const SNAPSHOTS: &CStr = c"overlay/snapshots";
 
 /// A pool of the `overlay` driver.
 pub(super) struct Overlay {
@@ -56,10 +64,18 @@ fn parts(kind: VolumeKind) -> &'static [&'static CStr] {
     }
 }
 
+fn snapshot_parts(kind: VolumeKind) -> &'static [&'static CStr] {
+    match kind {
+        VolumeKind::Container => &[c"containers-snapshots", SNAPSHOTS],
+        VolumeKind::VirtualMachine => &[c"virtual-machines-snapshots"],
+        VolumeKind::Custom => &[c"custom-snapshots"],
+    }
+}
+
 impl Overlay {
     pub(super) fn new(paths: PoolPaths) -> Overlay {
-        let private: &[(&CStr, u32)] = &[(c"overlay", 0o700), (LAYERS, 0o700), (UPPERS, 0o700)];
-        Overlay { layout: Layout { paths, parts, private }, layers: layers::Layers::default() }
+        let private: &[(&CStr, u32)] = &[(c"overlay", 0o700), (LAYERS, 0o700), (UPPERS, 0o700), (SNAPSHOTS, 0o700)];
+        Overlay { layout: Layout { paths, parts, snapshot_parts, private }, layers: layers::Layers::default() }
     }
 }
 
@@ -89,17 +105,17 @@ impl Driver for Overlay {
         match (volume.kind(), content) {
             (VolumeKind::Container, content) => self.create_container(volume, content),
             (_, Content::Empty) => self.layout.create_volume(volume, |_| Ok(())),
-            (_, Content::Image(_)) => Err(Error::unsupported("A custom volume made from an image")),
+            (_, Content::Image(_) | Content::Tree(_)) => Err(Error::unsupported("A custom volume made from an image")),
         }
     }
 
-    fn copy_volume(&self, from: &Volume, to: &Volume) -> Result<()> {
+    fn copy_volume(&self, from: &Volume, to: &Volume, guest: Option<&dyn Guest>) -> Result<()> {
         dir::refuse_vm(from)?;
-        let _held = self.layout.hold(from)?;
         if from.kind() == VolumeKind::Custom {
+            let _held = self.layout.hold(from)?;
             return self.layout.create_volume(to, |fd| dir::copy_into(&self.layout, from, fd));
         }
-        self.copy_container(from, to)
+        self.copy_container(from, to, guest)
     }
 
     fn rename_volume(&self, from: &Volume, to: &Volume) -> Result<()> {
@@ -122,9 +138,15 @@ impl Driver for Overlay {
             return Ok(Root::Dir { path: root.join("custom").join(volume.directory()) });
         }
         let layers = root.join("overlay/layers");
-        let lowers: Vec<PathBuf> = self.layers(volume)?.iter().map(|id| layers.join(id).join("rootfs")).collect();
-        let own = root.join("overlay/uppers").join(volume.directory());
+        let mut lowers: Vec<PathBuf> = self.layers(volume)?.iter().map(|id| layers.join(id).join("rootfs")).collect();
+        let own = self.layout.lock_path(volume);
         let upper = own.join("rootfs");
+        if volume.is_snapshot() {
+            if lowers.is_empty() {
+                lowers.push(upper);
+            }
+            return Ok(Root::Layers { lowers });
+        }
         // Without an image there is nothing to lay it over.
         if lowers.is_empty() {
             return Ok(Root::Dir { path: upper });

@@ -1,8 +1,13 @@
-//! Copies a tree that nobody changes meanwhile: owners, modes, times, extended attributes, hard links, holes, devices.
+//! Copies a tree: owners, modes, times, extended attributes, hard links, holes, devices.
+//!
+//! [`copy`] takes one that nobody changes meanwhile. [`follow`] and [`catch_up`] together take one that is written to: the first
+//! copies what it finds, the second, while the writers are stopped, only what changed since the first began, as the time of an
+//! inode's last change tells, which nobody but the kernel sets.
 //!
 //! Data is shared with the source where the file system can (`FICLONE`: btrfs, xfs), else copied in the kernel. Not
 //! kept are inode flags (`chattr`), as LXD's rsync doesn't. Deep trees cost memory for their names, not descriptors.
 
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -11,8 +16,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom as FdSeek, Stat};
 use rustix::io::Errno;
 
-use super::attributes::{copy_attributes, copy_special};
-use super::{open, open_dir, scan, show};
+use super::attributes::{copy_attributes, copy_special, drop_xattrs};
+use super::{open, open_dir, remove, scan, show};
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// Copies what the directory `from` holds, and its own attributes, into the empty directory `to`. Blocks.
@@ -20,9 +25,64 @@ use crate::error::{Ctx, Error, Kind, Result};
 /// `links` is an empty directory on the file system of `to`, where files with several names wait for the next one;
 /// the caller removes it. Mount points inside are an error. On failure `to` holds a part.
 pub fn copy(from: impl AsFd, to: impl AsFd, links: impl AsFd) -> Result<()> {
-    let mut work =
-        Work { from: reopen(from)?, to: reopen(to)?, links: reopen(links)?, stack: Vec::new(), ways: Ways::default() };
-    work.run()
+    Work::new(from, to, links, Pass::Only)?.run()
+}
+
+/// Copies what it can of a tree that is changed meanwhile; what it can't, [`catch_up`] does. Blocks.
+///
+/// Returns the moment from which on changes may have been missed.
+pub fn follow(from: impl AsFd, to: impl AsFd, links: impl AsFd) -> Result<Since> {
+    let since = Since::now();
+    match Work::new(from, to, links, Pass::Hot)?.run() {
+        Err(e) if e.kind() == Kind::Unavailable => Err(e),
+        Err(e) => {
+            tracing::debug!("A tree changed too much while it was copied: {}", e.chain());
+            Ok(since)
+        }
+        Ok(()) => Ok(since),
+    }
+}
+
+/// Brings a copy that [`follow`] made, with the same `links`, up to date with a tree that nobody changes now. Blocks.
+pub fn catch_up(from: impl AsFd, to: impl AsFd, links: impl AsFd, since: Since) -> Result<()> {
+    Work::new(from, to, links, Pass::Last(Box::new(Last { since, renewed: HashSet::new() })))?.run()
+}
+
+/// A moment in the clock of inodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Since(i64, i64);
+
+impl Since {
+    /// Now, less more than the clock of inodes may be behind (a tick of the kernel).
+    fn now() -> Since {
+        const BEHIND: i64 = 50_000_000;
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        match i64::from(now.tv_nsec) - BEHIND {
+            nanoseconds if nanoseconds < 0 => Since(now.tv_sec - 1, nanoseconds + 1_000_000_000),
+            nanoseconds => Since(now.tv_sec, nanoseconds),
+        }
+    }
+
+    fn of(stat: &Stat) -> Since {
+        Since(stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0))
+    }
+}
+
+/// Which passes there are over a tree.
+enum Pass {
+    /// One, over a tree that nobody changes.
+    Only,
+    /// The first of two, over one that is changed meanwhile.
+    Hot,
+    /// The second of them.
+    Last(Box<Last>),
+}
+
+/// What the second pass knows.
+struct Last {
+    since: Since,
+    /// Inodes with several names that were copied again.
+    renewed: HashSet<u64>,
 }
 
 /// Copies the regular file `name` of `from` into `to`, where there is none. Blocks.
@@ -55,34 +115,64 @@ struct Work {
     links: OwnedFd,
     stack: Vec<Above>,
     ways: Ways,
+    pass: Pass,
 }
 
 impl Work {
+    fn new(from: impl AsFd, to: impl AsFd, links: impl AsFd, pass: Pass) -> Result<Work> {
+        let (from, to, links) = (reopen(from)?, reopen(to)?, reopen(links)?);
+        Ok(Work { from, to, links, stack: Vec::new(), ways: Ways::default(), pass })
+    }
+
     fn run(&mut self) -> Result<()> {
         let mut todo = self.entries()?;
         loop {
             if let Some(name) = todo.pop() {
-                let above = Above { from: inode(&self.from)?, to: inode(&self.to)?, todo };
-                self.stack.push(above);
-                self.down(&name)?;
+                let above = Above { from: inode(&self.from)?, to: inode(&self.to)?, todo: Vec::new() };
+                if !self.down(&name)? {
+                    continue;
+                }
+                self.stack.push(Above { todo, ..above });
                 todo = self.entries()?;
                 continue;
             }
-            // Last, because filling it changed its times.
-            copy_attributes(&self.from, &self.to).ctx(Kind::Internal, || "Failed copying a directory's attributes")?;
+            self.finish_directory().ctx(Kind::Internal, || "Failed copying a directory's attributes")?;
             let Some(above) = self.stack.pop() else { return Ok(()) };
             self.up(&above)?;
             todo = above.todo;
         }
     }
 
-    fn down(&mut self, name: &CStr) -> Result<()> {
+    /// Goes into a subdirectory of both trees; false when it is gone.
+    fn down(&mut self, name: &CStr) -> Result<bool> {
         let what = || format!("Failed copying directory {:?}", show(name));
-        let from = open_dir(&self.from, name).ctx(Kind::Internal, what)?;
-        rustix::fs::mkdirat(&self.to, name, Mode::RWXU).ctx(Kind::Internal, what)?;
+        let from = match open_dir(&self.from, name) {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if matches!(self.pass, Pass::Hot) => return Ok(false),
+            from => from.ctx(Kind::Internal, what)?,
+        };
+        let made = match rustix::fs::mkdirat(&self.to, name, Mode::RWXU) {
+            Err(Errno::EXIST) if matches!(self.pass, Pass::Last(_)) => match open_dir(&self.to, name) {
+                Ok(_) => Ok(()),
+                Err(_) => {
+                    remove(&self.to, name)?;
+                    rustix::fs::mkdirat(&self.to, name, Mode::RWXU)
+                }
+            },
+            made => made,
+        };
+        made.ctx(Kind::Internal, what)?;
         self.to = open_dir(&self.to, name).ctx(Kind::Internal, what)?;
         self.from = from;
-        Ok(())
+        Ok(true)
+    }
+
+    /// Gives the current directory the attributes of its model; last, because filling it changed its times.
+    fn finish_directory(&self) -> std::result::Result<(), Errno> {
+        if matches!(self.pass, Pass::Last(_)) {
+            // Those that the model has lost meanwhile.
+            drop_xattrs(&self.to, "")?;
+        }
+        copy_attributes(&self.from, &self.to)
     }
 
     fn up(&mut self, above: &Above) -> Result<()> {
@@ -97,21 +187,57 @@ impl Work {
     /// Copies the files of the current directory and returns the names of its subdirectories.
     fn entries(&mut self) -> Result<Vec<CString>> {
         let mut directories = Vec::new();
+        if matches!(self.pass, Pass::Last(_)) {
+            self.remove_others()?;
+        }
         let dir = self.from.try_clone().ctx(Kind::Internal, || "Failed duplicating a descriptor")?;
         scan(dir.as_fd(), |entry| {
             if entry.kind == FileType::Directory {
                 directories.push(entry.name.to_owned());
                 return Ok(());
             }
-            self.entry(entry.name)
+            match self.entry(entry.name) {
+                Err(e) if matches!(self.pass, Pass::Hot) && e.errno() == Some(Errno::NOENT.raw_os_error()) => Ok(()),
+                copied => copied,
+            }
         })?;
         Ok(directories)
+    }
+
+    /// Removes what the model of the current directory has no more.
+    fn remove_others(&self) -> Result<()> {
+        let mut there = HashSet::new();
+        scan(self.from.as_fd(), |entry| {
+            there.insert(entry.name.to_owned());
+            Ok(())
+        })?;
+        for name in super::names(&self.to)?.iter().filter(|name| !there.contains(*name)) {
+            remove(&self.to, name)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the copy of an entry is still right; what is in its place is removed when not.
+    fn is_done(&mut self, name: &CStr, stat: &Stat) -> Result<bool> {
+        let Pass::Last(last) = &mut self.pass else { return Ok(false) };
+        let unchanged = Since::of(stat) < last.since;
+        if !unchanged && stat.st_nlink > 1 && last.renewed.insert(stat.st_ino) {
+            remove(&self.links, &staged_name(stat)?)?;
+        }
+        match rustix::fs::statat(&self.to, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => Ok(false),
+            Ok(copy) if unchanged && is_alike(stat, &copy) => Ok(true),
+            _ => remove(&self.to, name).map(|()| false),
+        }
     }
 
     fn entry(&mut self, name: &CStr) -> Result<()> {
         let what = || format!("Failed copying {:?}", show(name));
         let stat = rustix::fs::statat(&self.from, name, AtFlags::SYMLINK_NOFOLLOW).ctx(Kind::Internal, what)?;
-        let staged = format!("{:x}", stat.st_ino);
+        if self.is_done(name, &stat)? {
+            return Ok(());
+        }
+        let staged = staged_name(&stat)?;
         if stat.st_nlink > 1 && self.link(&staged, name).ctx(Kind::Internal, what)? {
             return Ok(());
         }
@@ -123,14 +249,13 @@ impl Work {
             _ => self.special(name, &stat).ctx(Kind::Internal, what)?,
         }
         if stat.st_nlink > 1 {
-            rustix::fs::linkat(&self.to, name, &self.links, staged.as_str(), AtFlags::empty())
-                .ctx(Kind::Internal, what)?;
+            rustix::fs::linkat(&self.to, name, &self.links, &staged, AtFlags::empty()).ctx(Kind::Internal, what)?;
         }
         Ok(())
     }
 
     /// Makes `name` another name of what was copied as `staged`; false when it is the first of its names.
-    fn link(&mut self, staged: &str, name: &CStr) -> std::result::Result<bool, Errno> {
+    fn link(&mut self, staged: &CStr, name: &CStr) -> std::result::Result<bool, Errno> {
         match rustix::fs::linkat(&self.links, staged, &self.to, name, AtFlags::empty()) {
             Ok(()) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
@@ -154,6 +279,20 @@ impl Work {
         rustix::fs::mknodat(&self.to, name, kind, Mode::RUSR, stat.st_rdev)?;
         copy_special(self.from.as_fd(), self.to.as_fd(), name, stat)
     }
+}
+
+/// The name under which a file with several names waits for the next of them.
+fn staged_name(stat: &Stat) -> Result<CString> {
+    CString::new(format!("{:x}", stat.st_ino)).ctx(Kind::Internal, || "Failed naming a file")
+}
+
+/// Whether a copy was completed: its time is set last.
+fn is_alike(model: &Stat, copy: &Stat) -> bool {
+    let of = |s: &Stat| {
+        let size = if FileType::from_raw_mode(s.st_mode) == FileType::Directory { 0 } else { s.st_size };
+        (s.st_mode, s.st_uid, s.st_gid, s.st_rdev, size, s.st_mtime, s.st_mtime_nsec)
+    };
+    of(model) == of(copy)
 }
 
 /// Ways of copying data that have not failed yet.

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use crate::error::{Ctx, Kind, Result};
 
 pub use attributes::{copy_attributes, drop_xattrs};
-pub use copy::{copy, copy_file};
+pub use copy::{Since, catch_up, copy, copy_file, follow};
 pub use remove::{Removal, remove, remove_until};
 
 /// How often an `openat2` that met a rename elsewhere (`EAGAIN`) is repeated.
@@ -107,6 +107,30 @@ pub fn is_empty(dir: impl AsFd) -> Result<bool> {
         Ok(())
     })?;
     Ok(empty)
+}
+
+/// Whether a tree that may be changed meanwhile has at most so many entries and bytes. Looks at no more than that.
+pub(super) fn is_small(top: impl AsFd, (entries, bytes): (usize, u64)) -> Result<bool> {
+    let (mut count, mut size) = (0, 0u64);
+    let mut todo = vec![open_dir(top, c".").ctx(Kind::Internal, || "Failed opening a directory to copy")?];
+    while let Some(dir) = todo.pop() {
+        scan(dir.as_fd(), |entry| {
+            count += 1;
+            if count > entries || size > bytes {
+                return Ok(());
+            }
+            if entry.kind == FileType::Directory {
+                todo.extend(open_dir(&dir, entry.name).ok());
+            } else if let Ok(stat) = rustix::fs::statat(&dir, entry.name, AtFlags::SYMLINK_NOFOLLOW) {
+                size = size.saturating_add(u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512));
+            }
+            Ok(())
+        })?;
+        if count > entries || size > bytes {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A name for messages.
