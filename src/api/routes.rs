@@ -9,9 +9,9 @@ use std::pin::Pin;
 use hyper::Method;
 
 use crate::api::handlers::{
-    aliases, cluster, console, events, exec, files, image_files, images, instance_metadata, instances, internal, logs,
-    metadata, network_acls, network_forwards, network_zones, networks, operations, pools, profiles, projects, server,
-    state, warnings,
+    aliases, backups, cluster, console, events, exec, files, image_files, images, instance_metadata, instances,
+    internal, logs, metadata, network_acls, network_forwards, network_zones, networks, operations, pools, profiles,
+    projects, server, state, warnings,
 };
 use crate::api::request::{Request, decode};
 use crate::api::response::Reply;
@@ -65,6 +65,12 @@ routes! {
     GET "/1.0/instances/{name}/state" => state::get,
     PUT "/1.0/instances/{name}/state" => state::put,
     POST "/1.0/instances/{name}/exec" => exec::post,
+    GET "/1.0/instances/{name}/backups" => backups::list,
+    POST "/1.0/instances/{name}/backups" => backups::create,
+    GET "/1.0/instances/{name}/backups/{backup}" => backups::get,
+    POST "/1.0/instances/{name}/backups/{backup}" => backups::rename,
+    DELETE "/1.0/instances/{name}/backups/{backup}" => backups::delete,
+    GET "/1.0/instances/{name}/backups/{backup}/export" => backups::export,
     GET "/1.0/instances/{name}/files" => files::get,
     HEAD "/1.0/instances/{name}/files" => files::head,
     POST "/1.0/instances/{name}/files" => files::post,
@@ -172,6 +178,8 @@ routes! {
 
     GET "/internal/ready" => internal::ready,
     PUT "/internal/shutdown" => internal::shutdown,
+    POST "/internal/recover/validate" => internal::recover_validate,
+    POST "/internal/recover/import" => internal::recover_import,
 }
 
 /// The row for a request, and the values of its variable segments.

@@ -77,6 +77,11 @@ async fn from_json(request: &mut Request) -> Result<Reply> {
 pub async fn export(request: Request) -> Result<Reply> {
     let (project, fingerprint) = (request.project_name(), request.param(0).to_owned());
     let export: Export = request.services.images.export(&project, &fingerprint, request.caller.requestor()).await?;
+    Ok(sent(export))
+}
+
+/// Files as an answer.
+pub(super) fn sent(export: Export) -> Reply {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, header_value(&export.content_type));
     headers.insert(CONTENT_LENGTH, header_value(&export.length.to_string()));
@@ -84,5 +89,5 @@ pub async fn export(request: Request) -> Result<Reply> {
         headers.insert(CONTENT_DISPOSITION, header_value(&format!("inline;filename={name}")));
     }
     let stream = futures_util::StreamExt::map(export.into_stream(), |chunk| chunk.map(Frame::data));
-    Ok(Reply::Raw { headers, body: BodyExt::boxed(StreamBody::new(stream)) })
+    Reply::Raw { headers, body: BodyExt::boxed(StreamBody::new(stream)) }
 }

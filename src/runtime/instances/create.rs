@@ -133,7 +133,7 @@ impl Instances {
         wants.extend(record.profiles.iter().map(|id| Want::shared(Class::Profile, id.to_string())));
         let _lease = self.leases.take(wants).await;
         let (record, volume, pool) = self.reserve(record).await?;
-        let unfinished = Unfinished { instances: self, record: &record, pool: &pool, armed: true };
+        let unfinished = Unfinished::new(self, &record, &pool);
         fault("daemon.create.reserved");
         let made = self.make_volume(&record, &pool, image.as_ref()).await;
         fault("daemon.create.volume");
@@ -157,7 +157,7 @@ impl Instances {
     }
 
     /// Takes the name and checks everything against the profiles, in one transaction.
-    async fn reserve(&self, record: InstanceRecord) -> Result<(InstanceRecord, VolumeRecord, PoolRecord)> {
+    pub(super) async fn reserve(&self, record: InstanceRecord) -> Result<(InstanceRecord, VolumeRecord, PoolRecord)> {
         let target = target_of(record.kind);
         let (reserved, _) = self
             .db
@@ -192,7 +192,7 @@ impl Instances {
         .await
     }
 
-    async fn confirm(
+    pub(super) async fn confirm(
         &self,
         record: &InstanceRecord,
         volume: &VolumeRecord,
@@ -215,7 +215,7 @@ impl Instances {
     }
 
     /// Tells the pool that the record is written; what it forgets in a crash it finds again at the next start.
-    async fn settle(&self, record: &InstanceRecord, pool: &PoolRecord) {
+    pub(super) async fn settle(&self, record: &InstanceRecord, pool: &PoolRecord) {
         let (driver, volume) = (self.pools.driver(pool), volume_of(record));
         let settled = match (driver, volume) {
             (Ok(driver), Ok(volume)) => blocking(move || driver.settle(&volume)).await,
@@ -235,15 +235,19 @@ impl Instances {
 }
 
 /// Removes a half-made instance also when its task panics.
-struct Unfinished<'a> {
+pub(super) struct Unfinished<'a> {
     instances: &'a Instances,
     record: &'a InstanceRecord,
     pool: &'a PoolRecord,
     armed: bool,
 }
 
-impl Unfinished<'_> {
-    fn disarm(mut self) {
+impl<'a> Unfinished<'a> {
+    pub(super) fn new(instances: &'a Instances, record: &'a InstanceRecord, pool: &'a PoolRecord) -> Unfinished<'a> {
+        Unfinished { instances, record, pool, armed: true }
+    }
+
+    pub(super) fn disarm(mut self) {
         self.armed = false;
     }
 }

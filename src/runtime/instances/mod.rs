@@ -28,6 +28,7 @@ use crate::store::{Db, Read, repo};
 use crate::{Error, Result};
 
 mod actor;
+pub mod backup;
 mod balance;
 mod boot;
 mod change_state;

@@ -101,6 +101,13 @@ async fn name_of(path: &Path) -> Result<String> {
 }
 
 impl Export {
+    /// A file of ours, under no name.
+    pub fn of_file(file: std::fs::File) -> Result<Export> {
+        let length = file.metadata().ctx(Kind::Internal, || "Failed reading a file")?.len();
+        let parts = vec![Part::File(tokio::fs::File::from_std(file))];
+        Ok(Export { content_type: "application/octet-stream".into(), length, filename: Some(String::new()), parts })
+    }
+
     /// The bytes, in chunks.
     pub fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
         futures_util::stream::iter(self.parts.into_iter().map(Ok::<_, io::Error>))
