@@ -11,7 +11,7 @@ use hyper::Method;
 use crate::api::handlers::{
     aliases, backups, cluster, console, events, exec, files, image_files, images, instance_metadata, instances,
     internal, logs, metadata, network_acls, network_forwards, network_zones, networks, operations, pools, profiles,
-    projects, server, state, warnings,
+    projects, server, snapshots, state, warnings,
 };
 use crate::api::request::{Request, decode};
 use crate::api::response::Reply;
@@ -62,6 +62,13 @@ routes! {
     PATCH "/1.0/instances/{name}" => instances::patch,
     POST "/1.0/instances/{name}" => instances::rename,
     DELETE "/1.0/instances/{name}" => instances::delete,
+    GET "/1.0/instances/{name}/snapshots" => snapshots::list,
+    POST "/1.0/instances/{name}/snapshots" => snapshots::create,
+    GET "/1.0/instances/{name}/snapshots/{snapshot}" => snapshots::get,
+    PUT "/1.0/instances/{name}/snapshots/{snapshot}" => snapshots::put,
+    PATCH "/1.0/instances/{name}/snapshots/{snapshot}" => snapshots::put,
+    POST "/1.0/instances/{name}/snapshots/{snapshot}" => snapshots::rename,
+    DELETE "/1.0/instances/{name}/snapshots/{snapshot}" => snapshots::delete,
     GET "/1.0/instances/{name}/state" => state::get,
     PUT "/1.0/instances/{name}/state" => state::put,
     POST "/1.0/instances/{name}/exec" => exec::post,

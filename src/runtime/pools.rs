@@ -11,7 +11,7 @@ use crate::runtime::leases::{Class, Leases, Want};
 use crate::runtime::storage::{self, Driver, Emptier, PoolPaths};
 use crate::runtime::sys::fault;
 use crate::runtime::{blocking, url};
-use crate::store::records::{ImageRecord, Phase, PoolRecord, VolumeKind};
+use crate::store::records::{ImageRecord, InstanceRecord, Phase, PoolRecord, VolumeKind};
 use crate::store::repo::User;
 use crate::store::{Db, Read, repo};
 use crate::{Error, Result};
@@ -233,9 +233,10 @@ impl Pools {
 fn show(r: &impl Read, p: PoolRecord) -> Result<StoragePool> {
     let mut used_by = BTreeSet::new();
     for user in repo::pools::used_by(r, &p.name)? {
-        used_by.insert(match user {
+        let url = match user {
             User::Instance(id) => {
                 let i = repo::instances::by_id(r, id)?;
+                used_by.extend(snapshots(r, &i)?);
                 url::of("instances", &i.name, &i.project)
             }
             User::Profile(id) => {
@@ -245,16 +246,25 @@ fn show(r: &impl Read, p: PoolRecord) -> Result<StoragePool> {
             User::Volume(id) => {
                 let v = repo::volumes::by_id(r, id)?;
                 match v.kind {
-                    VolumeKind::Container | VolumeKind::VirtualMachine => url::of("instances", &v.name, &v.project),
+                    VolumeKind::Container | VolumeKind::VirtualMachine => {
+                        used_by.extend(snapshots(r, &repo::instances::by_name(r, &v.project, &v.name)?)?);
+                        url::of("instances", &v.name, &v.project)
+                    }
                     VolumeKind::Image => url::of("images", &v.name, &v.project),
                     VolumeKind::Custom => {
                         url::of(&format!("storage-pools/{}/volumes/custom", p.name), &v.name, &v.project)
                     }
                 }
             }
-        });
+        };
+        used_by.insert(url);
     }
     Ok(StoragePool { used_by: used_by.into_iter().collect(), ..plain(p) })
+}
+
+fn snapshots(r: &impl Read, instance: &InstanceRecord) -> Result<Vec<String>> {
+    let all = repo::snapshots::list(r, instance.id)?;
+    Ok(all.iter().map(|s| url::snapshot(&instance.project, &instance.name, &s.name)).collect())
 }
 
 /// A pool without its users: reading those in a transaction would make it depend on all of them.

@@ -9,6 +9,15 @@ pub fn of(kind: &str, name: &str, project: &str) -> String {
     }
 }
 
+/// The URL of a snapshot of an instance; LXD leaves its name as it is.
+pub fn snapshot(project: &str, instance: &str, name: &str) -> String {
+    let plain = format!("/1.0/instances/{}/snapshots/{name}", encode(instance));
+    match project {
+        "" | "default" => plain,
+        project => format!("{plain}?project={}", encode(project)),
+    }
+}
+
 /// Percent-encodes everything a path segment can't hold (RFC 3986 section 3.3).
 pub fn encode(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {

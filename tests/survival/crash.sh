@@ -220,6 +220,102 @@ for point in daemon.delete.{marked,volume,removed,forgotten}; do
 	clean
 done
 
+it "snapshots"
+all_of daemon.snapshot.{reserved,frozen,volume,confirmed} daemon.snapshot_rename.{volume,recorded} daemon.snapshot_delete.{marked,volume,forgotten}
+# put NAME TEXT, text NAME: the content of a file of it.
+put() { req POST "$I/$1/files?path=/root/f" "$2" -H 'Content-Type: application/octet-stream'; same "$code" 200 "put $2"; }
+text() { req GET "$I/$1/files?path=/root/f"; [ "$code" = 200 ] && echo "$body"; }
+snapshots() { req GET "$I/$1/snapshots?recursion=1"; get '.metadata | map(.name) | join(" ")'; }
+# on_disk NAME: its snapshots where tools look; nothing may be pending.
+on_disk() {
+	same "$(ls "$LXD_DIR/storage-pools"/*/pending)" '' "marks after $point"
+	until_true 5 no_trash
+	ls "$LXD_DIR/snapshots/$1" 2>/dev/null | xargs
+}
+no_trash() { [ -z "$(ls -A "$LXD_DIR"/storage-pools/*/trash | grep -v :)" ]; }
+does lxc init bb "$N" -q
+for point in daemon.snapshot.{reserved,volume,confirmed}; do
+	put "$N" "$point"
+	dies $point lxc snapshot "$N" one
+	case $point in *confirmed) expected=one ;; *) expected='' ;; esac
+	same "$(snapshots "$N")|$(on_disk "$N")" "$expected|$expected" "snapshots after $point"
+	same "$(text "$N")" "$point" "content after $point"
+done
+for point in daemon.snapshot_rename.{volume,recorded}; do
+	dies $point lxc rename "$N/one" "$N/two"
+	case $point in *recorded) expected=two ;; *) expected=one ;; esac
+	same "$(snapshots "$N")|$(on_disk "$N")" "$expected|$expected" "snapshots after $point"
+done
+for point in daemon.snapshot_delete.{marked,volume,forgotten}; do
+	[ -n "$(snapshots "$N")" ] || does lxc snapshot "$N" two
+	dies $point lxc delete "$N/two"
+	same "$(snapshots "$N")|$(on_disk "$N")" "|" "snapshots after $point"
+done
+does lxc start "$N"
+for point in daemon.snapshot.{frozen,volume}; do
+	inside "$N" sh -c "echo $point >/root/f"
+	dies $point lxc snapshot "$N" one
+	# It goes on, and isn't left frozen.
+	works "$N"
+	same "$(snapshots "$N")|$(on_disk "$N")|$(inside "$N" cat /root/f)" "||$point" "snapshots after $point"
+done
+does lxc snapshot "$N" one
+does lxc stop -f "$N"
+
+it "restores"
+all_of daemon.restore.{noted,volume,recorded} storage.restore.upper
+points=(daemon.restore.{noted,volume,recorded})
+[[ $N != *overlay ]] || points+=(storage.restore.upper)
+for point in "${points[@]}"; do
+	put "$N" later
+	does lxc config set "$N" user.later=1
+	dies "$point" lxc restore "$N" one
+	same "$(text "$N") $(lxc config get "$N" user.later)" "daemon.snapshot.volume " "after $point"
+	same "$(on_disk "$N")" one "snapshots after $point"
+	does lxc start "$N"
+	works "$N"
+	does lxc stop -f "$N"
+done
+
+it "copies and moves"
+all_of daemon.copy.{reserved,volumes,confirmed} daemon.refresh.staged daemon.move.{copied,recorded,removed}
+for point in daemon.copy.{reserved,volumes,confirmed}; do
+	dies $point lxc copy "$N" "$N-copy"
+	if exists "$N-copy"; then
+		[ $point = daemon.copy.confirmed ] || fail "it is there after $point"
+		same "$(snapshots "$N-copy")|$(on_disk "$N-copy")|$(text "$N-copy")" "one|one|daemon.snapshot.volume" "the copy after $point"
+	else
+		[ $point != daemon.copy.confirmed ] || fail "it is lost after $point"
+		same "$(on_disk "$N-copy")" '' "the copy after $point"
+	fi
+	same "$(on_disk "$N")|$(text "$N")" "one|daemon.snapshot.volume" "the source after $point"
+done
+does lxc start "$N"
+inside "$N" sh -c 'echo new >/root/f'
+point=daemon.refresh.staged
+dies $point lxc copy --refresh "$N" "$N-copy"
+same "$(snapshots "$N-copy")|$(on_disk "$N-copy")|$(text "$N-copy")" "one|one|daemon.snapshot.volume" "the copy after $point"
+does lxc copy --refresh "$N" "$N-copy"
+same "$(text "$N-copy")" new
+does lxc stop -f "$N"
+does lxc delete "$N-copy"
+does lxc storage create cramove dir
+to=cramove
+for point in daemon.move.{copied,recorded,removed}; do
+	dies $point lxc move "$N" -s $to
+	now=$(lxc query "$I/$N" | jq -r .expanded_devices.root.pool)
+	case $point in *copied) same "$now" default "pool after $point" ;; *) same "$now" $to "pool after $point" ;; esac
+	same "$(snapshots "$N")|$(on_disk "$N")|$(text "$N")" "one|one|new" "after $point"
+	same "$(readlink "$LXD_DIR/containers/$N") $(ls -d "$LXD_DIR"/storage-pools/*/containers/"$N" | wc -l)" "$LXD_DIR/storage-pools/$now/containers/$N 1" "its place after $point"
+	does lxc start "$N"
+	works "$N"
+	does lxc stop -f "$N"
+	[ "$now" = default ] || does lxc move "$N" -s default
+done
+does lxc delete "$N"
+does lxc storage delete cramove
+clean
+
 it "image import"
 does lxc image delete bb
 all_of daemon.import.{receiving,received,committed,recorded}

@@ -88,8 +88,8 @@ console() {
 litter() {
 	(
 		cd "$LXD_DIR" || exit
-		find run logs containers storage-pools/*/containers storage-pools/*/trash storage-pools/*/pending -mindepth 1 -maxdepth 1
-		find storage-pools/*/overlay/uppers storage-pools/*/overlay/layers -mindepth 1 -maxdepth 1 2>/dev/null
+		find run logs containers snapshots storage-pools/*/containers storage-pools/*/containers-snapshots storage-pools/*/trash storage-pools/*/pending -mindepth 1 -maxdepth 1
+		find storage-pools/*/overlay/uppers storage-pools/*/overlay/snapshots storage-pools/*/overlay/layers -mindepth 1 -maxdepth 1 2>/dev/null
 		find images -type f
 	) 2>/dev/null | grep -vxF "${EXPECTED:-}" | sort -u
 	groups 'lxc.payload.*' 'lxc.monitor.*'

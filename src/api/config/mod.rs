@@ -24,7 +24,7 @@ mod nic;
 pub mod pool;
 pub mod project;
 mod raw_lxc;
-mod schedule;
+pub mod schedule;
 pub mod server;
 mod site;
 mod syntax;

@@ -83,10 +83,11 @@ pub async fn get(request: Request) -> Result<Reply> {
 pub async fn put(mut request: Request) -> Result<Reply> {
     let (project, name) = (request.project()?, request.param(0).to_owned());
     let put: InstancePut = request.json().await?;
-    if !put.restore.is_empty() {
-        return Err(Error::unsupported("Restoring a snapshot"));
-    }
     let instances = request.services.instances.clone();
+    if !put.restore.is_empty() {
+        let by = request.caller.requestor();
+        return Ok(Reply::operation(instances.restore(&project, &name, (&put.restore, put.stateful), by)?));
+    }
     let present = instances.get(&project, &name, Depth::Plain).await?.instance;
     check_etag(&request.headers, &protected(&present))?;
     instances.require_profiles(&project, &put.profiles)?;
@@ -133,11 +134,14 @@ pub async fn rename(mut request: Request) -> Result<Reply> {
     let post: InstancePost = request.json().await?;
     let instances = &request.services.instances;
     instances.get(&project, &name, Depth::Plain).await?;
+    if !post.project.is_empty() && post.project != project {
+        return Err(Error::unsupported("Moving an instance to another project"));
+    }
+    if post.migration && !post.pool.is_empty() {
+        return Ok(Reply::operation(instances.relocate(&project, &name, post, request.caller.requestor())?));
+    }
     if post.migration {
         return Err(Error::unsupported("Migrating an instance"));
-    }
-    if !post.pool.is_empty() || (!post.project.is_empty() && post.project != project) {
-        return Err(Error::unsupported("Moving an instance to another pool or project"));
     }
     Ok(Reply::operation(instances.rename(&project, &name, &post.name, request.caller.requestor())?))
 }

@@ -23,6 +23,7 @@ pub mod pools;
 pub mod profiles;
 pub mod projects;
 pub mod server;
+pub mod snapshots;
 pub mod state;
 pub mod warnings;
 

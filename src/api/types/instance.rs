@@ -144,6 +144,38 @@ pub struct InstanceSnapshot {
     pub size: i64,
 }
 
+/// A new snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InstanceSnapshotsPost {
+    /// Unique in its instance; empty lets the server choose.
+    pub name: String,
+    /// Whether memory state is kept.
+    pub stateful: bool,
+    /// When it may go; the zero time means never, none at all means by `snapshots.expiry`.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What PUT and PATCH change of a snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InstanceSnapshotPut {
+    /// When it may go; the zero time means never.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// `POST /1.0/instances/{name}/snapshots/{snapshot}`: rename.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InstanceSnapshotPost {
+    /// The new name.
+    pub name: String,
+    /// Whether this is a migration.
+    pub migration: bool,
+    /// Whether to migrate live.
+    pub live: bool,
+}
+
 /// What PUT and PATCH change of an instance.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -189,6 +189,7 @@ async fn after_start(services: Arc<Services>) {
     let (instances, expiring) = (services.instances.clone(), services.instances.clone());
     tokio::join!(
         services.networks.watch(services.warnings.clone()),
+        services.instances.watch_snapshots(),
         instances.keep_descriptions(),
         expire_backups(&expiring),
     );

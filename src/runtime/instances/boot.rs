@@ -12,7 +12,7 @@ use super::actor::Actor;
 use super::create::{root_pool, volume_of};
 use super::delete::remove_directory;
 use super::expand::{Expanded, expand};
-use super::{Instances, container};
+use super::{Instances, container, copied};
 use crate::api::config::instance::Config;
 use crate::runtime::blocking;
 use crate::runtime::network::netlink::Netlink;
@@ -41,7 +41,7 @@ impl Instances {
         let all = records.into_iter().map(|record| async {
             let name = record.name.clone();
             let outcome = match record.phase {
-                Phase::Created => self.adopt(record, &ended).await,
+                Phase::Created => self.converge_one(record, &ended).await,
                 Phase::Creating | Phase::Deleting => self.remove_half_done(record).await,
             };
             if let Err(e) = outcome {
@@ -68,6 +68,15 @@ impl Instances {
         }
     }
 
+    async fn converge_one(&self, record: InstanceRecord, ended: &Mutex<Vec<InstanceRecord>>) -> Result<()> {
+        let (name, of) = (record.name.clone(), record.clone());
+        self.adopt(record, ended).await?;
+        if let Err(e) = self.converge_snapshots(&of).await {
+            tracing::warn!(instance = %name, "Failed bringing snapshots back: {}", e.chain());
+        }
+        Ok(())
+    }
+
     /// Takes over a guest; one that has ended is noted, and added to `ended` when it may have left something.
     async fn adopt(&self, record: InstanceRecord, ended: &Mutex<Vec<InstanceRecord>>) -> Result<()> {
         let dirs = self.run_directory(record.id);
@@ -80,6 +89,7 @@ impl Instances {
             // One that reboots says so to the actor at once.
             container::Adopted::Running(running) | container::Adopted::Rebooting(running) => {
                 let pid = running.pid();
+                copied::let_go(&dirs, &running).await?;
                 let actor = Actor::spawn(self.clone(), record.id, Some(running));
                 self.actors().insert(record.id, actor);
                 let config = self.db.view(|v| Ok(expand(v, &record)?.config))?;
@@ -137,6 +147,9 @@ impl Instances {
         for record in records {
             if self.db.view(|v| root_pool(v, &expand(v, record)?)).is_ok_and(|p| p.id == pool.id) {
                 let volume = volume_of(record)?;
+                for snapshot in self.db.view(|v| repo::snapshots::list(v, record.id))? {
+                    known.push(volume.snapshot(&snapshot.name)?);
+                }
                 if record.phase == Phase::Created {
                     complete.insert(volume.clone());
                 }

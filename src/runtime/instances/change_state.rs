@@ -82,6 +82,7 @@ impl Instances {
 
     /// Brings an instance up. Its record and its profiles stay as they are meanwhile.
     pub(super) async fn start(&self, record: &InstanceRecord) -> Result<()> {
+        self.snapshot_before_start(record).await?;
         let mut wants = vec![Want::shared(Class::Instance, format!("{}/{}", record.project, record.name))];
         wants.extend(record.profiles.iter().map(|id| Want::shared(Class::Profile, id.to_string())));
         let _lease = self.leases.take(wants).await;

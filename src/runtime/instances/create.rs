@@ -35,6 +35,9 @@ impl Instances {
     /// [`Kind::Invalid`] for the name, kind or source; [`Kind::NotFound`] for an image that isn't here;
     /// [`Kind::Internal`] (as LXD answers 500) for unknown profiles and architectures.
     pub fn create(&self, project: &str, post: InstancesPost, by: EventRequestor) -> Result<Operation> {
+        if post.source.kind == "copy" {
+            return self.copy(project, post, by);
+        }
         let by_fingerprint = !post.source.fingerprint.is_empty();
         let wanted = post.name.clone();
         let draft = match self.draft(project, post) {
@@ -94,7 +97,6 @@ impl Instances {
             "none" => Ok(None),
             "image" if !source.server.is_empty() => Err(Error::unsupported("Fetching an image from a server")),
             "image" => self.images.resolve(project, source).map(Some),
-            "copy" => Err(Error::unsupported("Copying an instance")),
             "migration" => Err(Error::unsupported("Migrating an instance")),
             other => Err(Error::invalid(format!("Unknown source type {other}"))),
         }
@@ -133,7 +135,7 @@ impl Instances {
         wants.extend(record.profiles.iter().map(|id| Want::shared(Class::Profile, id.to_string())));
         let _lease = self.leases.take(wants).await;
         let (record, volume, pool) = self.reserve(record).await?;
-        let unfinished = Unfinished::new(self, &record, &pool);
+        let unfinished = self.unfinished(&record, &pool);
         fault("daemon.create.reserved");
         let made = self.make_volume(&record, &pool, image.as_ref()).await;
         fault("daemon.create.volume");
@@ -154,6 +156,11 @@ impl Instances {
                 Err(e)
             }
         }
+    }
+
+    /// Removes what is made of an instance unless it is disarmed.
+    pub(super) fn unfinished<'a>(&'a self, record: &'a InstanceRecord, pool: &'a PoolRecord) -> Unfinished<'a> {
+        Unfinished { instances: self, record, pool, armed: true }
     }
 
     /// Takes the name and checks everything against the profiles, in one transaction.
@@ -242,11 +249,7 @@ pub(super) struct Unfinished<'a> {
     armed: bool,
 }
 
-impl<'a> Unfinished<'a> {
-    pub(super) fn new(instances: &'a Instances, record: &'a InstanceRecord, pool: &'a PoolRecord) -> Unfinished<'a> {
-        Unfinished { instances, record, pool, armed: true }
-    }
-
+impl Unfinished<'_> {
     pub(super) fn disarm(mut self) {
         self.armed = false;
     }
@@ -370,7 +373,7 @@ fn volatile(image: Option<&ImageRecord>, idmap: &crate::runtime::spec::Idmap) ->
 }
 
 /// A name for an instance that came without one.
-fn petname() -> String {
+pub(super) fn petname() -> String {
     const FIRST: [&str; 32] = [
         "able", "amber", "brave", "bright", "calm", "clear", "crisp", "deep", "eager", "fair", "fast", "fine", "firm",
         "fresh", "glad", "good", "grand", "keen", "kind", "light", "merry", "mild", "neat", "noble", "proud", "quick",

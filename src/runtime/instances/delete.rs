@@ -36,6 +36,7 @@ impl Instances {
         if Config(&expanded.config).bool("security.protection.delete") {
             return Err(Error::invalid("Instance is protected"));
         }
+        let snapshots = self.db.view(|v| repo::snapshots::list(v, record.id))?;
         self.actor(record.id).retire().await?;
         let _alone = self.turns.evict(record.id).await;
         let deleted = self.delete_retired(&record).await;
@@ -43,6 +44,9 @@ impl Instances {
             Ok(()) => {
                 self.actors().remove(&record.id);
                 self.networks.tell(project, [&expanded.devices]).await;
+                for snapshot in snapshots.iter().rev() {
+                    self.announce_snapshot(&record, &snapshot.name, "instance-snapshot-deleted", by);
+                }
                 self.announce(project, name, "instance-deleted", by);
                 Ok(())
             }
@@ -84,6 +88,7 @@ impl Instances {
         .await?;
         fault("daemon.delete.removed");
         self.pools.wake_emptier(pool);
+        self.remove_snapshot_records(record.id).await?;
         self.db
             .transact(|tx| {
                 let kind = VolumeKind::from(record.kind);
@@ -97,11 +102,22 @@ impl Instances {
             })
             .await?;
         fault("daemon.delete.forgotten");
-        self.sweep_layer_of(record).await
+        self.sweep_layer_of(record, pool).await
+    }
+
+    /// A few at a time: a transaction has its limits.
+    async fn remove_snapshot_records(&self, id: u64) -> Result<()> {
+        const BATCH: usize = 40;
+        let snapshots = self.db.view(|v| repo::snapshots::list(v, id))?;
+        for batch in snapshots.chunks(BATCH) {
+            self.db.transact(|tx| batch.iter().try_for_each(|s| repo::snapshots::remove(tx, s.id))).await?;
+        }
+        Ok(())
     }
 
     /// The last instance of an image that is gone takes the image's layer along.
-    async fn sweep_layer_of(&self, record: &InstanceRecord) -> Result<()> {
+    async fn sweep_layer_of(&self, record: &InstanceRecord, pool: &PoolRecord) -> Result<()> {
+        self.sweep_copies(pool);
         let Some(image) = record.config.get("volatile.base_image") else { return Ok(()) };
         if self.db.view(|v| repo::images::list(v, None))?.iter().any(|i| i.fingerprint == *image) {
             return Ok(());

@@ -6,9 +6,12 @@ use futures_util::future::try_join_all;
 
 use super::expand::expand_next;
 use super::show::render;
+use super::snapshots::show_all;
 use super::{Depth, Instances, Scope};
 use crate::Result;
-use crate::api::types::{Instance, InstanceFull, InstanceState, InstanceStateCpu, InstanceStateMemory, StatusCode};
+use crate::api::types::{
+    Instance, InstanceFull, InstanceSnapshot, InstanceState, InstanceStateCpu, InstanceStateMemory, StatusCode,
+};
 use crate::runtime::blocking;
 use crate::store::records::{InstanceRecord, Phase};
 use crate::store::repo;
@@ -41,19 +44,35 @@ impl Instances {
     /// The same with their states; those of running instances are read on several threads.
     pub async fn list_full(&self, scope: &Scope) -> Result<Vec<InstanceFull>> {
         let mut shown = self.shown(scope)?;
+        let mut snapshots = self.snapshots_of(scope)?;
         let share = shown.len().div_ceil(SHARES).max(SHARE);
         let mut shares = Vec::new();
         while !shown.is_empty() {
             let rest = shown.split_off(share.min(shown.len()));
-            let (this, mine) = (self.clone(), std::mem::replace(&mut shown, rest));
+            let mine = std::mem::replace(&mut shown, rest).into_iter().map(|(id, i)| (id, i, snapshots.remove(&id)));
+            let (this, mine) = (self.clone(), mine.collect::<Vec<_>>());
             shares.push(blocking(move || Ok(mine.into_iter().map(|one| this.full(one)).collect::<Vec<_>>())));
         }
         Ok(try_join_all(shares).await?.into_iter().flatten().collect())
     }
 
-    fn full(&self, (id, instance): (u64, Instance)) -> InstanceFull {
+    /// The snapshots of the instances of a scope that have some.
+    fn snapshots_of(&self, scope: &Scope) -> Result<BTreeMap<u64, Vec<InstanceSnapshot>>> {
+        let mut shown = BTreeMap::new();
+        self.db.view(|v| {
+            for (id, snapshots) in repo::snapshots::all(v)? {
+                let instance = repo::instances::by_id(v, id)?;
+                if scope.project.as_ref().is_none_or(|project| *project == instance.project) {
+                    shown.insert(id, show_all(v, &instance, &snapshots)?);
+                }
+            }
+            Ok(shown)
+        })
+    }
+
+    fn full(&self, (id, instance, snapshots): (u64, Instance, Option<Vec<InstanceSnapshot>>)) -> InstanceFull {
         let state = Some(self.state(id, instance.status_code));
-        InstanceFull { state, instance, backups: None, snapshots: None }
+        InstanceFull { state, instance, backups: None, snapshots: snapshots.filter(|s| !s.is_empty()) }
     }
 
     /// One instance; with its state when `depth` asks for it.
@@ -65,11 +84,11 @@ impl Instances {
             let record = repo::instances::by_name(v, project, name)?;
             Ok((record.id, self.show(v, &record)?))
         })?;
-        let state = match depth {
-            Depth::Plain => None,
-            Depth::Full => Some(self.state(id, instance.status_code)),
+        let (state, snapshots) = match depth {
+            Depth::Plain => (None, None),
+            Depth::Full => (Some(self.state(id, instance.status_code)), Some(self.snapshots(project, name)?)),
         };
-        Ok(InstanceFull { instance, backups: None, state, snapshots: None })
+        Ok(InstanceFull { instance, backups: None, state, snapshots: snapshots.filter(|s| !s.is_empty()) })
     }
 
     /// Reads small files of the kernel.

@@ -32,7 +32,7 @@ impl Instances {
     /// [`Kind::NotFound`] when there is no such instance or snapshot; [`Kind::Invalid`] for a compressor that there isn't.
     pub fn publish(&self, project: &str, post: ImagesPost, by: EventRequestor) -> Result<Operation> {
         let compression = self.compression(&post.compression_algorithm, project, "images.compression_algorithm")?;
-        let origin = self.origin(project, &post)?;
+        let origin = self.what_to_publish(project, &post)?;
         let (this, project) = (self.clone(), project.to_owned());
         let new = NewOperation::task("Downloading image", &project).by(by.clone());
         Ok(self.operations.start(new, move |handle| async move {
@@ -56,7 +56,7 @@ impl Instances {
         }))
     }
 
-    fn origin(&self, project: &str, post: &ImagesPost) -> Result<Origin> {
+    fn what_to_publish(&self, project: &str, post: &ImagesPost) -> Result<Origin> {
         let source = post.source.clone().unwrap_or_default();
         if let Some((name, snapshot)) = source.name.split_once('/') {
             let missing = |_| Error::not_found("Instance not found");

@@ -36,7 +36,7 @@ impl Instances {
         }))
     }
 
-    async fn rename_now(&self, project: &str, name: &str, new_name: &str) -> Result<()> {
+    pub(super) async fn rename_now(&self, project: &str, name: &str, new_name: &str) -> Result<()> {
         let mut wants = self.exclusive(project, name);
         wants.extend(self.exclusive(project, new_name));
         let _lease = self.leases.take(wants).await;

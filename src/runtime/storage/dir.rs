@@ -138,6 +138,10 @@ impl Snapshots for Dir {
         Ok(())
     }
 
+    fn unsettle(&self, volume: &Volume) -> Result<()> {
+        self.layout.unsettle(volume)
+    }
+
     fn open_tree(&self, volume: &Volume, guest: Option<&dyn Guest>) -> Result<Tree<'_>> {
         refuse_vm(volume)?;
         let held = match guest {

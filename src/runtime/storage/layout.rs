@@ -246,7 +246,7 @@ impl Layout {
             tree::remove(&trash, &c_name(&name)?)?;
         }
         self.unlink(volume)?;
-        self.settle(volume)
+        self.unmark(volume)
     }
 
     /// Takes the links of a volume that is gone away, or those of its snapshots with the last.
@@ -266,7 +266,7 @@ impl Layout {
         };
         self.discard_parts(volume)?;
         self.unlink(volume)?;
-        self.settle(volume)
+        self.unmark(volume)
     }
 
     /// Moves all parts, and the snapshots of a volume, into the trash and returns their names there.
@@ -338,8 +338,23 @@ impl Layout {
         Ok(())
     }
 
-    /// Says that the records know of the last change (creation or renaming) of this volume.
+    /// Says that the records know of the last change (creation or renaming) of this volume, and that its links are right.
     pub(super) fn settle(&self, volume: &Volume) -> Result<()> {
+        if self.open_volume(volume).is_ok() {
+            links::create(&self.paths, volume)?;
+            if self.moving_parts(volume)?.len() > self.parts_of(volume).len() {
+                links::create_snapshots(&self.paths, volume)?;
+            }
+        }
+        self.unmark(volume)
+    }
+
+    /// See [`super::Snapshots::unsettle`].
+    pub(super) fn unsettle(&self, volume: &Volume) -> Result<()> {
+        marks::creating(&self.dir(marks::PENDING)?, volume)
+    }
+
+    fn unmark(&self, volume: &Volume) -> Result<()> {
         marks::settle(&self.dir(marks::PENDING)?, volume)
     }
 

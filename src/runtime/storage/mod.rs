@@ -127,8 +127,11 @@ pub enum Content<'a> {
     /// An image.
     Image(Image<'a>),
     /// What this puts into it: a backup, a copy from another pool. Not for custom volumes.
-    Tree(Box<dyn FnOnce(&Place<'_>) -> Result<()> + Send + 'a>),
+    Tree(Fill<'a>),
 }
+
+/// Fills a volume.
+pub type Fill<'a> = Box<dyn FnOnce(&Place<'_>) -> Result<()> + Send + 'a>;
 
 /// The open directories that are to be filled.
 pub struct Place<'a> {
@@ -200,6 +203,9 @@ pub trait Snapshots {
     /// Makes a volume that nobody mounts like another, mostly one of its snapshots, of the same pool. Can be repeated: after a
     /// crash the volume may be half the old one and half the new.
     fn restore_volume(&self, volume: &Volume, from: &Volume) -> Result<()>;
+
+    /// Says that there will be no record of a volume any more: it goes at the next start, unless it is settled or there is one.
+    fn unsettle(&self, volume: &Volume) -> Result<()>;
 
     /// What is in a volume, as its guest sees it, to be copied to another pool; it is mounted by `guest`, or by nobody.
     fn open_tree(&self, volume: &Volume, guest: Option<&dyn Guest>) -> Result<Tree<'_>>;

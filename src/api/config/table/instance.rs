@@ -432,22 +432,18 @@ pub const ROWS: &[Key] = &[
     key("snapshots.expiry", Kind::Expiry, "After what time a snapshot is deleted")
         .group("snapshots")
         .since("snapshot_expiry")
-        .long("Spans such as `1M 2H 3d 4w 5m 6y`.")
-        .later("snapshots"),
+        .long("Spans such as `1M 2H 3d 4w 5m 6y`."),
     key("snapshots.pattern", Kind::Text, "Name of snapshots nobody named")
         .group("snapshots")
         .default("snap%d")
         .since("snapshot_scheduling")
-        .long("A template in which `creation_date` is known; `%d` becomes the next free number.")
-        .later("snapshots"),
+        .long("A template in which `creation_date` is known; `%d` becomes the next free number."),
     key("snapshots.schedule", Kind::Schedule, "When snapshots are made")
         .group("snapshots")
         .since("snapshot_scheduling")
-        .long("A cron line, or names such as `@daily` separated by comma and blank.")
-        .later("snapshots"),
+        .long("A cron line, or names such as `@daily` separated by comma and blank."),
     key("snapshots.schedule.stopped", Kind::Bool, "Make them of a stopped instance too")
         .group("snapshots")
         .default("false")
-        .since("snapshot_scheduling")
-        .later("snapshots"),
+        .since("snapshot_scheduling"),
 ];

@@ -2,11 +2,12 @@
 
 use super::index::{Description, VolumeSnapshot};
 use crate::Result;
-use crate::api::types::{InstanceSnapshot, Profile, StoragePool, StorageVolume, Timestamp};
+use crate::api::types::{Profile, StoragePool, StorageVolume, Timestamp};
 use crate::runtime::instances::Instances;
 use crate::runtime::instances::create::root_pool;
 use crate::runtime::instances::expand::expand;
-use crate::store::records::{InstanceRecord, PoolRecord, ProfileRecord, SnapshotRecord, VolumeKind, VolumeRecord};
+use crate::runtime::instances::snapshots::show_all;
+use crate::store::records::{InstanceRecord, Phase, PoolRecord, ProfileRecord, VolumeKind, VolumeRecord};
 use crate::store::repo::volumes::VolumePath;
 use crate::store::{Read, repo};
 
@@ -23,7 +24,8 @@ impl Instances {
         let path = VolumePath { pool: pool.id, project: &record.project, kind, name: &record.name };
         let volume = repo::volumes::by_name(r, path)?;
         let profiles = record.profiles.iter().map(|id| Ok(profile(repo::profiles::by_id(r, *id)?)));
-        let snapshots = if with_snapshots { repo::snapshots::list(r, record.id)? } else { Vec::new() };
+        let mut snapshots = if with_snapshots { repo::snapshots::list(r, record.id)? } else { Vec::new() };
+        snapshots.retain(|s| s.phase == Phase::Created);
         let volume_snapshots = snapshots.iter().map(|s| VolumeSnapshot {
             expires_at: s.expires_at,
             name: s.name.clone(),
@@ -33,33 +35,13 @@ impl Instances {
         let description = Description {
             container: self.show(r, record)?,
             volume_snapshots: volume_snapshots.collect(),
-            snapshots: snapshots.into_iter().map(|s| snapshot(r, record, s)).collect::<Result<_>>()?,
+            snapshots: show_all(r, record, &snapshots)?,
             pool: plain(&pool),
             profiles: profiles.collect::<Result<_>>()?,
             volume: volume_of(volume),
         };
         Ok((description, pool))
     }
-}
-
-fn snapshot(r: &impl Read, record: &InstanceRecord, s: SnapshotRecord) -> Result<InstanceSnapshot> {
-    let then = InstanceRecord { config: s.config.clone(), devices: s.devices.clone(), ..record.clone() };
-    let expanded = expand(r, &then)?;
-    Ok(InstanceSnapshot {
-        architecture: record.architecture.clone(),
-        config: s.config,
-        created_at: s.created_at,
-        devices: s.devices,
-        ephemeral: record.ephemeral,
-        expanded_config: expanded.config,
-        expanded_devices: expanded.devices,
-        expires_at: s.expires_at,
-        last_used_at: Timestamp::ZERO,
-        name: s.name,
-        profiles: expanded.profiles,
-        stateful: s.stateful,
-        size: -1,
-    })
 }
 
 fn profile(p: ProfileRecord) -> Profile {

@@ -10,7 +10,7 @@ use crate::api::config::{device, names};
 use crate::api::types::{ConfigMap, EventRequestor, InstanceSnapshot, Operation, Timestamp};
 use crate::runtime::events::Lifecycle;
 use crate::runtime::images::unpack::{ArchivedTree, Limits, RESTORE_TARGETS, RestoreTarget, Runner};
-use crate::runtime::instances::create::{Unfinished, root_pool, volume_of};
+use crate::runtime::instances::create::{root_pool, volume_of};
 use crate::runtime::instances::plan;
 use crate::runtime::instances::{Instances, expand, packing, profile_ids};
 use crate::runtime::leases::{Class, Want};
@@ -62,7 +62,7 @@ impl Instances {
         let new = self.operation_on("Restoring backup", project, &name, by);
         let this = self.clone();
         Ok(self.operations.start(new, move |_| async move {
-            let record = this.restore(record, &contents, from.0).await?;
+            let record = this.make_of(record, &contents, from.0).await?;
             this.announce_restored(&record, &pool, &contents);
             Ok(())
         }))
@@ -150,7 +150,7 @@ impl Instances {
         Ok(())
     }
 
-    async fn restore(&self, record: InstanceRecord, contents: &Contents, file: File) -> Result<InstanceRecord> {
+    async fn make_of(&self, record: InstanceRecord, contents: &Contents, file: File) -> Result<InstanceRecord> {
         let mut wants = self.exclusive(&record.project, &record.name);
         wants.extend(record.profiles.iter().map(|id| Want::shared(Class::Profile, id.to_string())));
         let _lease = self.leases.take(wants).await;
@@ -159,7 +159,7 @@ impl Instances {
             return Err(Error::new(Kind::Exists, text));
         }
         let (record, volume, pool) = self.reserve(record).await?;
-        let unfinished = Unfinished::new(self, &record, &pool);
+        let unfinished = self.unfinished(&record, &pool);
         fault("daemon.restore.reserved");
         let made = self.fill(&record, &pool, contents, file).await;
         fault("daemon.restore.volume");
@@ -171,7 +171,8 @@ impl Instances {
         match confirmed {
             Ok(record) => {
                 fault("daemon.restore.confirmed");
-                self.settle_all(&record, &pool, contents).await;
+                let snapshots = self.db.view(|v| repo::snapshots::list(v, record.id))?;
+                self.settle_all(&record, &pool, &snapshots).await;
                 Ok(record)
             }
             Err(e) => {
@@ -233,19 +234,6 @@ impl Instances {
                 .await?;
         }
         Ok(())
-    }
-
-    /// Tells the pool that the records of volume and snapshots are written.
-    async fn settle_all(&self, record: &InstanceRecord, pool: &PoolRecord, contents: &Contents) {
-        self.settle(record, pool).await;
-        let settled = async {
-            let (driver, volume) = (self.pools.driver(pool)?, volume_of(record)?);
-            let snapshots = contents.snapshots.iter().map(|s| volume.snapshot(&s.name)).collect::<Result<Vec<_>>>()?;
-            blocking(move || snapshots.iter().try_for_each(|snapshot| driver.settle(snapshot))).await
-        };
-        if let Err(e) = settled.await {
-            tracing::warn!(instance = %record.name, "Failed settling snapshots: {}", e.chain());
-        }
     }
 }
 

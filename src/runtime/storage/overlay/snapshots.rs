@@ -20,7 +20,7 @@ impl Snapshots for Overlay {
             return Err(Error::unsupported("Restoring a custom volume"));
         }
         let _held = self.layout.hold(volume)?;
-        let _shared = self.layout.share(from)?;
+        let _other = if from.is_snapshot() { self.layout.share(from)? } else { self.layout.hold(from)? };
         let layer = self.layer_of(from, None)?;
         let source = self.layout.open_volume(from)?;
         let [own, upper] = <[OwnedFd; 2]>::try_from(self.layout.part_dirs(volume)?)
@@ -31,6 +31,10 @@ impl Snapshots for Overlay {
             dir::with_links(&self.layout, |links| copy_metadata(&source, new, links))?;
             make_dir(new, c"rootfs", 0o755).map(drop)
         })
+    }
+
+    fn unsettle(&self, volume: &Volume) -> Result<()> {
+        self.layout.unsettle(volume)
     }
 
     fn open_tree(&self, volume: &Volume, guest: Option<&dyn Guest>) -> Result<Tree<'_>> {

@@ -57,7 +57,7 @@ impl Since {
     fn now() -> Since {
         const BEHIND: i64 = 50_000_000;
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-        match i64::from(now.tv_nsec) - BEHIND {
+        match now.tv_nsec - BEHIND {
             nanoseconds if nanoseconds < 0 => Since(now.tv_sec - 1, nanoseconds + 1_000_000_000),
             nanoseconds => Since(now.tv_sec, nanoseconds),
         }

@@ -1,0 +1,142 @@
+//! Snapshots that nobody asks for: made by `snapshots.schedule`, taken away when their date has passed.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use time::UtcDateTime;
+
+use super::Instances;
+use super::expand::expand;
+use super::snapshots::Wanted;
+use crate::Result;
+use crate::api::config::instance::Config;
+use crate::api::config::schedule::{self, Minute};
+use crate::api::types::Timestamp;
+use crate::runtime::operations::NewOperation;
+use crate::store::records::{InstanceRecord, Phase};
+use crate::store::repo;
+
+/// Snapshots made or deleted at the same time.
+const AT_ONCE: usize = 2;
+
+impl Instances {
+    /// Looks once a minute, for as long as the daemon runs.
+    pub async fn watch_snapshots(&self) {
+        loop {
+            let now = UtcDateTime::now();
+            // To the beginning of the next minute.
+            tokio::time::sleep(Duration::from_secs(60 - u64::from(now.second()))).await;
+            self.expire_snapshots();
+            self.schedule_snapshots(minute_of(UtcDateTime::now()));
+        }
+    }
+
+    /// Begins to delete what may go by now.
+    fn expire_snapshots(&self) {
+        let expired = match self.expired_at(Timestamp::now()) {
+            Ok(expired) if expired.is_empty() => return,
+            Ok(expired) => expired,
+            Err(e) => return tracing::warn!("Failed looking for expired snapshots: {}", e.chain()),
+        };
+        let this = self.clone();
+        let new = NewOperation::task("Cleaning up expired instance snapshots", "");
+        self.operations.start(new, move |_| async move {
+            let all = expired.into_iter().map(|(record, name)| {
+                let this = this.clone();
+                async move {
+                    let _lease = this.leases.take(this.exclusive(&record.project, &record.name)).await;
+                    let deleted = this.delete_snapshot_now((&record.project, &record.name, &name), None).await;
+                    if let Err(e) = deleted {
+                        tracing::warn!(instance = %record.name, snapshot = %name, "Failed deleting an expired snapshot: {}", e.chain());
+                    }
+                }
+            });
+            futures_util::stream::iter(all).for_each_concurrent(AT_ONCE, |one| one).await;
+            Ok(())
+        });
+    }
+
+    /// The snapshots whose date has passed.
+    fn expired_at(&self, now: Timestamp) -> Result<Vec<(InstanceRecord, String)>> {
+        self.db.view(|v| {
+            let mut expired = Vec::new();
+            for (id, snapshots) in repo::snapshots::all(v)? {
+                let over = |s: &&crate::store::records::SnapshotRecord| {
+                    s.phase == Phase::Created && s.expires_at.is_set() && s.expires_at <= now
+                };
+                let instance = repo::instances::by_id(v, id)?;
+                expired.extend(snapshots.iter().filter(over).map(|s| (instance.clone(), s.name.clone())));
+            }
+            Ok(expired)
+        })
+    }
+
+    /// Begins to make what is due in this minute.
+    fn schedule_snapshots(&self, at: Minute) {
+        let due = match self.due_at(at) {
+            Ok(due) if due.is_empty() => return,
+            Ok(due) => due,
+            Err(e) => return tracing::warn!("Failed looking for scheduled snapshots: {}", e.chain()),
+        };
+        let this = self.clone();
+        let new = NewOperation::task("Creating scheduled instance snapshots", "");
+        self.operations.start(new, move |_| async move {
+            let all = due.into_iter().map(|record| {
+                let this = this.clone();
+                async move { this.snapshot_by_itself(&record).await }
+            });
+            futures_util::stream::iter(all).for_each_concurrent(AT_ONCE, |one| one).await;
+            Ok(())
+        });
+    }
+
+    fn due_at(&self, at: Minute) -> Result<Vec<InstanceRecord>> {
+        self.db.view(|v| {
+            let mut due = Vec::new();
+            for record in repo::instances::list(v, None)?.into_iter().filter(|r| r.phase == Phase::Created) {
+                let expanded = expand(v, &record)?;
+                let config = Config(&expanded.config);
+                let wanted = config.get("snapshots.schedule").is_some_and(|s| schedule::is_due(s, record.id, at));
+                let up = || self.status_of(record.id) != crate::api::types::StatusCode::Stopped;
+                if wanted && (config.bool("snapshots.schedule.stopped") || up()) {
+                    due.push(record);
+                }
+            }
+            Ok(due)
+        })
+    }
+
+    /// Makes a snapshot with the next name of the pattern; a failure is told to the log.
+    async fn snapshot_by_itself(&self, record: &InstanceRecord) {
+        let made = match self.next_snapshot_name(record) {
+            Ok(name) => {
+                let wanted = Wanted { name, expires_at: None };
+                self.snapshot_now(&record.project, &record.name, wanted, None).await
+            }
+            Err(e) => Err(e),
+        };
+        if let Err(e) = made {
+            tracing::warn!(instance = %record.name, "Failed making a scheduled snapshot: {}", e.chain());
+        }
+    }
+
+    /// Makes the snapshot that is due before a start (`@startup`).
+    pub(super) async fn snapshot_before_start(&self, record: &InstanceRecord) -> Result<()> {
+        let expanded = self.db.view(|v| expand(v, &repo::instances::by_id(v, record.id)?))?;
+        let schedule = Config(&expanded.config).get("snapshots.schedule").unwrap_or("").to_lowercase();
+        if schedule.split(", ").any(|line| line == "@startup") && !self.actor(record.id).live().state.is_up() {
+            self.snapshot_by_itself(record).await;
+        }
+        Ok(())
+    }
+}
+
+fn minute_of(t: UtcDateTime) -> Minute {
+    Minute {
+        minute: u32::from(t.minute()),
+        hour: u32::from(t.hour()),
+        day: u32::from(t.day()),
+        month: u32::from(u8::from(t.month())),
+        weekday: u32::from(t.weekday().number_days_from_sunday()),
+    }
+}

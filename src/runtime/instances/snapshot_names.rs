@@ -1,0 +1,209 @@
+//! Names and dates of snapshots: what `snapshots.pattern` and `snapshots.expiry` say. Pure.
+
+use time::{Date, Month, UtcDateTime};
+
+use crate::api::types::Timestamp;
+use crate::{Error, Result};
+
+/// The pattern when none is configured.
+const DEFAULT: &str = "snap%d";
+
+/// Refuses what names a snapshot of a snapshot, with LXD's text.
+pub fn check(name: &str) -> Result<()> {
+    match name.contains('/') {
+        true => Err(Error::invalid("Invalid snapshot name: Cannot contain \"/\"")),
+        false => Ok(()),
+    }
+}
+
+/// Refuses other characters and names that can't be a directory's.
+pub fn check_characters(name: &str) -> Result<()> {
+    let wrong = |c: char| c == ' ' || c == '/' || c.is_control();
+    if name.contains(wrong) {
+        return Err(Error::invalid("Invalid instance snapshot name: Cannot contain space or / characters"));
+    }
+    if name.is_empty() || matches!(name, "." | "..") {
+        return Err(Error::invalid(format!("Invalid snapshot name {name:?}")));
+    }
+    Ok(())
+}
+
+/// The next name by a pattern; `%d` in it is a number that grows. One that is taken gets a number behind it.
+pub fn next(pattern: &str, taken: &[&str], now: Timestamp) -> Result<String> {
+    let pattern = if pattern.is_empty() { DEFAULT } else { pattern };
+    let name = render(pattern, now)?;
+    match name.matches("%d").count() {
+        0 if !taken.contains(&name.as_str()) => Ok(name),
+        0 => Ok(numbered(&format!("{name}-%d"), taken)),
+        1 => Ok(numbered(&name, taken)),
+        _ => Err(Error::invalid("Snapshot pattern may contain '%d' only once")),
+    }
+}
+
+fn numbered(pattern: &str, taken: &[&str]) -> String {
+    let (before, after) = pattern.split_once("%d").unwrap_or((pattern, ""));
+    let number = |name: &&str| name.strip_prefix(before)?.strip_suffix(after)?.parse::<u64>().ok();
+    let next = taken.iter().filter_map(number).max().map_or(0, |highest| highest.saturating_add(1));
+    format!("{before}{next}{after}")
+}
+
+/// Puts the date into a pattern: `{{ creation_date }}`, `{{ creation_date|date:'2006-01-02' }}`.
+fn render(pattern: &str, now: Timestamp) -> Result<String> {
+    let wrong = || Error::unsupported(format!("The snapshot pattern {pattern:?}"));
+    let (mut out, mut rest) = (String::new(), pattern);
+    while let Some((before, tag)) = rest.split_once("{{") {
+        let (tag, after) = tag.split_once("}}").ok_or_else(wrong)?;
+        let layout = match tag.trim().strip_prefix("creation_date").map(str::trim) {
+            Some("") => "2006-01-02 15:04:05 -0700 MST",
+            Some(filter) => {
+                let layout = filter.strip_prefix('|').and_then(|f| f.trim().strip_prefix("date")).map(str::trim);
+                let quoted = layout.and_then(|l| l.strip_prefix(':')).map(str::trim).ok_or_else(wrong)?;
+                let inner = |quote: char| quoted.strip_prefix(quote)?.strip_suffix(quote);
+                inner('\'').or_else(|| inner('"')).ok_or_else(wrong)?
+            }
+            None => return Err(wrong()),
+        };
+        out.push_str(before);
+        out.push_str(&format_date(layout, now.to_utc()));
+        rest = after;
+    }
+    if rest.contains("{%") || out.contains("{%") {
+        return Err(wrong());
+    }
+    Ok(out + rest)
+}
+
+/// What stands for what in Go's layouts of dates, longer ones first.
+const LAYOUT: &[&str] = &[
+    "January", "Monday", "-07:00", "-0700", "2006", "Jan", "Mon", "MST", "01", "02", "03", "04", "05", "06", "15",
+    "PM", "pm", "-07", "_2", "1", "2", "3", "4", "5",
+];
+
+/// Formats as Go's `time.Format` does.
+fn format_date(layout: &str, at: UtcDateTime) -> String {
+    let (mut out, mut rest) = (String::new(), layout);
+    while !rest.is_empty() {
+        let Some(word) = LAYOUT.iter().find(|word| rest.starts_with(**word)) else {
+            let mut letters = rest.chars();
+            out.extend(letters.next());
+            rest = letters.as_str();
+            continue;
+        };
+        out.push_str(&piece(word, at));
+        rest = &rest[word.len()..];
+    }
+    out
+}
+
+fn piece(word: &str, at: UtcDateTime) -> String {
+    let twelve = match at.hour() % 12 {
+        0 => 12,
+        hour => hour,
+    };
+    let short = |name: String| name.chars().take(3).collect::<String>();
+    match word {
+        "January" => at.month().to_string(),
+        "Jan" => short(at.month().to_string()),
+        "Monday" => at.weekday().to_string(),
+        "Mon" => short(at.weekday().to_string()),
+        "2006" => format!("{:04}", at.year()),
+        "06" => format!("{:02}", at.year().rem_euclid(100)),
+        "01" => format!("{:02}", u8::from(at.month())),
+        "1" => u8::from(at.month()).to_string(),
+        "02" => format!("{:02}", at.day()),
+        "_2" => format!("{:2}", at.day()),
+        "2" => at.day().to_string(),
+        "15" => format!("{:02}", at.hour()),
+        "03" => format!("{twelve:02}"),
+        "3" => twelve.to_string(),
+        "04" => format!("{:02}", at.minute()),
+        "4" => at.minute().to_string(),
+        "05" => format!("{:02}", at.second()),
+        "5" => at.second().to_string(),
+        "PM" => if at.hour() < 12 { "AM" } else { "PM" }.into(),
+        "pm" => if at.hour() < 12 { "am" } else { "pm" }.into(),
+        "-07:00" => "+00:00".into(),
+        "-0700" => "+0000".into(),
+        "-07" => "+00".into(),
+        "MST" => "UTC".into(),
+        other => other.into(),
+    }
+}
+
+/// When what was made at `from` may go by `1M 2H 3d 4w 5m 6y` (minutes, hours, days, weeks, months, years); zero when never.
+pub fn expiry(span: &str, from: Timestamp) -> Timestamp {
+    let (mut seconds, mut months) = (0i64, 0i64);
+    for part in span.split_whitespace() {
+        let Some((number, unit)) = part.split_at_checked(part.len().saturating_sub(1)) else { continue };
+        let number: i64 = number.parse().unwrap_or(0);
+        match unit {
+            "M" => seconds += number * 60,
+            "H" => seconds += number * 3600,
+            "d" => seconds += number * 86400,
+            "w" => seconds += number * 7 * 86400,
+            "m" => months += number,
+            "y" => months += number * 12,
+            _ => {}
+        }
+    }
+    if span.trim().is_empty() {
+        return Timestamp::ZERO;
+    }
+    Timestamp::from_unix(later(from.to_utc(), months).unix_timestamp().saturating_add(seconds))
+}
+
+/// So many months later, on the same day; one that the month hasn't runs over into the next.
+fn later(at: UtcDateTime, months: i64) -> UtcDateTime {
+    let index = i64::from(at.year()) * 12 + i64::from(u8::from(at.month())) - 1 + months;
+    let (year, month) = (index.div_euclid(12), index.rem_euclid(12) + 1);
+    let first = i32::try_from(year)
+        .ok()
+        .zip(u8::try_from(month).ok().and_then(|m| Month::try_from(m).ok()))
+        .and_then(|(year, month)| Date::from_calendar_date(year, month, 1).ok());
+    match first.and_then(|first| first.checked_add(time::Duration::days(i64::from(at.day()) - 1))) {
+        Some(date) => at.replace_date(date),
+        None => at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse(text).unwrap()
+    }
+
+    #[test]
+    fn names_follow_the_pattern() {
+        let now = at("2026-11-02T15:04:09Z");
+        let next = |pattern: &str, taken: &[&str]| next(pattern, taken, now);
+        assert_eq!(next("", &[]).unwrap(), "snap0");
+        assert_eq!(next("", &["snap0", "snap7", "snapx", "x"]).unwrap(), "snap8");
+        assert_eq!(next("a%db", &["a3b", "a4"]).unwrap(), "a4b");
+        assert_eq!(next("daily", &["daily"]).unwrap(), "daily-0");
+        assert_eq!(next("daily", &["daily", "daily-4"]).unwrap(), "daily-5");
+        assert_eq!(next("{{ creation_date|date:'2006-01-02_15-04-05' }}", &[]).unwrap(), "2026-11-02_15-04-09");
+        assert_eq!(
+            next("s-{{creation_date | date:\"Jan 2 06 3PM Monday\"}}-%d", &[]).unwrap(),
+            "s-Nov 2 26 3PM Monday-0"
+        );
+        assert!(next("%d%d", &[]).is_err() && next("{{ x }}", &[]).is_err() && next("{% if 1 %}", &[]).is_err());
+    }
+
+    #[test]
+    fn dates_of_expiry_are_added_up() {
+        let from = at("2026-11-30T15:04:09Z");
+        assert_eq!(expiry("", from), Timestamp::ZERO);
+        assert_eq!(expiry("1M 2H 3d", from), at("2026-12-03T17:05:09Z"));
+        assert_eq!(expiry("1w 1y", from), at("2027-12-07T15:04:09Z"));
+        // As Go adds months: there is no 30th of February.
+        assert_eq!(expiry("3m", from), at("2027-03-02T15:04:09Z"));
+    }
+
+    #[test]
+    fn names_with_slashes_and_spaces_are_refused() {
+        assert!(check("a/b").is_err() && check_characters("a b").is_err() && check_characters("..").is_err());
+        assert!(check_characters("a_b:c@d").is_ok());
+    }
+}
