@@ -145,14 +145,19 @@ where
     E: std::error::Error + Send + Sync + 'static,
 {
     fn ctx<M: Into<String>>(self, kind: Kind, message: impl FnOnce() -> M) -> Result<T> {
-        self.map_err(|source| {
-            let text: String = message().into();
-            let message = format!("{text}: {source}");
-            let error = Error { kind, message, source: Some(Box::new(source)) };
-            match error.errno() {
-                Some(libc::ENOSPC | libc::EDQUOT) => error.with_kind(Kind::Unavailable),
-                _ => error,
-            }
-        })
+        match self {
+            Ok(value) => Ok(value),
+            Err(source) => Err(failed(kind, message().into(), Box::new(source))),
+        }
+    }
+}
+
+/// Once for all types: hundreds of places use it.
+#[cold]
+fn failed(kind: Kind, text: String, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    let error = Error { kind, message: format!("{text}: {source}"), source: Some(source) };
+    match error.errno() {
+        Some(libc::ENOSPC | libc::EDQUOT) => error.with_kind(Kind::Unavailable),
+        _ => error,
     }
 }

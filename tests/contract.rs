@@ -27,7 +27,7 @@ macro_rules! scripts {
     };
 }
 
-scripts! { server events operations profiles images publish storage host networks netkeys acls zones transfer instances snapshots copies unharmed backups lifecycle exec files metadata console limits nics filters routed leases bridges debian }
+scripts! { server https events operations profiles images publish storage host networks netkeys acls zones transfer instances lifecycle exec files metadata console limits nics filters routed leases bridges debian snapshots copies unharmed backups }
 
 #[test]
 fn every_script_is_run() {

@@ -19,6 +19,7 @@ const PARTS: &[(u8, &str)] = &[
     (1, "api::types"),
     (2, "api::extensions"),
     (2, "api::config"),
+    (2, "api::tls"),
     // `runtime`'s own file has only what everything below it shares (`blocking`).
     (3, "runtime"),
     (3, "runtime::sys"),
@@ -46,6 +47,8 @@ const PARTS: &[(u8, &str)] = &[
     (6, "runtime::pools"),
     (6, "runtime::profiles"),
     (6, "runtime::projects"),
+    (6, "runtime::certificates"),
+    (5, "runtime::https"),
     (6, "runtime::server"),
     (6, "runtime::warnings"),
     (7, "runtime::daemon"),
@@ -67,8 +70,8 @@ const NARROW: &[(&str, &[&str])] = &[
     ("runtime::sys", &["error", "runtime::spec"]),
     ("runtime::spec", &["error"]),
     // The client sees the server only through the contract.
-    ("cli", &["error", "api::types", "api::config", "api::extensions", "api::client"]),
-    ("api::client", &["error", "api::types", "api::config", "api::extensions"]),
+    ("cli", &["error", "api::types", "api::config", "api::extensions", "api::client", "api::tls"]),
+    ("api::client", &["error", "api::types", "api::config", "api::extensions", "api::tls"]),
 ];
 
 /// Uses that point up all the same: (from, to, why).

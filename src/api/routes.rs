@@ -9,9 +9,9 @@ use std::pin::Pin;
 use hyper::Method;
 
 use crate::api::handlers::{
-    aliases, backups, cluster, console, events, exec, files, image_files, images, instance_metadata, instances,
-    internal, logs, metadata, network_acls, network_forwards, network_zones, networks, operations, pools, profiles,
-    projects, server, snapshots, state, warnings,
+    aliases, backups, certificates, cluster, console, events, exec, files, image_files, images, instance_metadata,
+    instances, internal, logs, metadata, network_acls, network_forwards, network_zones, networks, operations, pools,
+    profiles, projects, server, snapshots, state, warnings,
 };
 use crate::api::request::{Request, decode};
 use crate::api::response::Reply;
@@ -179,6 +179,13 @@ routes! {
     PATCH "/1.0/warnings/{uuid}" => warnings::put,
     DELETE "/1.0/warnings/{uuid}" => warnings::delete,
 
+    GET "/1.0/certificates" => certificates::list,
+    POST "/1.0/certificates" => certificates::create,
+    GET "/1.0/certificates/{fingerprint}" => certificates::get,
+    PUT "/1.0/certificates/{fingerprint}" => certificates::put,
+    PATCH "/1.0/certificates/{fingerprint}" => certificates::patch,
+    DELETE "/1.0/certificates/{fingerprint}" => certificates::delete,
+
     GET "/1.0/projects" => projects::list,
     GET "/1.0/projects/{name}" => projects::get,
     GET "/1.0/cluster" => cluster::get,
@@ -187,6 +194,25 @@ routes! {
     PUT "/internal/shutdown" => internal::shutdown,
     POST "/internal/recover/validate" => internal::recover_validate,
     POST "/internal/recover/import" => internal::recover_import,
+}
+
+/// The rows for callers who aren't trusted: their handlers look at who asks. Everything else is refused before.
+const OPEN: &[(Method, &str)] = &[
+    (Method::GET, "/"),
+    (Method::GET, "/1.0"),
+    (Method::POST, "/1.0/certificates"),
+    (Method::GET, "/1.0/images"),
+    (Method::GET, "/1.0/images/{fingerprint}"),
+    (Method::GET, "/1.0/images/{fingerprint}/export"),
+    (Method::GET, "/1.0/images/aliases/{name}"),
+    (Method::GET, "/1.0/operations/{id}/websocket"),
+];
+
+impl Route {
+    /// Whether callers who aren't trusted may ask it.
+    pub fn is_open(&self) -> bool {
+        OPEN.iter().any(|(method, path)| *method == self.method && *path == self.path)
+    }
 }
 
 /// The row for a request, and the values of its variable segments.
@@ -235,6 +261,11 @@ mod tests {
         assert_eq!(found(Method::POST, "/1.0"), Err(Kind::Unsupported));
         assert_eq!(found(Method::GET, "/1.0/"), Err(Kind::NotFound));
         assert_eq!(found(Method::GET, "/1.0/nope"), Err(Kind::NotFound));
+    }
+
+    #[test]
+    fn what_is_open_is_there() {
+        assert_eq!(ROUTES.iter().filter(|route| route.is_open()).count(), OPEN.len());
     }
 
     #[test]

@@ -80,7 +80,11 @@ fn lxd_command(words: &[String]) -> Result<i32, Error> {
                 verbose: call.global.verbose,
                 trace: call.global.trace.clone(),
             };
-            daemon::run(&options, |listener, services| Box::pin(server::serve(listener, services)))
+            let api = daemon::Api {
+                unix: |listener, services| Box::pin(server::serve(listener, services)),
+                tls: |arrived, services| Box::pin(server::tls::serve(arrived, services)),
+            };
+            daemon::run(&options, api)
         }
         lxd::Command::ActivateIfNeeded => activate_if_needed(call.global.debug),
         lxd::Command::Doctor => {

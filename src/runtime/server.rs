@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -13,6 +13,7 @@ use crate::api::types::{
 };
 use crate::runtime::events::Events;
 use crate::runtime::host::environment::Facts;
+use crate::runtime::https::Https;
 use crate::runtime::network::service::Networks;
 use crate::runtime::{host, storage};
 use crate::store::records::ServerConfigRecord;
@@ -34,6 +35,40 @@ pub struct Shutdown {
 /// A wish to end, and whom to tell once the instances are down.
 pub type ShutdownRequest = (Shutdown, oneshot::Sender<()>);
 
+/// Who listens where the server's configuration says.
+#[derive(Clone)]
+pub struct Listeners {
+    /// The server of zones' names.
+    pub networks: Networks,
+    /// The API for other machines.
+    pub https: Https,
+}
+
+/// What answers say to browsers about pages of other servers (CORS); LXD's keys are the headers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cors {
+    /// `Access-Control-Allow-Credentials: true`.
+    pub credentials: bool,
+    /// Names and values of headers for requests that name an origin; none when no origin is allowed.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+impl Cors {
+    fn of(config: config::server::Config<'_>) -> Cors {
+        let mut headers = Vec::new();
+        if let Some(origin) = config.get("core.https_allowed_origin") {
+            headers.push(("access-control-allow-origin", origin.to_owned()));
+            for (name, key) in [
+                ("access-control-allow-methods", "core.https_allowed_methods"),
+                ("access-control-allow-headers", "core.https_allowed_headers"),
+            ] {
+                headers.extend(config.get(key).map(|value| (name, value.to_owned())));
+            }
+        }
+        Cors { credentials: config.bool("core.https_allowed_credentials"), headers }
+    }
+}
+
 /// The service. Cheap to clone.
 #[derive(Clone)]
 pub struct Server {
@@ -43,7 +78,8 @@ pub struct Server {
     root: PathBuf,
     ready: Arc<AtomicBool>,
     shutdown: mpsc::Sender<ShutdownRequest>,
-    networks: Networks,
+    listeners: Listeners,
+    cors: Arc<RwLock<Arc<Cors>>>,
     /// Held by who changes the configuration: what it says is carried out in the same order.
     changing: Arc<tokio::sync::Mutex<()>>,
 }
@@ -54,15 +90,15 @@ impl Server {
         db: Db,
         events: Events,
         places: &Places,
-        networks: Networks,
+        listeners: Listeners,
         shutdown: mpsc::Sender<ShutdownRequest>,
     ) -> Server {
         let root = places.root.clone();
-        let (facts, ready, changing) = (Arc::default(), Arc::default(), Arc::default());
-        Server { db, events, facts, root, ready, shutdown, networks, changing }
+        let (facts, ready, cors, changing) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        Server { db, events, facts, root, ready, shutdown, listeners, cors, changing }
     }
 
-    /// The server's configuration; passwords are not in it.
+    /// The server's configuration; of a password there is what is kept of it.
     pub fn config(&self) -> Result<ConfigMap> {
         self.db.view(read)
     }
@@ -83,6 +119,9 @@ impl Server {
         .await?;
         if let Err(e) = self.listen().await {
             self.write(|_| Ok(before.clone())).await?;
+            if let Err(again) = self.listen().await {
+                tracing::warn!("Failed listening where it was before: {}", again.chain());
+            }
             return Err(e);
         }
         self.events.announce("", "config-updated", "/1.0".into(), &by);
@@ -107,20 +146,40 @@ impl Server {
     /// Listens where the configuration says.
     async fn listen(&self) -> Result<()> {
         let config = self.config()?;
-        self.networks.listen_dns(config::server::Config(&config).get("core.dns_address")).await
+        let config = config::server::Config(&config);
+        self.set_cors(config);
+        self.listeners.networks.listen_dns(config.get("core.dns_address")).await?;
+        self.listeners.https.listen(config.get("core.https_address")).await
+    }
+
+    fn set_cors(&self, config: config::server::Config<'_>) {
+        *self.cors.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Cors::of(config));
+    }
+
+    /// What answers say to browsers.
+    pub fn cors(&self) -> Arc<Cors> {
+        self.cors.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Begins to listen where the configuration says. An address that isn't there yet is waited for.
     pub async fn start_listening(&self) -> Result<()> {
         let config = self.config()?;
-        self.networks.listen_dns_at_last(config::server::Config(&config).get("core.dns_address")).await;
+        let config = config::server::Config(&config);
+        self.set_cors(config);
+        self.listeners.networks.listen_dns_at_last(config.get("core.dns_address")).await;
+        self.listeners.https.listen_at_last(config.get("core.https_address")).await;
         Ok(())
     }
 
     /// Facts about the server and its host; `drivers` are the storage drivers that pools use.
     ///
     /// The first call probes the kernel, which takes some milliseconds; it blocks for so long.
-    pub fn environment(&self, drivers: &[&'static str]) -> ServerEnvironment {
+    ///
+    /// # Errors
+    /// When the certificate can't be read.
+    pub fn environment(&self, config: &ConfigMap, drivers: &[&'static str]) -> Result<ServerEnvironment> {
+        let certificate = self.listeners.https.certificate()?;
+        let address = config::server::Config(config).get("core.https_address");
         let mut facts = ServerEnvironment {
             driver: "lxc".into(),
             driver_version: LXD_VERSION.into(),
@@ -128,6 +187,9 @@ impl Server {
             server_event_mode: "full-mesh".into(),
             server_pid: i64::from(std::process::id()),
             server_version: LXD_VERSION.into(),
+            addresses: self.listeners.https.reachable(address),
+            certificate: certificate.pem(),
+            certificate_fingerprint: certificate.fingerprint(),
             ..ServerEnvironment::default()
         };
         self.facts.get_or_init(|| self.probe()).apply(&mut facts);
@@ -139,7 +201,7 @@ impl Server {
             .iter()
             .map(|d| ServerStorageDriverInfo { name: d.name.into(), version: d.version.into(), remote: d.remote })
             .collect();
-        facts
+        Ok(facts)
     }
 
     fn probe(&self) -> Facts {

@@ -61,6 +61,8 @@ pub enum Table {
     NetworkZoneNames,
     /// Records of zones by zone and name.
     NetworkZoneRecords,
+    /// Certificates of trusted clients by fingerprint.
+    Certificates,
     /// Snapshots of instances by id.
     InstanceSnapshots,
     /// Ids of snapshots by the instance's id, as a text, and name.
@@ -137,6 +139,7 @@ pub const TABLES: &[TableInfo] = &[
     row(Table::NetworkZones, "network-zones", true, Guard::None),
     index(Table::NetworkZoneNames, "network-zone-names", true, Guard::Whole),
     row(Table::NetworkZoneRecords, "network-zone-records", true, Guard::Text),
+    row(Table::Certificates, "certificates", true, Guard::Whole),
     row(Table::InstanceSnapshots, "instance-snapshots", true, Guard::None),
     index(Table::InstanceSnapshotNames, "instance-snapshot-names", true, Guard::Text),
 ];

@@ -38,6 +38,10 @@ req GET "$F?path=/etc/passwd" '' -r 2-8
 same "$code $body $(header content-range) $(header content-length)" '206 ot:x:0: bytes 2-8/115 7'
 req GET "$F?path=/etc/passwd" '' -r -4
 same "$code $body $(header content-range)" '206 /sh bytes 111-114/115'
+req GET "$F?path=/etc/passwd" '' -H "If-Modified-Since: $(date -uR -d 2030-01-01 | sed 's/+0000/GMT/')"
+same "$code$(header content-type)$(header content-length)" 304 'not modified'
+req GET "$F?path=/etc/passwd" '' -H 'If-Modified-Since: Thu, 01 Jan 1981 00:00:00 GMT'
+same "$code ${#body}" '200 114' modified
 
 it "gives a directory's names"
 pull /etc

@@ -95,6 +95,11 @@ same "$code" 200 code
 same "$(sha256sum <"$SCRATCH/body" | cut -d' ' -f1)" "$fingerprint" bytes
 same "$(header content-length)" "$(stat -c %s "$BB")" length
 like "$(header content-disposition)" "filename=$fingerprint.tar.gz"
+it "sends a part of a file, or nothing to who has it"
+req GET "$M/$fingerprint/export" '' -H 'Range: bytes=1-4'
+same "$code $(od -An -tx1 "$SCRATCH/body") $(header content-range)" "206  8b 08 00 00 bytes 1-4/$(stat -c %s "$BB")"
+req GET "$M/$fingerprint/export" '' -H 'If-Modified-Since: Tue, 01 Jan 2030 00:00:00 GMT'
+same "$code$(header content-length)" 304 'not modified'
 does lxc image export bb "$SCRATCH/exported"
 same "$(sha256sum "$SCRATCH"/exported*.tar.gz | cut -d' ' -f1)" "$fingerprint" bytes
 

@@ -240,7 +240,8 @@ does lxc restore sna1 s1
 does lxc snapshot sna1 s2
 does lxc delete sna1/s2
 does lxc delete sna1
-seen() { jq -sc 'map(.metadata | [.action, .source, .context])[1:]' "$SCRATCH/events"; }
+# The stock client prints events in no order.
+seen() { jq -sc 'sort_by(.timestamp) | map(.metadata | [.action, .source, .context])[1:]' "$SCRATCH/events"; }
 ended_all() { seen | grep -q '"instance-deleted"'; }
 until_true 5 ended_all
 kill $monitor

@@ -1,7 +1,7 @@
 //! Background operations: waiting for their end, and watching them on the way.
 
 use super::{Client, Socket, path, with_query};
-use crate::api::types::{Event, Operation};
+use crate::api::types::{Event, Operation, from_tree};
 use crate::error::{Ctx, Error, Kind, Result};
 
 impl Client {
@@ -58,7 +58,7 @@ impl Client {
                 ended = &mut end => return check(ended?),
                 event = events.next() => match event? {
                     Some(event) => {
-                        let operation = serde_json::from_value::<Operation>(event.metadata).ok();
+                        let operation = from_tree::<Operation>(&event.metadata).ok();
                         operation.filter(|o| o.id == id).iter().for_each(&mut *on_change);
                     }
                     None => return check(end.await?),

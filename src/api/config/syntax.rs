@@ -120,10 +120,12 @@ pub(super) fn address(text: &str) -> Result<(), String> {
         return Ok(());
     }
     let (host, port) = match text.rsplit_once(':') {
+        // The colons of a bare address in brackets.
+        _ if text.ends_with(']') => (text, None),
         Some((host, port)) => (host, Some(port)),
         None => (text, None),
     };
-    if let Some(port) = port {
+    if let Some(port) = port.filter(|port| !port.is_empty()) {
         require(!port.starts_with('+') && port.parse::<u16>().is_ok(), || {
             format!("Invalid port {port:?} in {text:?}")
         })?;
@@ -202,6 +204,7 @@ mod tests {
         assert!(range("10.0.0.2-10.0.0.9", true).is_ok());
         assert!(range("10.0.0.9-10.0.0.2", true).is_err());
         assert!(address("127.0.0.1:8443").is_ok() && address("[::]:8443").is_ok() && address(":8443").is_ok());
+        assert!(address("[::]").is_ok() && address("127.0.0.1:").is_ok() && address("[::1").is_err());
         assert_eq!(address("a b"), Err("Couldn't resolve \"a b\"".into()));
     }
 

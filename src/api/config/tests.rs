@@ -310,7 +310,8 @@ fn wrong_server_configuration_has_lxds_texts() {
         check("core.remote_token_expiry", "x"),
         "cannot set 'core.remote_token_expiry' to 'x': Invalid expiry expression"
     );
-    assert_eq!(check("core.https_address", ":8443"), "Configuration key \"core.https_address\" is not supported yet");
+    assert_eq!(check("core.https_address", ":8443"), "");
+    assert_eq!(check("core.metrics_address", ":1"), "Configuration key \"core.metrics_address\" is not supported yet");
     assert_eq!(check("core.shutdown_timeout", "5"), "");
     assert_eq!(check("user.x", "y"), "");
     assert_eq!(server::Config(&ConfigMap::new()).integer("core.shutdown_timeout"), Some(5));

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
+use super::images::visible;
 use super::{list as render_list, overlay, url};
-use crate::Result;
 use crate::api::request::{Request, owned};
 use crate::api::response::{Reply, check_etag};
 use crate::api::types::{ImageAliasesEntry, ImageAliasesEntryPut, RenamePost};
+use crate::{Error, Result};
 
 fn protected(alias: &ImageAliasesEntry) -> impl serde::Serialize {
     (alias.name.clone(), alias.target.clone(), alias.description.clone())
@@ -32,6 +33,10 @@ pub async fn create(mut request: Request) -> Result<Reply> {
 /// `GET {name}`.
 pub async fn get(request: Request) -> Result<Reply> {
     let alias = request.services.images.alias(&request.project_name(), request.param(0))?;
+    let image = || request.services.images.get(&request.project_name(), &alias.target);
+    if !request.caller.trusted && visible(&request, image()).is_err() {
+        return Err(Error::not_found("Image alias not found"));
+    }
     Reply::with_etag(&alias, &protected(&alias))
 }
 

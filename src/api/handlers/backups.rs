@@ -1,14 +1,11 @@
 //! `/1.0/instances/{name}/backups`, and instances made of archives.
 
-use std::os::unix::fs::MetadataExt;
-
 use http_body_util::BodyExt;
-use hyper::header::{ACCEPT_RANGES, LAST_MODIFIED};
 use tokio::io::AsyncWriteExt;
 
 use super::{image_files, list as render_list, url};
 use crate::api::request::Request;
-use crate::api::response::{Reply, header_value};
+use crate::api::response::Reply;
 use crate::api::types::{InstanceBackupsPost, RenamePost};
 use crate::runtime::images::service::Export;
 use crate::runtime::instances::backup::{Arrival, Wanted};
@@ -55,13 +52,7 @@ pub async fn delete(request: Request) -> Result<Reply> {
 pub async fn export(request: Request) -> Result<Reply> {
     let project = request.project_name();
     let file = request.services.instances.open_backup(&project, request.param(0), request.param(1)).await?;
-    let modified = file.metadata().ctx(Kind::Internal, || "Failed reading a backup")?.mtime();
-    let Reply::Raw { mut headers, body } = image_files::sent(Export::of_file(file)?) else {
-        return Err(Error::internal("Failed sending a backup"));
-    };
-    headers.insert(ACCEPT_RANGES, header_value("bytes"));
-    headers.insert(LAST_MODIFIED, header_value(&super::files::http_time(modified)));
-    Ok(Reply::Raw { headers, body })
+    image_files::sent(&request, Export::of_file(file)?).await
 }
 
 /// `POST /1.0/instances` with an archive for a body.

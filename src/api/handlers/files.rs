@@ -2,10 +2,11 @@
 
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use hyper::header::{ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LAST_MODIFIED};
+use hyper::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use hyper::{HeaderMap, StatusCode};
 use time::UtcDateTime;
 
+use super::part::{self, Part};
 use crate::api::request::Request;
 use crate::api::response::{Body, Reply, full, header_name, header_value};
 use crate::runtime::instances::container::files::Visit;
@@ -166,14 +167,6 @@ fn go_time(seconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} +0000 UTC", t.hour(), t.minute(), t.second())
 }
 
-/// The same as HTTP has it.
-pub(super) fn http_time(seconds: i64) -> String {
-    let t = UtcDateTime::from_unix_timestamp(seconds).unwrap_or(UtcDateTime::UNIX_EPOCH);
-    let (weekday, month) = (t.weekday().to_string(), t.month().to_string());
-    let (day, year) = (t.day(), t.year());
-    format!("{:.3}, {day:02} {:.3} {year:04} {:02}:{:02}:{:02} GMT", weekday, month, t.hour(), t.minute(), t.second())
-}
-
 async fn listing(visit: &mut Visit, found: &Found) -> Result<Reply> {
     let mut all = Vec::new();
     while let Some(bytes) = visit.next().await? {
@@ -224,39 +217,17 @@ fn content(request: &Request, path: &str, found: &Found, content: Content) -> Re
     let mut headers = described(found);
     headers.insert(CONTENT_DISPOSITION, header_value(&format!("inline;filename={name}")));
     headers.insert(CONTENT_TYPE, header_value("application/octet-stream"));
-    headers.insert(LAST_MODIFIED, header_value(&http_time(found.modified.0)));
-    headers.insert(ACCEPT_RANGES, header_value("bytes"));
-    let asked = request.header("range").and_then(|text| range(&text, length));
-    let (status, from, count) = match asked {
-        None => (StatusCode::OK, 0, length),
-        Some(Some((first, last))) => {
-            headers.insert(CONTENT_RANGE, header_value(&format!("bytes {first}-{last}/{length}")));
-            (StatusCode::PARTIAL_CONTENT, first, last - first + 1)
-        }
-        Some(None) => {
-            headers.insert(CONTENT_RANGE, header_value(&format!("bytes */{length}")));
-            (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0)
-        }
-    };
-    headers.insert(CONTENT_LENGTH, count.into());
+    let Part { status, headers: about, from, count } = part::asked(request, length, found.modified.0);
+    headers.extend(about);
+    if status == StatusCode::NOT_MODIFIED {
+        headers.remove(CONTENT_TYPE);
+    }
     let body = match content {
         Content::Whole(bytes) => full(bytes[from as usize..(from + count) as usize].to_vec()),
-        Content::Stream(visit) => stream(*visit, from, count),
+        Content::Stream(visit) if count > 0 => stream(*visit, from, count),
+        Content::Stream(_) => full(""),
     };
     Reply::Partial { status, headers, body }
-}
-
-/// What a `Range` header with one range asks for, first and last byte; inner `None`: nothing that is there. Others are not heeded.
-fn range(text: &str, length: u64) -> Option<Option<(u64, u64)>> {
-    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
-    let number = |text: &str| text.trim().parse::<u64>();
-    let (first, last) = match (first.trim(), last.trim()) {
-        ("", last) => (length.saturating_sub(number(last).ok()?), u64::MAX),
-        (first, "") => (number(first).ok()?, u64::MAX),
-        (first, last) => (number(first).ok()?, number(last).ok()?),
-    };
-    let last = last.min(length.saturating_sub(1));
-    Some((first <= last && first < length).then_some((first, last)))
 }
 
 /// The bytes of a visit from `skip` on, exactly `count`: the connection breaks when there are fewer.
@@ -303,19 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges() {
-        assert_eq!(range("bytes=2-8", 115), Some(Some((2, 8))));
-        assert_eq!(
-            (range("bytes=100-", 115), range("bytes=-5", 115)),
-            (Some(Some((100, 114))), Some(Some((110, 114))))
-        );
-        assert_eq!((range("bytes=115-", 115), range("bytes=0-1", 0)), (Some(None), Some(None)));
-        assert_eq!((range("bytes=1-2,4-5", 115), range("x", 1)), (None, None));
-    }
-
-    #[test]
-    fn times_are_printed_as_go_and_http_have_them() {
+    fn times_are_printed_as_go_has_them() {
         assert_eq!(go_time(1_700_000_000), "2023-11-14 22:13:20 +0000 UTC");
-        assert_eq!(http_time(1_700_000_000), "Tue, 14 Nov 2023 22:13:20 GMT");
     }
 }

@@ -1,11 +1,13 @@
 //! The files of images: `POST /1.0/images` and `/1.0/images/{fingerprint}/export`.
 
 use http_body_util::{BodyExt, StreamBody};
-use hyper::HeaderMap;
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::{HeaderMap, StatusCode};
 
-use crate::api::request::{Query, Request};
+use super::images::visible;
+use super::part::{self, Part};
+use crate::api::request::{Payload, Query, Request};
 use crate::api::response::{Reply, header_value};
 use crate::api::types::{ImagesPost, Timestamp};
 use crate::runtime::images::service::{Export, NewImage, Upload};
@@ -32,7 +34,7 @@ pub async fn upload(mut request: Request) -> Result<Reply> {
     }
 }
 
-async fn receive(body: &mut Incoming, upload: Result<Upload>) -> Result<Upload> {
+async fn receive(body: &mut Payload, upload: Result<Upload>) -> Result<Upload> {
     let mut upload = upload?;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|e| Error::invalid(format!("Failed reading the request body: {e}")))?;
@@ -76,18 +78,28 @@ async fn from_json(request: &mut Request) -> Result<Reply> {
 /// `GET`: the image's file, or both as multipart.
 pub async fn export(request: Request) -> Result<Reply> {
     let (project, fingerprint) = (request.project_name(), request.param(0).to_owned());
-    let export: Export = request.services.images.export(&project, &fingerprint, request.caller.requestor()).await?;
-    Ok(sent(export))
+    if !request.caller.trusted {
+        visible(&request, request.services.images.get(&project, &fingerprint))?;
+    }
+    let by = request.caller.requestor();
+    let export: Export = request.services.images.export(&project, &fingerprint, by).await?;
+    sent(&request, export).await
 }
 
-/// Files as an answer.
-pub(super) fn sent(export: Export) -> Reply {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, header_value(&export.content_type));
-    headers.insert(CONTENT_LENGTH, header_value(&export.length.to_string()));
-    if let Some(name) = &export.filename {
-        headers.insert(CONTENT_DISPOSITION, header_value(&format!("inline;filename={name}")));
+/// Files as an answer, or the part of one that is asked for.
+pub(super) async fn sent(request: &Request, mut export: Export) -> Result<Reply> {
+    let (status, mut headers) = match export.file.take() {
+        None => (StatusCode::OK, HeaderMap::from_iter([(CONTENT_LENGTH, export.length.into())])),
+        Some((name, modified)) => {
+            let Part { status, headers: mut about, from, count } = part::asked(request, export.length, modified);
+            about.insert(CONTENT_DISPOSITION, header_value(&format!("inline;filename={name}")));
+            export.narrow(from, count).await?;
+            (status, about)
+        }
+    };
+    if status != StatusCode::NOT_MODIFIED {
+        headers.insert(CONTENT_TYPE, header_value(&export.content_type));
     }
     let stream = futures_util::StreamExt::map(export.into_stream(), |chunk| chunk.map(Frame::data));
-    Reply::Raw { headers, body: BodyExt::boxed(StreamBody::new(stream)) }
+    Ok(Reply::Partial { status, headers, body: BodyExt::boxed(StreamBody::new(stream)) })
 }

@@ -15,12 +15,22 @@ fn protected(image: &Image) -> impl serde::Serialize {
 /// `GET`.
 pub async fn list(request: Request) -> Result<Reply> {
     let project = request.project_name();
-    render_list(&request, &request.services.images.list(&project)?, |i| url::of("images", &i.fingerprint, &project))
+    let mut images = request.services.images.list(&project)?;
+    images.retain(|image| image.public || request.caller.trusted);
+    render_list(&request, &images, |i| url::of("images", &i.fingerprint, &project))
+}
+
+/// The image if the caller may see it: of one that isn't public a stranger isn't even told that it is there.
+pub fn visible(request: &Request, found: Result<Image>) -> Result<Image> {
+    match request.caller.trusted {
+        true => found,
+        false => found.ok().filter(|image| image.public).ok_or_else(|| Error::not_found("Image not found")),
+    }
 }
 
 /// `GET {fingerprint}`, which may be cut short as long as it names one image.
 pub async fn get(request: Request) -> Result<Reply> {
-    let image = request.services.images.get(&request.project_name(), request.param(0))?;
+    let image = visible(&request, request.services.images.get(&request.project_name(), request.param(0)))?;
     Reply::with_etag(&image, &protected(&image))
 }
 

@@ -1,11 +1,11 @@
 //! `/1.0/instances/{name}/metadata`: an instance's `metadata.yaml` and its templates.
 
-use hyper::HeaderMap;
-use hyper::header::{ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LAST_MODIFIED};
+use hyper::StatusCode;
+use hyper::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use serde_json::Value;
 
-use super::files::http_time;
 use super::overlay;
+use super::part::{self, Part};
 use crate::api::request::{Request, owned};
 use crate::api::response::{Reply, check_etag, full, header_value};
 use crate::api::types::ImageMetadata;
@@ -63,13 +63,13 @@ pub async fn templates(request: Request) -> Result<Reply> {
     };
     let by = request.caller.requestor();
     let text = request.services.instances.template((&project, name), &path, by).await?;
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, header_value("application/octet-stream"));
+    let Part { status, mut headers, from, count } = part::asked(&request, text.bytes.len() as u64, text.modified);
     headers.insert(CONTENT_DISPOSITION, header_value(&format!("inline;filename={path}")));
-    headers.insert(CONTENT_LENGTH, text.bytes.len().into());
-    headers.insert(LAST_MODIFIED, header_value(&http_time(text.modified)));
-    headers.insert(ACCEPT_RANGES, header_value("none"));
-    Ok(Reply::Raw { headers, body: full(text.bytes) })
+    if status != StatusCode::NOT_MODIFIED {
+        headers.insert(CONTENT_TYPE, header_value("application/octet-stream"));
+    }
+    let bytes = text.bytes[from as usize..(from + count) as usize].to_vec();
+    Ok(Reply::Partial { status, headers, body: full(bytes) })
 }
 
 /// `POST …/templates`: makes one, or replaces its text.

@@ -2,6 +2,7 @@
 
 pub mod aliases;
 pub mod backups;
+pub mod certificates;
 pub mod cluster;
 pub mod console;
 pub mod events;
@@ -19,6 +20,7 @@ pub mod network_forwards;
 pub mod network_zones;
 pub mod networks;
 pub mod operations;
+mod part;
 pub mod pools;
 pub mod profiles;
 pub mod projects;
@@ -60,7 +62,7 @@ fn overlay<T: Serialize + serde::de::DeserializeOwned>(present: &T, patch: Value
             }
         }
     }
-    serde_json::from_value(merged).ctx(Kind::Invalid, || "Failed reading the changed object")
+    crate::api::types::from_tree(&merged).ctx(Kind::Invalid, || "Failed reading the changed object")
 }
 
 /// `/1.0/KIND/NAME`, with the project when it isn't the default one.

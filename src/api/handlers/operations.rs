@@ -52,9 +52,10 @@ pub async fn wait(request: Request) -> Result<Reply> {
 
 /// `GET {id}/websocket?secret=`: connects one of the operation's sockets.
 pub async fn websocket(mut request: Request) -> Result<Reply> {
-    let sockets = request.services.operations.sockets(request.param(0))?;
+    // The secret first: a stranger without one learns nothing about what there is.
     let secret = request.query.get("secret").filter(|s| !s.is_empty());
-    let slot = sockets.claim(secret.ok_or_else(|| Error::invalid("Missing secret"))?)?;
+    let secret = secret.ok_or_else(|| Error::invalid("missing secret"))?;
+    let slot = request.services.operations.sockets(request.param(0))?.claim(secret)?;
     upgrade(&mut request, |socket| async move {
         // The operation may have given up waiting.
         drop(slot.send(socket));

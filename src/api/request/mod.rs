@@ -4,23 +4,30 @@ use std::sync::Arc;
 
 use http_body_util::{BodyExt, Limited};
 use hyper::HeaderMap;
-use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
+use crate::api::tls::Certificate;
 use crate::runtime::auth::Caller;
 use crate::runtime::daemon::Services;
 use crate::{Error, Kind, Result};
 
 pub mod filter;
 pub mod json;
-mod owned;
+mod payload;
 mod websocket;
 
-pub use owned::owned;
+pub use crate::runtime::owned;
+pub use payload::Payload;
 pub use websocket::{MESSAGE, upgrade, websocket_config};
 
 /// The largest JSON document that is read, in bytes.
 pub const JSON_LIMIT: usize = 16 << 20;
+
+/// The same for callers who aren't trusted.
+const STRANGERS_LIMIT: usize = 256 << 10;
+
+/// How long a caller who isn't trusted may take to send a body.
+const STRANGERS_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How long a client whose body is refused may take to send the rest of it.
 const DRAIN_TIME: std::time::Duration = std::time::Duration::from_secs(60);
@@ -31,6 +38,8 @@ pub struct Request {
     pub services: Arc<Services>,
     /// Who asks.
     pub caller: Caller,
+    /// The certificate the caller has shown over TLS, whether it is trusted or not.
+    pub shown: Option<Arc<Certificate>>,
     /// The path as it was asked for, without the query.
     pub path: String,
     /// Values of the `{…}` segments of the route, decoded.
@@ -40,7 +49,7 @@ pub struct Request {
     /// The headers.
     pub headers: HeaderMap,
     /// The body, to be read once.
-    pub body: Incoming,
+    pub body: Payload,
     /// The connection, for an upgrade to a websocket.
     pub upgrade: Option<hyper::upgrade::OnUpgrade>,
 }
@@ -71,11 +80,18 @@ impl Request {
         json::parse(&self.bytes().await?)
     }
 
-    /// Reads the body, at most [`JSON_LIMIT`] bytes.
+    /// Reads the body, at most [`JSON_LIMIT`] bytes; less, and not for long, of callers who aren't trusted.
     ///
     /// # Errors
     /// [`Kind::Invalid`] when it is longer or the client goes away.
     pub async fn bytes(&mut self) -> Result<bytes::Bytes> {
+        if !self.caller.trusted {
+            let limited = Limited::new(&mut self.body, STRANGERS_LIMIT).collect();
+            let read = tokio::time::timeout(STRANGERS_TIME, limited).await;
+            let read = read.map_err(|_| Error::invalid("Failed reading the request body: it comes too slowly"))?;
+            let refused = |e| Error::invalid(format!("Failed reading the request body: {e}"));
+            return read.map(|all| all.to_bytes()).map_err(refused);
+        }
         let limited = Limited::new(&mut self.body, JSON_LIMIT);
         match limited.collect().await {
             Ok(all) => Ok(all.to_bytes()),

@@ -1,11 +1,14 @@
 //! The HTTP transport: connections and their dispatch to the route table.
 //!
 //! ```text
-//! accept -> connection (hyper, HTTP/1.1) -> route (404, 501) -> handler -> Reply -> envelope
+//! accept -> connection (hyper, HTTP/1.1) -> route (404, 403, 501) -> handler -> Reply -> envelope
+//!           tls (and HTTP/2)
 //! ```
 //!
 //! A handler runs inside the connection's future and is dropped when the client goes away; whatever changes
 //! something is handed to an operation or to [`owned()`](crate::api::request::owned), which finish without the client.
+
+pub mod tls;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,12 +21,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-use crate::Kind;
-use crate::api::request::{Query, Request};
-use crate::api::response::{Body, error_to_http};
+use crate::api::request::{Payload, Query, Request};
+use crate::api::response::{Body, Reply, error_to_http, full, header_name, header_value};
+use crate::api::tls::Certificate;
 use crate::api::{handlers, routes};
 use crate::runtime::auth::Caller;
 use crate::runtime::daemon::Services;
+use crate::runtime::server::Cors;
+use crate::{Error, Kind, Result};
 
 /// Connections served at once; more wait in the socket's backlog.
 const CONNECTIONS: usize = 4096;
@@ -57,7 +62,7 @@ async fn connection(stream: UnixStream, services: Arc<Services>) {
     let caller = Caller::unix(peer.uid());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (services, caller) = (services.clone(), caller.clone());
-        async move { Ok::<_, Infallible>(answer(request, services, caller).await) }
+        async move { Ok::<_, Infallible>(answer(request, services, Who { caller, shown: None }).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -71,43 +76,78 @@ async fn connection(stream: UnixStream, services: Arc<Services>) {
     }
 }
 
-async fn answer(request: hyper::Request<Incoming>, services: Arc<Services>, caller: Caller) -> hyper::Response<Body> {
+/// Who asks, and the certificate that was shown.
+struct Who {
+    caller: Caller,
+    shown: Option<Arc<Certificate>>,
+}
+
+async fn answer(request: hyper::Request<Incoming>, services: Arc<Services>, who: Who) -> hyper::Response<Body> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    tracing::debug!(%method, url = %request.uri(), username = %caller.username, "Handling API request");
-    let outcome = match routes::find(&method, &path) {
-        Ok((route, params)) => {
-            let request = split(request, services, caller, params);
-            match handlers::instances::fits_its_path(&request) {
-                Ok(()) => (route.handler)(request).await,
-                Err(e) => Err(e),
+    tracing::debug!(%method, url = %request.uri(), username = %who.caller.username, "Handling API request");
+    let (cors, asks_origin) = (services.server.cors(), request.headers().contains_key(hyper::header::ORIGIN));
+    let mut response = if method == hyper::Method::OPTIONS {
+        // What browsers ask before a request of a page of another server; the headers are the answer.
+        hyper::Response::new(full(""))
+    } else {
+        match routed(request, services, who).await {
+            Ok(reply) => reply.into_http(),
+            Err(e) => {
+                tracing::trace!(%method, %path, error = %e.chain(), "Refused");
+                if e.kind() == Kind::Internal {
+                    tracing::warn!(%method, %path, "Request failed: {}", e.chain());
+                }
+                error_to_http(&e)
             }
         }
-        Err(e) => Err(e),
     };
-    match outcome {
-        Ok(reply) => {
-            let response = reply.into_http();
-            tracing::trace!(%method, %path, status = response.status().as_u16(), "Answered");
-            response
+    tracing::trace!(%method, %path, status = response.status().as_u16(), "Answered");
+    if !path.starts_with("/internal/") {
+        allow_origins(&mut response, &cors, asks_origin);
+    }
+    response
+}
+
+async fn routed(request: hyper::Request<Incoming>, services: Arc<Services>, who: Who) -> Result<Reply> {
+    let found = routes::find(request.method(), request.uri().path());
+    let closed = !who.caller.trusted && {
+        // A client that takes itself for trusted wants to hear that it isn't, not what strangers see.
+        match &found {
+            Ok((route, _)) => !route.is_open() || request.headers().contains_key("x-lxd-authenticated"),
+            Err(e) => e.kind() != Kind::NotFound,
         }
-        Err(e) => {
-            tracing::trace!(%method, %path, error = %e.chain(), "Refused");
-            if e.kind() == Kind::Internal {
-                tracing::warn!(%method, %path, "Request failed: {}", e.chain());
-            }
-            error_to_http(&e)
+    };
+    let request = split(request, services, who);
+    if closed {
+        return Err(Error::new(Kind::Forbidden, "not authorized"));
+    }
+    let (route, params) = found?;
+    let request = Request { params, ..request };
+    handlers::instances::fits_its_path(&request)?;
+    (route.handler)(request).await
+}
+
+fn allow_origins(response: &mut hyper::Response<Body>, cors: &Cors, asks_origin: bool) {
+    let headers = response.headers_mut();
+    if cors.credentials {
+        headers.insert(header_name("access-control-allow-credentials"), header_value("true"));
+    }
+    if asks_origin {
+        for (name, value) in &cors.headers {
+            headers.insert(header_name(name), header_value(value));
         }
     }
 }
 
-fn split(
-    mut request: hyper::Request<Incoming>,
-    services: Arc<Services>,
-    caller: Caller,
-    params: Vec<String>,
-) -> Request {
-    let upgrade = request.headers().contains_key(hyper::header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
+/// The request without what its route says of it.
+fn split(mut request: hyper::Request<Incoming>, services: Arc<Services>, who: Who) -> Request {
+    let version = request.version();
+    // HTTP/2 has no upgrade (RFC 9113 section 8.6).
+    let upgrades = version <= hyper::Version::HTTP_11 && request.headers().contains_key(hyper::header::UPGRADE);
+    let upgrade = upgrades.then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let query = Query::parse(head.uri.query().unwrap_or(""));
-    Request { services, caller, path: head.uri.path().to_owned(), params, query, headers: head.headers, body, upgrade }
+    let (path, body) = (head.uri.path().to_owned(), Payload::new(body, version));
+    let Who { caller, shown } = who;
+    Request { services, caller, shown, path, params: Vec::new(), query, headers: head.headers, body, upgrade }
 }

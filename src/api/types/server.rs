@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigMap;
-
 /// `GET /1.0` for a trusted caller.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Server {
-    /// Server configuration.
-    pub config: ConfigMap,
+    /// Server configuration; `true` stands for a password.
+    pub config: BTreeMap<String, serde_json::Value>,
     /// Names of the API extensions that work here.
     pub api_extensions: Vec<String>,
     /// `stable`.
@@ -26,6 +24,24 @@ pub struct Server {
     pub auth_methods: Vec<String>,
     /// Facts about the server and its host.
     pub environment: ServerEnvironment,
+}
+
+/// `GET /1.0` for everybody else.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServerUntrusted {
+    /// Names of the API extensions that work here.
+    pub api_extensions: Vec<String>,
+    /// `stable`.
+    pub api_status: String,
+    /// `1.0`.
+    pub api_version: String,
+    /// `trusted` or `untrusted`.
+    pub auth: String,
+    /// Whether only public parts are served.
+    pub public: bool,
+    /// `tls`.
+    pub auth_methods: Vec<String>,
 }
 
 /// Facts about the server and its host.

@@ -17,7 +17,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::api::config;
+use crate::runtime::certificates::Certificates;
 use crate::runtime::events::Events;
+use crate::runtime::https::{Arrived, Https};
 use crate::runtime::images::service::Images;
 use crate::runtime::instances::container::{self, cpus::CpuSet};
 use crate::runtime::instances::{Host, Instances, Parts};
@@ -27,7 +29,7 @@ use crate::runtime::operations::Operations;
 use crate::runtime::pools::Pools;
 use crate::runtime::profiles::Profiles;
 use crate::runtime::projects::Projects;
-use crate::runtime::server::{Places, Server, Shutdown, ShutdownRequest};
+use crate::runtime::server::{Listeners, Places, Server, Shutdown, ShutdownRequest};
 use crate::runtime::warnings::Warnings;
 use crate::runtime::{blocking, host};
 use crate::store::Db;
@@ -63,14 +65,23 @@ pub struct Options {
 /// How often backups are looked at whose time may be over.
 const EXPIRY: Duration = Duration::from_secs(60);
 
-/// Serves the API on a listener with these services; `api::server` does, which this module must not know.
-pub type Serve = fn(UnixListener, Arc<Services>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Something that goes on.
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Who serves the API with these services: `api::server`, which this module must not know.
+#[derive(Clone, Copy)]
+pub struct Api {
+    /// On the unix socket.
+    pub unix: fn(UnixListener, Arc<Services>) -> Task,
+    /// On a connection of another machine.
+    pub tls: fn(Arrived, Arc<Services>) -> Task,
+}
 
 /// Runs the daemon until it is told to end. Blocks.
 ///
 /// # Errors
 /// Whatever keeps it from starting, with a text for the operator.
-pub fn run(options: &Options, api: Serve) -> Result<()> {
+pub fn run(options: &Options, api: Api) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -78,7 +89,7 @@ pub fn run(options: &Options, api: Serve) -> Result<()> {
     runtime.block_on(serve(options, api))
 }
 
-async fn serve(options: &Options, api: Serve) -> Result<()> {
+async fn serve(options: &Options, api: Api) -> Result<()> {
     let root = lxd_dir();
     directories::make(&root)?;
     let _lock = directories::lock(&root)?;
@@ -87,13 +98,20 @@ async fn serve(options: &Options, api: Serve) -> Result<()> {
     let db = Db::open(&directories::database(&root))?;
     let (shutdown_tx, mut shutdown) = mpsc::channel(1);
     let services = Arc::new(compose(root, db, events, shutdown_tx)?);
+    services.https.make_pair()?;
+    // Weak: the services own the socket.
+    let for_strangers = Arc::downgrade(&services);
+    services.https.serve_with(Box::new(move |arrived| match for_strangers.upgrade() {
+        Some(services) => (api.tls)(arrived, services),
+        None => Box::pin(std::future::ready(())),
+    }));
     let listener = listen(options)?;
     services.instances.reconcile_pools().await?;
     services.networks.converge().await?;
     services.instances.converge().await?;
     services.server.start_listening().await?;
     sweep(&services).await;
-    let serving = tokio::spawn(api(listener, services.clone()));
+    let serving = tokio::spawn((api.unix)(listener, services.clone()));
     let background = tokio::spawn(after_start(services.clone()));
     services.server.set_ready();
     tracing::info!("Daemon is ready");
@@ -109,9 +127,11 @@ fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<Shutdow
     let places = Places { root: root.clone() };
     let (operations, leases) = (Operations::new(events.clone()), Leases::default());
     let pools = Pools::new(db.clone(), events.clone(), leases.clone(), root.clone())?;
+    let https = Https::new(&root);
     let networks = Networks::new(db.clone(), events.clone(), leases.clone(), root);
     let images = Images::new(db.clone(), events.clone(), operations.clone(), pools.clone(), &places);
-    let server = Server::new(db.clone(), events.clone(), &places, networks.clone(), shutdown);
+    let listeners = Listeners { networks: networks.clone(), https: https.clone() };
+    let server = Server::new(db.clone(), events.clone(), &places, listeners, shutdown);
     let instances = Instances::new(Parts {
         db: db.clone(),
         events: events.clone(),
@@ -127,7 +147,9 @@ fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<Shutdow
         server,
         projects: Projects::new(db.clone()),
         profiles: Profiles::new(db.clone(), events.clone(), leases, instances.clone()),
+        certificates: Certificates::new(db.clone(), events.clone()),
         warnings: Warnings::new(db),
+        https,
         events,
         operations,
         images,

@@ -1,6 +1,8 @@
 //! What handlers may call: the services, all together only here and in handlers.
 
+use crate::runtime::certificates::Certificates;
 use crate::runtime::events::Events;
+use crate::runtime::https::Https;
 use crate::runtime::images::service::Images;
 use crate::runtime::instances::Instances;
 use crate::runtime::network::service::Networks;
@@ -33,4 +35,8 @@ pub struct Services {
     pub instances: Instances,
     /// Warnings.
     pub warnings: Warnings,
+    /// The trust store.
+    pub certificates: Certificates,
+    /// The API's socket for other machines.
+    pub https: Https,
 }

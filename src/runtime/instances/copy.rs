@@ -6,8 +6,8 @@ use super::create::{self, root_pool, volume_of};
 use super::expand::expand;
 use super::snapshots::snapshot_of;
 use super::{Instances, profile_ids};
-use crate::api::config::names;
-use crate::api::types::{ConfigMap, EventRequestor, InstancesPost, Operation, Timestamp};
+use crate::api::config::{device, names};
+use crate::api::types::{ConfigMap, Devices, EventRequestor, InstancesPost, Operation, Timestamp};
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::{Handle, NewOperation};
 use crate::runtime::storage::{Content, Driver, Guest, Volume};
@@ -37,7 +37,7 @@ impl Instances {
     /// # Errors
     /// [`Kind::NotFound`] for the source; [`Kind::Invalid`] for the name or no source.
     pub(super) fn copy(&self, project: &str, post: InstancesPost, by: EventRequestor) -> Result<Operation> {
-        let origin = self.origin(project, &post)?;
+        let origin = self.copy_origin(project, &post)?;
         let record = self.draft_copy(project, &post, &origin)?;
         let named = |kind: &str| {
             let source = match &origin.snapshot {
@@ -59,7 +59,7 @@ impl Instances {
         }))
     }
 
-    fn origin(&self, project: &str, post: &InstancesPost) -> Result<Origin> {
+    fn copy_origin(&self, project: &str, post: &InstancesPost) -> Result<Origin> {
         let source = &post.source;
         if source.source.is_empty() {
             return Err(Error::invalid("Must specify a source instance"));
@@ -90,9 +90,6 @@ impl Instances {
         names::instance(&name)?;
         if !post.instance_type.is_empty() {
             return Err(Error::unsupported("Choosing limits by an instance type"));
-        }
-        if post.source.live {
-            return Err(Error::unsupported("Copying the memory state of an instance"));
         }
         let (config, devices) = match &origin.snapshot {
             Some(snapshot) => (&snapshot.config, &snapshot.devices),
@@ -141,7 +138,8 @@ impl Instances {
         let _lease = self.leases.take(wants).await;
         let source = self.record(&origin.record.project, &origin.record.name)?;
         let from = self.db.view(|v| root_pool(v, &expand(v, &source)?))?;
-        let snapshots = self.snapshots_to_copy(&origin)?;
+        let snapshots = self.in_pool_of(&record, self.snapshots_to_copy(&origin)?);
+        let _alone = self.keep_visitors_off(source.id).await;
         let (record, volume, pool) = self.reserve(record).await?;
         let unfinished = self.unfinished(&record, &pool);
         fault("daemon.copy.reserved");
@@ -176,7 +174,20 @@ impl Instances {
         Ok(all.into_iter().filter(|s| s.phase == Phase::Created).collect())
     }
 
-    /// Copies the volumes of snapshots and of the instance, or of the one snapshot that is meant.
+    /// Snapshots go back to a volume of the pool that the instance has its own in.
+    fn in_pool_of(&self, record: &InstanceRecord, snapshots: Vec<SnapshotRecord>) -> Vec<SnapshotRecord> {
+        snapshots.into_iter().map(|s| SnapshotRecord { devices: with_root(&s.devices, &record.devices), ..s }).collect()
+    }
+
+    /// Nobody reads or changes files of a stopped instance while the answer lives; those of one that runs are its own matter.
+    pub(super) async fn keep_visitors_off(&self, id: u64) -> Option<super::files::Kept> {
+        match self.actor(id).live().running {
+            Some(_) => None,
+            None => Some(self.turns.evict(id).await),
+        }
+    }
+
+    /// Copies the volumes of snapshots and of the instance, or of the one snapshot that is meant. Visitors are kept off.
     pub(super) async fn copy_volumes(
         &self,
         (origin, from): (&Origin, &PoolRecord),
@@ -186,10 +197,6 @@ impl Instances {
         let (source, target) = (volume_of(&origin.record)?, volume_of(record)?);
         let ends = Ends::new(self, from, pool)?;
         let guest = if origin.snapshot.is_some() { None } else { self.copied_guest(origin.record.id) };
-        let _alone = match guest {
-            Some(_) => None,
-            None => Some(self.turns.evict(origin.record.id).await),
-        };
         let top = match &origin.snapshot {
             Some(snapshot) => source.snapshot(&snapshot.name)?,
             None => source.clone(),
@@ -268,7 +275,7 @@ impl Instances {
         (target, to): (&InstanceRecord, &PoolRecord),
         by: &EventRequestor,
     ) -> Result<()> {
-        let wanted = self.snapshots_to_copy(origin)?;
+        let wanted = self.in_pool_of(target, self.snapshots_to_copy(origin)?);
         let present = self.db.view(|v| repo::snapshots::list(v, target.id))?;
         let same = |a: &SnapshotRecord, b: &SnapshotRecord| a.name == b.name && a.created_at == b.created_at;
         for extra in present.iter().filter(|p| !wanted.iter().any(|w| same(w, p))) {
@@ -298,10 +305,7 @@ impl Instances {
     ) -> Result<()> {
         let ends = Ends::new(self, from, to)?;
         let guest = if origin.snapshot.is_some() { None } else { self.copied_guest(origin.record.id) };
-        let _alone = match guest {
-            Some(_) => None,
-            None => Some(self.turns.evict(origin.record.id).await),
-        };
+        let _alone = self.keep_visitors_off(origin.record.id).await;
         let source = match &origin.snapshot {
             Some(snapshot) => snapshot_of(&origin.record, &snapshot.name)?,
             None => volume_of(&origin.record)?,
@@ -353,6 +357,14 @@ pub(super) fn insert_snapshots(tx: &mut crate::store::Tx, instance: u64, like: &
         repo::snapshots::insert(tx, copy)?;
     }
     Ok(())
+}
+
+/// A snapshot's devices with the root disk of its instance.
+pub(super) fn with_root(snapshot: &Devices, instance: &Devices) -> Devices {
+    let mut devices = snapshot.clone();
+    devices.retain(|_, d| !device::is_root(d));
+    devices.extend(instance.iter().filter(|(_, d)| device::is_root(d)).map(|(name, d)| (name.clone(), d.clone())));
+    devices
 }
 
 /// What of a configuration a copy has, too: not who the source is nor how its devices are plugged in.

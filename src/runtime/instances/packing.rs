@@ -75,7 +75,8 @@ impl Instances {
         let (root, guest) = match (root, guest) {
             // What a guest has mounted for writing is read through its own mount only.
             (Root::Overlay { .. }, Some(running)) => {
-                (PackPlace::Guest { privileged: running.is_privileged() }, Some(running))
+                let ids = if running.is_privileged() { Idmap::default() } else { self.host.idmap.clone() };
+                (PackPlace::Guest { ids }, Some(running))
             }
             (root, _) => (place_of(root, ids_on_disk(&record.config)?), None),
         };
@@ -130,11 +131,8 @@ fn place_of(root: Root, ids: Idmap) -> PackPlace {
             lowers.insert(0, upper);
             PackPlace::Layers { paths: lowers }
         }
-        // One layer may be a directory of a dir pool, shifted on disk.
-        Root::Layers { lowers } => match <[PathBuf; 1]>::try_from(lowers) {
-            Ok([path]) => PackPlace::Directory { path, ids },
-            Err(paths) => PackPlace::Layers { paths },
-        },
+        Root::Layers { mut lowers } if lowers.len() == 1 => PackPlace::Directory { path: lowers.remove(0), ids },
+        Root::Layers { lowers } => PackPlace::Layers { paths: lowers },
     }
 }
 

@@ -4,7 +4,7 @@
 //! knows of any more, have a mark of the pool, by which a start after a crash removes them.
 
 use super::Instances;
-use super::copy::Origin;
+use super::copy::{Origin, with_root};
 use super::create::{root_pool, volume_of};
 use super::expand::expand;
 use crate::api::config::{device, names};
@@ -15,6 +15,9 @@ use crate::runtime::{blocking, url};
 use crate::store::records::{InstanceRecord, Phase, PoolRecord, SnapshotRecord, VolumeKind, VolumeRecord};
 use crate::store::repo::{self, volumes::VolumePath};
 use crate::{Error, Kind, Result};
+
+/// Snapshots whose records are changed in one transaction.
+const BATCH: usize = 30;
 
 impl Instances {
     /// Moves an instance to another pool, in the background, and renames it where another name is given.
@@ -78,6 +81,7 @@ impl Instances {
         }
         let origin = Origin { record: record.clone(), snapshot: None, with_snapshots };
         let snapshots = self.snapshots_to_copy(&origin)?;
+        let _alone = self.turns.evict(record.id).await;
         let made = self.copy_volumes((&origin, &from), (&record, &to), &snapshots).await;
         fault("daemon.move.copied");
         let recorded = match made {
@@ -123,12 +127,26 @@ impl Instances {
                 let volume = repo::volumes::by_name(tx, path)?;
                 repo::volumes::remove(tx, volume.id)?;
                 repo::volumes::insert(tx, VolumeRecord { pool: to.id, phase: Phase::Created, ..volume })?;
-                let left = all.iter().filter(|s| !snapshots.iter().any(|kept| kept.id == s.id)).take(40);
+                for kept in snapshots.iter().take(BATCH) {
+                    repo::snapshots::modify(tx, kept.id, |s| {
+                        s.devices = with_root(&s.devices, &moved.devices);
+                        Ok(())
+                    })?;
+                }
+                let left = all.iter().filter(|s| !snapshots.iter().any(|kept| kept.id == s.id)).take(BATCH);
                 left.into_iter().try_for_each(|s| repo::snapshots::remove(tx, s.id))
             })
             .await?;
-        for snapshot in all.iter().filter(|s| !snapshots.iter().any(|kept| kept.id == s.id)).skip(40) {
+        for snapshot in all.iter().filter(|s| !snapshots.iter().any(|kept| kept.id == s.id)).skip(BATCH) {
             self.db.transact(|tx| repo::snapshots::remove(tx, snapshot.id)).await?;
+        }
+        let devices = self.db.view(|v| Ok(repo::instances::by_id(v, record.id)?.devices))?;
+        for snapshot in snapshots.iter().skip(BATCH) {
+            let root = |s: &mut SnapshotRecord| {
+                s.devices = with_root(&s.devices, &devices);
+                Ok(())
+            };
+            self.db.transact(|tx| repo::snapshots::modify(tx, snapshot.id, root).map(drop)).await?;
         }
         Ok(())
     }

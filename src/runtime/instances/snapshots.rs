@@ -210,10 +210,7 @@ impl Instances {
         let (driver, volume) = (self.pools.driver(pool)?, volume_of(record)?);
         let snapshot = volume.snapshot(name)?;
         let guest = self.copied_guest(record.id);
-        let _alone = match guest {
-            Some(_) => None,
-            None => Some(self.turns.evict(record.id).await),
-        };
+        let _alone = self.keep_visitors_off(record.id).await;
         blocking(move || driver.copy_volume(&volume, &snapshot, guest.as_ref().map(|g| g as &dyn Guest))).await
     }
 

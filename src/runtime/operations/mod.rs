@@ -13,6 +13,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 use tokio::sync::{Notify, watch};
 
@@ -171,7 +172,12 @@ impl Operations {
     {
         let (entry, running) = self.register(new);
         let handle = Handle { entry: entry.clone(), events: self.events.clone() };
-        let task = tokio::spawn(work(handle));
+        self.run(entry, Box::pin(work(handle)));
+        running
+    }
+
+    fn run(&self, entry: Arc<Entry>, work: BoxFuture<'static, Result<()>>) {
+        let task = tokio::spawn(work);
         let this = self.clone();
         tokio::spawn(async move {
             let outcome = task.await.unwrap_or_else(|panic| Err(Error::internal(format!("Operation failed: {panic}"))));
@@ -179,7 +185,6 @@ impl Operations {
             tokio::time::sleep(KEEP).await;
             this.lock().remove(&entry.state.borrow().id);
         });
-        running
     }
 
     fn register(&self, new: NewOperation) -> (Arc<Entry>, Operation) {

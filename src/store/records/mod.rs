@@ -4,6 +4,7 @@
 //! one, and a fixture of each version stays in the tests for ever. Unknown members are refused: they would be lost
 //! with the next write.
 
+mod certificate;
 mod image;
 mod instance;
 mod network;
@@ -23,6 +24,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+pub use certificate::CertificateRecord;
 pub use image::{AliasRecord, ImageOrigin, ImageRecord};
 pub use instance::{InstanceKind, InstanceRecord};
 pub use network::{ForwardRecord, NetworkRecord};
@@ -79,6 +81,7 @@ pub(super) const VERSIONS: &[(Table, u32)] = &[
     version::<AclRecord>(),
     version::<ZoneRecord>(),
     version::<ZoneEntriesRecord>(),
+    version::<CertificateRecord>(),
     version::<SnapshotRecord>(),
 ];
 
@@ -113,7 +116,7 @@ pub(super) fn decode<R: Record>(value: &Value) -> Result<R> {
     for version in value.version..R::VERSION {
         json = R::upgrade(version, json)?;
     }
-    serde_json::from_value(json).ctx(Kind::Internal, || format!("Failed reading a row of {:?}", R::TABLE))
+    crate::api::types::from_tree(&json).ctx(Kind::Internal, || format!("Failed reading a row of {:?}", R::TABLE))
 }
 
 /// Reads the JSON of a row.

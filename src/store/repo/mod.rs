@@ -14,6 +14,7 @@
 mod index;
 mod uses;
 
+pub mod certificates;
 pub mod images;
 pub mod instances;
 pub mod network_acls;

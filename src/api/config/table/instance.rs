@@ -432,18 +432,22 @@ pub const ROWS: &[Key] = &[
     key("snapshots.expiry", Kind::Expiry, "After what time a snapshot is deleted")
         .group("snapshots")
         .since("snapshot_expiry")
-        .long("Spans such as `1M 2H 3d 4w 5m 6y`."),
+        .long("Spans such as `1M 2H 3d 4w 5m 6y`.")
+        .applied(),
     key("snapshots.pattern", Kind::Text, "Name of snapshots nobody named")
         .group("snapshots")
         .default("snap%d")
         .since("snapshot_scheduling")
-        .long("A template in which `creation_date` is known; `%d` becomes the next free number."),
+        .long("A template in which `creation_date` is known; `%d` becomes the next free number.")
+        .applied(),
     key("snapshots.schedule", Kind::Schedule, "When snapshots are made")
         .group("snapshots")
         .since("snapshot_scheduling")
-        .long("A cron line, or names such as `@daily` separated by comma and blank."),
+        .long("A cron line, or names such as `@daily` separated by comma and blank.")
+        .applied(),
     key("snapshots.schedule.stopped", Kind::Bool, "Make them of a stopped instance too")
         .group("snapshots")
         .default("false")
-        .since("snapshot_scheduling"),
+        .since("snapshot_scheduling")
+        .applied(),
 ];

@@ -4,8 +4,8 @@ use crate::api::config::key::On::Member;
 use crate::api::config::key::{Key, key};
 use crate::api::config::kind::Kind;
 
-/// Waits for the TLS listener.
-const TLS: &str = "the HTTPS listener";
+/// Waits for the rest of what is said over TLS.
+const TLS: &str = "tokens, authorities and proxies of the HTTPS listener";
 /// Waits for clusters.
 const CLUSTER: &str = "clusters";
 /// Compression of what the server packs.
@@ -43,11 +43,11 @@ pub const ROWS: &[Key] = &[
         .on(Member)
         .since("network_dns")
         .applied(),
-    core("core.https_address", Kind::Address, "Where the API listens for other machines").on(Member).later(TLS),
-    core("core.https_allowed_credentials", Kind::Bool, "Send Access-Control-Allow-Credentials with `true`").later(TLS),
-    core("core.https_allowed_headers", Kind::Text, "Value of Access-Control-Allow-Headers").later(TLS),
-    core("core.https_allowed_methods", Kind::Text, "Value of Access-Control-Allow-Methods").later(TLS),
-    core("core.https_allowed_origin", Kind::Text, "Value of Access-Control-Allow-Origin").later(TLS),
+    core("core.https_address", Kind::Address, "Where the API listens for other machines").on(Member).applied(),
+    core("core.https_allowed_credentials", Kind::Bool, "Send Access-Control-Allow-Credentials with `true`").applied(),
+    core("core.https_allowed_headers", Kind::Text, "Value of Access-Control-Allow-Headers").applied(),
+    core("core.https_allowed_methods", Kind::Text, "Value of Access-Control-Allow-Methods").applied(),
+    core("core.https_allowed_origin", Kind::Text, "Value of Access-Control-Allow-Origin").applied(),
     core(
         "core.https_trusted_proxy",
         Kind::Text,
@@ -73,7 +73,7 @@ pub const ROWS: &[Key] = &[
         .default("5")
         .applied(),
     core("core.trust_ca_certificates", Kind::Bool, "Trust every client with a certificate of the authority").later(TLS),
-    core("core.trust_password", Kind::Text, "Password with which a client can add itself").later(TLS),
+    core("core.trust_password", Kind::Text, "Password with which a client can add itself").applied(),
     text("candid.api.key", "Public key of the Candid server").group("candid").later("Candid"),
     text("candid.api.url", "Where the Candid server is").group("candid").later("Candid"),
     text("candid.domains", "Candid domains that are taken, with commas between them").group("candid").later("Candid"),

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::client::Client;
-use crate::api::types::ConfigMap;
+use crate::api::types::{ConfigMap, from_tree};
 use crate::cli::edit::edit as in_editor;
 use crate::cli::input::piped;
 use crate::cli::output::{emit, say, yaml};
@@ -92,5 +92,5 @@ impl Thing {
 /// A server's answer as a typed object; `null` counts as missing.
 fn read<T: DeserializeOwned>(mut seen: Value) -> Result<T> {
     crate::api::types::drop_nulls(&mut seen);
-    serde_json::from_value(seen).ctx(Kind::Invalid, || "Failed reading the server's answer")
+    from_tree(&seen).ctx(Kind::Invalid, || "Failed reading the server's answer")
 }

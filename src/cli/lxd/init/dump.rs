@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::preseed::{PreseedNetwork, PreseedPool, PreseedProfile, PreseedProject, yaml};
-use crate::api::types::drop_nulls;
+use crate::api::types::{drop_nulls, from_tree};
 use crate::cli::lxd::api::Api;
 use crate::error::{Ctx, Kind, Result};
 
@@ -54,14 +54,12 @@ fn managed(mut network: Value) -> Option<Value> {
 }
 
 fn network(value: Value) -> Result<PreseedNetwork> {
-    let network: PreseedNetwork = serde_json::from_value(value).ctx(Kind::Internal, || "Failed to read a network")?;
+    let network: PreseedNetwork = from_tree(&value).ctx(Kind::Internal, || "Failed to read a network")?;
     Ok(PreseedNetwork { project: "default".to_string(), ..network })
 }
 
 fn read<T: serde::de::DeserializeOwned>(list: Vec<Value>) -> Result<Vec<T>> {
-    list.into_iter()
-        .map(|value| serde_json::from_value(value).ctx(Kind::Internal, || "Failed to read a list"))
-        .collect()
+    list.into_iter().map(|value| from_tree(&value).ctx(Kind::Internal, || "Failed to read a list")).collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Sending an image's files: one as it is, two as `multipart/form-data`.
 
-use std::io;
+use std::fs::Metadata;
+use std::io::{self, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use super::Images;
 use crate::api::types::EventRequestor;
@@ -22,14 +24,15 @@ pub struct Export {
     pub content_type: String,
     /// Bytes in all.
     pub length: u64,
-    /// The file's name, for a single one.
-    pub filename: Option<String>,
+    /// For a single file its name, and when it was changed, in seconds after 1970.
+    pub file: Option<(String, i64)>,
     parts: Vec<Part>,
 }
 
 enum Part {
     Text(String),
-    File(tokio::fs::File),
+    /// And how many bytes of it.
+    File(tokio::fs::File, u64),
 }
 
 impl Images {
@@ -49,22 +52,22 @@ impl Images {
     }
 }
 
-async fn open(path: &Path) -> Result<(Part, u64)> {
+async fn open(path: &Path) -> Result<(Part, Metadata)> {
     let file = tokio::fs::File::open(path).await.ctx(Kind::Internal, || format!("Failed opening {path:?}"))?;
     let meta = file.metadata().await.ctx(Kind::Internal, || format!("Failed reading {path:?}"))?;
-    Ok((Part::File(file), meta.len()))
+    Ok((Part::File(file, meta.len()), meta))
 }
 
 async fn single(path: PathBuf) -> Result<Export> {
-    let (part, length) = open(&path).await?;
-    let name = name_of(&path).await?;
-    Ok(Export { content_type: "application/octet-stream".into(), length, filename: Some(name), parts: vec![part] })
+    let (part, meta) = open(&path).await?;
+    let file = Some((name_of(&path).await?, meta.mtime()));
+    Ok(Export { content_type: "application/octet-stream".into(), length: meta.len(), file, parts: vec![part] })
 }
 
 async fn double(metadata: PathBuf, rootfs: &Path) -> Result<Export> {
     let boundary = random::hex(30);
-    let (first, first_length) = open(&metadata).await?;
-    let (second, second_length) = open(rootfs).await?;
+    let (first, first_meta) = open(&metadata).await?;
+    let (second, second_meta) = open(rootfs).await?;
     let head = |name: &str, file: &str| {
         format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{file}\"\r\nContent-Type: application/octet-stream\r\n\r\n"
@@ -76,8 +79,8 @@ async fn double(metadata: PathBuf, rootfs: &Path) -> Result<Export> {
     let texts = before.len() + between.len() + after.len();
     Ok(Export {
         content_type: format!("multipart/form-data; boundary={boundary}"),
-        length: first_length + second_length + texts as u64,
-        filename: None,
+        length: first_meta.len() + second_meta.len() + texts as u64,
+        file: None,
         parts: vec![Part::Text(before), first, Part::Text(between), second, Part::Text(after)],
     })
 }
@@ -103,9 +106,24 @@ async fn name_of(path: &Path) -> Result<String> {
 impl Export {
     /// A file of ours, under no name.
     pub fn of_file(file: std::fs::File) -> Result<Export> {
-        let length = file.metadata().ctx(Kind::Internal, || "Failed reading a file")?.len();
-        let parts = vec![Part::File(tokio::fs::File::from_std(file))];
-        Ok(Export { content_type: "application/octet-stream".into(), length, filename: Some(String::new()), parts })
+        let meta = file.metadata().ctx(Kind::Internal, || "Failed reading a file")?;
+        let parts = vec![Part::File(tokio::fs::File::from_std(file), meta.len())];
+        let file = Some((String::new(), meta.mtime()));
+        Ok(Export { content_type: "application/octet-stream".into(), length: meta.len(), file, parts })
+    }
+
+    /// The bytes of a single file from `from` on, `count` at most.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`] when the file can't be read.
+    pub async fn narrow(&mut self, from: u64, count: u64) -> Result<()> {
+        for part in &mut self.parts {
+            if let Part::File(file, left) = part {
+                file.seek(SeekFrom::Start(from)).await.ctx(Kind::Internal, || "Failed reading an image".to_owned())?;
+                *left = count;
+            }
+        }
+        Ok(())
     }
 
     /// The bytes, in chunks.
@@ -119,7 +137,7 @@ impl Export {
 fn chunks(part: Part) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
     match part {
         Part::Text(text) => futures_util::stream::once(async move { Ok(Bytes::from(text)) }).left_stream(),
-        Part::File(file) => futures_util::stream::try_unfold(file, |mut file| async move {
+        Part::File(file, count) => futures_util::stream::try_unfold(file.take(count), |mut file| async move {
             let mut buffer = bytes::BytesMut::with_capacity(CHUNK);
             let n = file.read_buf(&mut buffer).await?;
             Ok((n > 0).then(|| (buffer.freeze(), file)))
