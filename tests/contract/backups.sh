@@ -3,6 +3,7 @@
 # covers: GET /1.0/instances/{name}/backups, POST /1.0/instances/{name}/backups
 # covers: GET /1.0/instances/{name}/backups/{backup}, POST /1.0/instances/{name}/backups/{backup}
 # covers: DELETE /1.0/instances/{name}/backups/{backup}, GET /1.0/instances/{name}/backups/{backup}/export
+# covers: POST /internal/recover/validate, POST /internal/recover/import
 . "$(dirname "$0")/lib.bash"
 B=$I/c1/backups
 does lxc init bb c1 -c user.a=1
@@ -156,6 +157,13 @@ kill $monitor
 wait $monitor 2>/dev/null
 same "$(jq -sc 'map(select(.metadata.action|startswith("instance")) | [.metadata.action, .metadata.source, .metadata.context]) | sort' "$SCRATCH/monitor")" \
 	"$(jq -nc '[["instance-backup-created","/1.0/instances/c1/backups/backup1",null],["instance-backup-retrieved","/1.0/instances/c1/backups/backup1",null],["instance-backup-deleted","/1.0/instances/c1/backups/backup1",null],["instance-created","/1.0/instances/c4",{"storage-pool":"default","type":"container"}],["instance-snapshot-created","/1.0/instances/c4/snapshots/s0",null]] | sort')"
+
+it "finds what the database has lost"
+for what in validate import; do
+	req POST /internal/recover/$what '{"Pools":[{"name":"default"}]}'
+	ok
+	meta '[.UnknownVolumes, .DependencyErrors]' '[null,null]'
+done
 
 it "leaves nothing behind its instance"
 does lxc delete c4
