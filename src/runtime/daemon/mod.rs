@@ -205,7 +205,7 @@ async fn sweep(services: &Services) {
 
 /// What may take longer than a start should.
 async fn after_start(services: Arc<Services>) {
-    if let Err(e) = services.instances.autostart().await {
+    if let Err(e) = services.instances.autostart(&services.warnings).await {
         tracing::warn!("Failed starting instances: {}", e.chain());
     }
     let (instances, expiring) = (services.instances.clone(), services.instances.clone());

@@ -28,16 +28,19 @@ use crate::store::{Db, Read, repo};
 use crate::{Error, Result};
 
 mod actor;
+mod autostart;
 pub mod backup;
 mod balance;
 mod boot;
 mod change_state;
+mod cloud_init;
 mod console;
 pub mod container;
 mod copied;
 mod copy;
 mod create;
 mod delete;
+mod doors;
 mod exec;
 pub mod expand;
 mod files;
@@ -65,6 +68,8 @@ mod update;
 use actor::Actor;
 use container::Running;
 use container::cpus::CpuSet;
+
+pub use doors::{Door, News, Seen};
 
 /// Which instances a list is about.
 #[derive(Clone, Debug, Default)]
@@ -128,6 +133,7 @@ pub struct Inner {
     balance: balance::Balance,
     nics: nics::Nics,
     turns: files::Turns,
+    doors: doors::Doors,
     /// Instances that are stopped because the host goes down.
     host_stops: Mutex<BTreeSet<u64>>,
 }
@@ -184,6 +190,7 @@ impl Instances {
         let balance = balance::Balance::new(host.cpus.clone());
         let nics = nics::Nics::default();
         let turns = files::Turns::default();
+        let doors = doors::Doors::default();
         let actors = Mutex::default();
         let host_stops = Mutex::default();
         Instances(Arc::new(Inner {
@@ -200,6 +207,7 @@ impl Instances {
             balance,
             nics,
             turns,
+            doors,
             host_stops,
         }))
     }
