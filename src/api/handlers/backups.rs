@@ -52,7 +52,7 @@ pub async fn delete(request: Request) -> Result<Reply> {
 pub async fn export(request: Request) -> Result<Reply> {
     let project = request.project_name();
     let file = request.services.instances.open_backup(&project, request.param(0), request.param(1)).await?;
-    image_files::sent(&request, Export::of_file(file)?).await
+    image_files::answer(&request, Export::of_file(file)?).await
 }
 
 /// `POST /1.0/instances` with an archive for a body.

@@ -83,11 +83,11 @@ pub async fn export(request: Request) -> Result<Reply> {
     }
     let by = request.caller.requestor();
     let export: Export = request.services.images.export(&project, &fingerprint, by).await?;
-    sent(&request, export).await
+    answer(&request, export).await
 }
 
 /// Files as an answer, or the part of one that is asked for.
-pub(super) async fn sent(request: &Request, mut export: Export) -> Result<Reply> {
+pub(super) async fn answer(request: &Request, mut export: Export) -> Result<Reply> {
     let (status, mut headers) = match export.file.take() {
         None => (StatusCode::OK, HeaderMap::from_iter([(CONTENT_LENGTH, export.length.into())])),
         Some((name, modified)) => {
