@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::index::{self, Contents};
 use crate::api::config::{device, names};
-use crate::api::types::{ConfigMap, EventRequestor, InstanceSnapshot, Operation, Timestamp};
+use crate::api::types::{ConfigMap, Devices, EventRequestor, InstanceSnapshot, Operation, Timestamp};
 use crate::runtime::events::Lifecycle;
 use crate::runtime::images::unpack::{ArchivedTree, Limits, RESTORE_TARGETS, RestoreTarget, Runner};
 use crate::runtime::instances::create::{root_pool, volume_of};
@@ -221,7 +221,7 @@ impl Instances {
                             instance: record.id,
                             name: s.name.clone(),
                             config: with_guest_ids(s.config.clone()),
-                            devices: s.devices.clone(),
+                            devices: with_root(s.devices.clone(), &record.devices),
                             stateful: false,
                             created_at: s.created_at,
                             expires_at: s.expires_at,
@@ -235,6 +235,14 @@ impl Instances {
         }
         Ok(())
     }
+}
+
+/// A snapshot's devices, with the root disk that its instance has of its own: the pool it had may not be here.
+pub(super) fn with_root(mut devices: Devices, own: &Devices) -> Devices {
+    let Some((name, disk)) = own.iter().find(|(_, disk)| device::is_root(disk)) else { return devices };
+    devices.retain(|_, device| !device::is_root(device));
+    devices.insert(name.clone(), disk.clone());
+    devices
 }
 
 /// The files of what is unpacked have the guest's own ids.

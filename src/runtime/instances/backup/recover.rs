@@ -8,6 +8,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
+use super::import::with_root;
 use super::index::{self, OnDisk};
 use super::keeper;
 use crate::api::config::{self, instance, names};
@@ -219,7 +220,7 @@ fn insert(
             instance: record.id,
             name: s.name.clone(),
             config: s.config.clone(),
-            devices: s.devices.clone(),
+            devices: with_root(s.devices.clone(), &record.devices),
             created_at: s.created_at,
             expires_at: s.expires_at,
             phase: Phase::Created,
