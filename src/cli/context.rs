@@ -6,6 +6,7 @@ use super::config::Config;
 use super::help;
 use super::output::{complain, emit};
 use super::table::Command;
+use super::trusted;
 use crate::api::client::Client;
 use crate::error::{Error, Result};
 
@@ -77,6 +78,7 @@ impl Context {
                 "" => Client::local(),
                 path => Client::unix(path),
             },
+            None if found.protocol != "simplestreams" => trusted::client(&config, remote, found)?,
             None => return Err(Error::unsupported(format!("The remote \"{remote}\" at {:?}", found.addr))),
         };
         Ok(client.in_project(self.project.as_deref().unwrap_or(&found.project)))

@@ -19,6 +19,7 @@ mod output;
 mod table;
 mod terminal;
 mod transfer;
+mod trusted;
 mod waiting;
 mod welcome;
 mod yaml_in;

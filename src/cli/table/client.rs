@@ -44,7 +44,7 @@ pub(super) const REMOTE: Command = group(
                 text("protocol", "What the server speaks (lxd or simplestreams)"),
                 switch("public", "It is an image server open to everyone"),
             ])
-            .run(run!(remote::add, remote::Add, 1..=2)),
+            .run(run!(remote_add::add, remote_add::Add, 1..=2)),
         leaf("get-default", "", "Print the default server").run(run!(remote::get_default, args::Words, 0..=0)),
         leaf("list", "", "List the servers").aliases(&["ls"]).flags(&[FORMAT]).run(run!(
             remote::list,
