@@ -33,8 +33,21 @@ impl Warnings {
 
     /// Raises a warning about the whole server, or counts it once more.
     pub async fn raise(&self, kind: &str, severity: Severity, message: &str) -> Result<()> {
+        self.raise_about(("", String::new()), kind, severity, message).await
+    }
+
+    /// The same about something in a project, by its URL.
+    pub async fn raise_about(
+        &self,
+        (project, entity): (&str, String),
+        kind: &str,
+        severity: Severity,
+        message: &str,
+    ) -> Result<()> {
         let warning = WarningRecord {
             uuid: random::uuid(),
+            project: project.into(),
+            entity,
             kind: kind.into(),
             severity,
             last_message: message.into(),

@@ -73,6 +73,30 @@ until_true 20 eval '[ "$(running)" = "shu1 shu2 shu3 shu4 " ]'
 until_true 10 inside shu2 true
 same "$(started)" 'shu3 shu4 shu1 shu2 ' order
 
+it "starts those of one priority together, and rests after those that want it"
+does lxc config set shu2 boot.autostart.priority 9
+does lxc config set shu3 boot.autostart.delay 2
+# What can't be started holds nobody up for ever, and is told.
+does lxc init bb shu7 -q -c boot.autostart=true -c boot.autostart.priority=20
+mkdir "$SCRATCH/gone"
+does lxc config device add shu7 d disk source="$SCRATCH/gone" path=/mnt
+rmdir "$SCRATCH/gone"
+does lxd shutdown
+begin_daemon
+until_true 60 eval '[ "$(running)" = "shu1 shu2 shu3 shu4 " ]'
+until_true 10 inside shu1 true
+times() { cat "$LXD_DIR"/run/*/run.json | jq -rs "map(select(.name == \"$1\").started_ms) | .[0]"; }
+for name in shu4 shu1; do
+	[ $(($(times $name) - $(times shu3))) -ge 2000 ] || fail "$name started too early"
+done
+apart=$(($(times shu2) - $(times shu3)))
+[ ${apart#-} -lt 2000 ] || fail 'two of one priority did not start together'
+req GET '/1.0/warnings?recursion=1'
+meta 'map(select(.type == "Failed to autostart instance") | [.entity_url, .status])' '[["/1.0/instances/shu7","new"]]'
+does lxc delete shu7
+does lxc config unset shu2 boot.autostart.priority
+does lxc config unset shu3 boot.autostart.delay
+
 it "doesn't start those that were stopped before"
 does lxc stop -f shu1
 does lxd shutdown

@@ -75,8 +75,6 @@ fn what_waits_is_refused_by_name_and_what_is_applied_is_taken() {
 #[test]
 fn what_asks_for_nothing_is_taken() {
     let check = |k: &str, v: &str| text(instance::validate(&map(&[(k, v)]), Target::Container));
-    assert_eq!(check("security.devlxd", "false"), "");
-    assert_eq!(check("security.devlxd", "true"), "Configuration key \"security.devlxd\" is not supported yet");
     assert_eq!(check("nvidia.runtime", "no"), "");
     assert_eq!(text(server::validate(&map(&[("images.auto_update_interval", "0")]))), "");
     let hours = text(server::validate(&map(&[("images.auto_update_interval", "6")])));

@@ -98,3 +98,14 @@ pub async fn export(request: Request) -> Result<Reply> {
     let stream = futures_util::StreamExt::map(export.into_stream(), |chunk| chunk.map(Frame::data));
     Ok(Reply::Partial { status, headers, body: BodyExt::boxed(StreamBody::new(stream)) })
 }
+
+/// An image's files, whole, as an answer.
+pub fn sent(mut export: Export) -> Reply {
+    let mut headers = HeaderMap::from_iter([(CONTENT_LENGTH, export.length.into())]);
+    headers.insert(CONTENT_TYPE, header_value(&export.content_type));
+    if let Some((name, _)) = export.file.take() {
+        headers.insert(CONTENT_DISPOSITION, header_value(&format!("inline;filename={name}")));
+    }
+    let stream = futures_util::StreamExt::map(export.into_stream(), |chunk| chunk.map(Frame::data));
+    Reply::Raw { headers, body: BodyExt::boxed(StreamBody::new(stream)) }
+}

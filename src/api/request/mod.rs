@@ -18,7 +18,7 @@ mod websocket;
 
 pub use crate::runtime::owned;
 pub use payload::Payload;
-pub use websocket::{MESSAGE, upgrade, websocket_config};
+pub use websocket::{MESSAGE, upgrade, upgrade_of, websocket_config};
 
 /// The largest JSON document that is read, in bytes.
 pub const JSON_LIMIT: usize = 16 << 20;

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use hyper::HeaderMap;
 use hyper::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -30,13 +31,25 @@ pub fn upgrade<F>(request: &mut Request, serve: impl FnOnce(Socket) -> F + Send 
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let Some(accept) = accept_key(&request.headers) else { return Ok(refusal()) };
-    let Some(upgrade) = request.upgrade.take() else { return Ok(refusal()) };
+    Ok(upgrade_of(&request.headers, request.upgrade.take(), websocket_config(), serve))
+}
+
+/// The same, given what it takes of a request, and how frames are to be read.
+pub fn upgrade_of<F>(
+    headers: &HeaderMap,
+    upgrade: Option<OnUpgrade>,
+    config: WebSocketConfig,
+    serve: impl FnOnce(Socket) -> F + Send + 'static,
+) -> Reply
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (Some(accept), Some(upgrade)) = (accept_key(headers), upgrade) else { return refusal() };
     tokio::spawn(async move {
         match upgrade.await {
             Ok(upgraded) => {
                 let io = TokioIo::new(upgraded);
-                serve(WebSocketStream::from_raw_socket(io, Role::Server, Some(websocket_config())).await).await;
+                serve(WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await).await;
             }
             Err(e) => tracing::debug!("Websocket upgrade failed: {e}"),
         }
@@ -45,7 +58,7 @@ where
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, response::header_value(&accept));
-    Ok(Reply::Upgrade(headers))
+    Reply::Upgrade(headers)
 }
 
 fn accept_key(headers: &HeaderMap) -> Option<String> {

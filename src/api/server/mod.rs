@@ -8,6 +8,7 @@
 //! A handler runs inside the connection's future and is dropped when the client goes away; whatever changes
 //! something is handed to an operation or to [`owned()`](crate::api::request::owned), which finish without the client.
 
+mod devlxd;
 pub mod tls;
 
 use std::convert::Infallible;
@@ -38,6 +39,7 @@ const HEADER_TIME: Duration = Duration::from_secs(30);
 /// Serves the unix socket until the task is dropped.
 pub async fn serve(listener: UnixListener, services: Arc<Services>) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    tokio::spawn(devlxd::serve(services.clone()));
     loop {
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
         match listener.accept().await {

@@ -9,7 +9,8 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::{Ctx, Error, Kind, Result};
 
-/// Directories in `LXD_DIR` and their modes, as LXD 5.0.2 makes them; `run` is ours.
+/// Directories in `LXD_DIR` and their modes, as LXD 5.0.2 makes them; `run` is ours, and so are the directories in
+/// `devlxd`, one a guest, which nobody else may enter.
 const DIRECTORIES: &[(&str, u32)] = &[
     ("backups", 0o700),
     ("backups/custom", 0o700),
@@ -18,7 +19,7 @@ const DIRECTORIES: &[(&str, u32)] = &[
     ("containers", 0o711),
     ("database", 0o700),
     ("devices", 0o711),
-    ("devlxd", 0o755),
+    ("devlxd", 0o700),
     ("disks", 0o700),
     ("images", 0o700),
     ("logs", 0o700),

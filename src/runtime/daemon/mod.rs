@@ -202,7 +202,7 @@ async fn sweep(services: &Services) {
 
 /// What may take longer than a start should.
 async fn after_start(services: Arc<Services>) {
-    if let Err(e) = services.instances.autostart().await {
+    if let Err(e) = services.instances.autostart(&services.warnings).await {
         tracing::warn!("Failed starting instances: {}", e.chain());
     }
     tokio::join!(services.networks.watch(services.warnings.clone()), services.instances.watch_snapshots());

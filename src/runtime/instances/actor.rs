@@ -317,7 +317,10 @@ impl Task {
     }
 
     async fn next_plan(&self) -> Result<(Vec<nic::Plan>, ContainerSpec)> {
-        Ok((self.instances.choose_nics(self.id).await?, self.instances.plan_of(self.id).await?))
+        let nics = self.instances.choose_nics(self.id).await?;
+        let spec = self.instances.plan_of(self.id).await?;
+        self.instances.follow_plan(self.id, &spec).await?;
+        Ok((nics, spec))
     }
 }
 

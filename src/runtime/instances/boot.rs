@@ -1,5 +1,5 @@
 //! The daemon's start and end as instances see it: adoption of what runs, removal of what was left half done,
-//! autostart, and stopping all when the host goes down.
+//! and stopping all when the host goes down.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::actor::Actor;
 use super::create::{root_pool, volume_of};
 use super::delete::remove_directory;
 use super::expand::{Expanded, expand};
-use super::{Instances, container, copied};
+use super::{Instances, container, copied, doors};
 use crate::api::config::instance::Config;
 use crate::runtime::blocking;
 use crate::runtime::network::netlink::Netlink;
@@ -22,7 +22,7 @@ use crate::store::repo;
 use crate::{Kind, Result};
 
 /// Instances adopted, started or stopped at the same time.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 /// How long a guest may take to stop when the host goes down, unless its configuration says otherwise.
 const STOP_TIME: u64 = 30;
 
@@ -33,6 +33,7 @@ impl Instances {
     pub async fn converge(&self) -> Result<()> {
         let records = self.db.view(|v| repo::instances::list(v, None))?;
         self.sweep_logs(&records);
+        self.sweep_doors(&records.iter().map(|r| r.id).collect());
         // Limits of network devices that went with their guests.
         if let Err(e) = blocking(|| tc::sweep(&mut Netlink::open()?)).await {
             tracing::warn!("Failed looking for limits of network devices: {}", e.chain());
@@ -85,14 +86,20 @@ impl Instances {
         if was_up && matches!(adopted, container::Adopted::Exited(_) | container::Adopted::Gone) {
             ended.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
         }
+        if !matches!(adopted, container::Adopted::Running(_) | container::Adopted::Rebooting(_)) {
+            self.close_door(record.id).await;
+        }
         match adopted {
             // One that reboots says so to the actor at once.
             container::Adopted::Running(running) | container::Adopted::Rebooting(running) => {
-                let pid = running.pid();
+                let (pid, privileged) = (running.pid(), running.is_privileged());
                 copied::let_go(&dirs, &running).await?;
                 let actor = Actor::spawn(self.clone(), record.id, Some(running));
                 self.actors().insert(record.id, actor);
                 let config = self.db.view(|v| Ok(expand(v, &record)?.config))?;
+                if doors::wanted(&config) {
+                    self.open_door(record.id, privileged).await?;
+                }
                 // Its processors are counted again; what it has stays.
                 self.limits(record.id, &config)?;
                 self.adopt_nics(record.id, pid).await?;
@@ -175,30 +182,6 @@ impl Instances {
         Ok(())
     }
 
-    /// Starts what is meant to run: by `boot.autostart`, or because it ran before the host went down.
-    pub async fn autostart(&self) -> Result<()> {
-        let mut wanted: Vec<(i64, u64, InstanceRecord)> = Vec::new();
-        for (record, expanded) in self.all_expanded()? {
-            let config = Config(&expanded.config);
-            let ran = record.config.get("volatile.last_state.power").is_some_and(|p| p == "RUNNING");
-            let wants = config.bool_set("boot.autostart").unwrap_or(ran);
-            if wants && !self.actor(record.id).live().state.is_up() {
-                let delay = config.integer("boot.autostart.delay").and_then(|d| u64::try_from(d).ok()).unwrap_or(0);
-                wanted.push((config.integer("boot.autostart.priority").unwrap_or(0), delay, record));
-            }
-        }
-        // Highest priority first; names decide between equals.
-        wanted.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.2.name.cmp(&b.2.name)));
-        for (_, delay, record) in wanted {
-            match self.start(&record).await {
-                Ok(()) => self.announce(&record.project, &record.name, "instance-started", None),
-                Err(e) => tracing::warn!(instance = %record.name, "Failed starting an instance: {}", e.chain()),
-            }
-            tokio::time::sleep(Duration::from_secs(delay)).await;
-        }
-        Ok(())
-    }
-
     /// The last act of the daemon: takes away what is on the host for helpers alone, when none is left.
     pub fn leave_host(&self) {
         crate::runtime::sys::cgroup::remove_helpers(&self.host.cgroups);
@@ -246,7 +229,7 @@ impl Instances {
         }
     }
 
-    fn all_expanded(&self) -> Result<Vec<(InstanceRecord, Expanded)>> {
+    pub(super) fn all_expanded(&self) -> Result<Vec<(InstanceRecord, Expanded)>> {
         self.db.view(|v| {
             let records = repo::instances::list(v, None)?.into_iter().filter(|r| r.phase == Phase::Created);
             records.map(|record| Ok((record.clone(), expand(v, &record)?))).collect()

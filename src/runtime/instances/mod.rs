@@ -28,15 +28,18 @@ use crate::store::{Db, Read, repo};
 use crate::{Error, Result};
 
 mod actor;
+mod autostart;
 mod balance;
 mod boot;
 mod change_state;
+mod cloud_init;
 mod console;
 pub mod container;
 mod copied;
 mod copy;
 mod create;
 mod delete;
+mod doors;
 mod exec;
 pub mod expand;
 mod files;
@@ -64,6 +67,8 @@ mod update;
 use actor::Actor;
 use container::Running;
 use container::cpus::CpuSet;
+
+pub use doors::{Door, News, Seen};
 
 /// Which instances a list is about.
 #[derive(Clone, Debug, Default)]
@@ -127,6 +132,7 @@ pub struct Inner {
     balance: balance::Balance,
     nics: nics::Nics,
     turns: files::Turns,
+    doors: doors::Doors,
     /// Instances that are stopped because the host goes down.
     host_stops: Mutex<BTreeSet<u64>>,
 }
@@ -183,6 +189,7 @@ impl Instances {
         let balance = balance::Balance::new(host.cpus.clone());
         let nics = nics::Nics::default();
         let turns = files::Turns::default();
+        let doors = doors::Doors::default();
         let actors = Mutex::default();
         let host_stops = Mutex::default();
         Instances(Arc::new(Inner {
@@ -199,6 +206,7 @@ impl Instances {
             balance,
             nics,
             turns,
+            doors,
             host_stops,
         }))
     }

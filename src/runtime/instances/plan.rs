@@ -5,14 +5,15 @@ use std::sync::PoisonError;
 
 use super::create::{root_pool, volume_of};
 use super::expand::{Expanded, expand};
-use super::{Instances, container, logs, templates};
+use super::{Instances, container, doors, logs, templates};
 use crate::api::config::device;
 use crate::api::config::instance::Config;
 use crate::api::types::{ConfigMap, Timestamp};
+use crate::runtime::blocking;
+use crate::runtime::devices::{self, nic};
 use crate::runtime::spec::{ContainerSpec, Idmap, Limits, Mount, RootSource, Shift};
 use crate::runtime::storage::Root;
 use crate::runtime::sys::fault;
-use crate::runtime::{blocking, devices};
 use crate::store::records::{InstanceRecord, Phase, PoolRecord};
 use crate::store::repo;
 use crate::{Error, Kind, Result};
@@ -41,7 +42,16 @@ impl Instances {
         let mut spec = self.plan_of(id).await?;
         spec.hold = !nics.is_empty();
         self.make_places(&record)?;
-        let starting = container::begin(&spec, &self.run_directory(record.id)).await?;
+        self.follow_plan(id, &spec).await?;
+        let running = self.run(id, &spec, nics).await;
+        if running.is_err() {
+            self.close_door(id).await;
+        }
+        running
+    }
+
+    async fn run(&self, id: u64, spec: &ContainerSpec, nics: Vec<nic::Plan>) -> Result<container::Running> {
+        let starting = container::begin(spec, &self.run_directory(id)).await?;
         if let Some(pid) = starting.pid() {
             if let Err(e) = self.plug_all(id, pid, nics).await {
                 self.forget_nics(id).await;
@@ -77,6 +87,9 @@ impl Instances {
         spec.lock = Some(lock);
         spec.limits = self.limits(id, &expanded.config)?;
         spec.mounts = mounts(&expanded, &self.places.root)?;
+        if doors::wanted(&expanded.config) {
+            spec.mounts.push(self.door_mount(id));
+        }
         spec.files = files;
         self.settle_ids(&record, &mut spec).await?;
         Ok(spec)
@@ -207,6 +220,7 @@ impl Instances {
     pub(super) async fn stopped(&self, id: u64) {
         self.balance.forget(id);
         self.unplug_all(id).await;
+        self.close_door(id).await;
         if let Err(e) = container::forget(&self.run_directory(id)).await {
             tracing::warn!(id, "Failed removing a run directory: {}", e.chain());
         }

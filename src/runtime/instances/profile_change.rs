@@ -3,8 +3,8 @@
 
 use futures_util::StreamExt;
 
-use super::Instances;
 use super::expand::{Expanded, expand, over};
+use super::{Instances, cloud_init};
 use crate::api::config::device;
 use crate::runtime::network::service::nics;
 use crate::store::records::{InstanceRecord, ProfileRecord};
@@ -54,7 +54,7 @@ impl Instances {
                 false => Ok(()),
             };
             let applied = match checked {
-                Ok(()) => self.apply(record.id, &was, &becomes).await,
+                Ok(()) => self.take_over(record.id, &was, &becomes).await,
                 Err(e) => Err(e),
             };
             applied.err().map(|e| format!(" - Project: {}, Instance: {}: {e}", record.project, record.name))
@@ -71,6 +71,19 @@ impl Instances {
                 )))
             }
         }
+    }
+
+    async fn take_over(&self, id: u64, was: &Expanded, becomes: &Expanded) -> Result<()> {
+        if cloud_init::changed(was, becomes) {
+            let renewed = self.db.transact(|tx| {
+                repo::instances::modify(tx, id, |record| {
+                    cloud_init::renew(&mut record.config);
+                    Ok(())
+                })
+            });
+            renewed.await?;
+        }
+        self.apply(id, was, becomes).await
     }
 }
 

@@ -1,8 +1,8 @@
 //! Renaming a stopped instance: its volume, its logs, its record.
 
-use super::Instances;
 use super::create::{root_pool, volume_of};
 use super::expand::expand;
+use super::{Instances, cloud_init};
 use crate::api::config::names;
 use crate::api::types::{EventRequestor, Operation};
 use crate::runtime::sys::fault;
@@ -93,6 +93,7 @@ impl Instances {
                 // Templates meant for renames are applied at the next start.
                 let mut renamed = repo::instances::by_id(tx, record.id)?;
                 renamed.config.entry("volatile.apply_template".into()).or_insert_with(|| "rename".into());
+                cloud_init::renew(&mut renamed.config);
                 repo::instances::update(tx, &renamed)
             })
             .await?;

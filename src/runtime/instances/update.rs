@@ -2,7 +2,7 @@
 
 use super::create::target_of;
 use super::expand::{Expanded, expand};
-use super::{Instances, live, profile_ids};
+use super::{Instances, cloud_init, live, profile_ids};
 use crate::api::config::{Live, Site, device, instance};
 use crate::api::types::{ConfigMap, EventRequestor, Instance, InstancePut, Operation};
 use crate::runtime::devices::{self, nic};
@@ -62,6 +62,9 @@ impl Instances {
                 nic::forget(&mut after.config, &was.devices, &becomes.devices);
                 nic::fill(&mut after.config, &becomes.devices);
                 self.check(tx, &after, (&before, &was), &becomes)?;
+                if cloud_init::changed(&was, &becomes) {
+                    cloud_init::renew(&mut after.config);
+                }
                 repo::instances::update(tx, &after)?;
                 Ok(Change { before, was, becomes })
             })
@@ -111,6 +114,7 @@ impl Instances {
     pub(super) async fn apply(&self, id: u64, was: &Expanded, becomes: &Expanded) -> Result<()> {
         let Some(running) = self.actor(id).live().running else { return Ok(()) };
         let difference = live::difference(was, becomes, &self.places.root)?;
+        self.change_door(id, &running, &was.config, &becomes.config).await?;
         self.change_nics(id, running.pid(), was, becomes).await?;
         if difference.limits {
             let limits = self.limits(id, &becomes.config)?;
@@ -123,6 +127,7 @@ impl Instances {
         for mount in &difference.attach {
             running.attach_mount(mount).await?;
         }
+        self.tell_guest(id, was, becomes);
         Ok(())
     }
 

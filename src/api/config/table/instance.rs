@@ -287,13 +287,14 @@ pub const ROWS: &[Key] = &[
         .default("true")
         .since("metrics")
         .later(VMS),
-    key("security.devlxd", Kind::Bool, "Give the guest the socket /dev/lxd").group("security").default("true").since("restrict_devlxd").off("devlxd"),
+    key("security.devlxd", Kind::Bool, "Give the guest the socket /dev/lxd").group("security").default("true").live().since("restrict_devlxd").applied(),
     key("security.devlxd.images", Kind::Bool, "Let the guest fetch images through /dev/lxd")
         .on(Container)
         .group("security")
         .default("false")
         .since("devlxd_images")
-        .later("devlxd"),
+        .live()
+        .applied(),
     key("security.idmap.base", Kind::Uint32, "First host id of the container's map")
         .on(Container)
         .group("security")
