@@ -9,9 +9,9 @@ use std::pin::Pin;
 use hyper::Method;
 
 use crate::api::handlers::{
-    aliases, certificates, cluster, console, events, exec, files, image_files, images, instance_metadata, instances,
-    internal, logs, metadata, network_acls, network_forwards, network_zones, networks, operations, pools, profiles,
-    projects, server, snapshots, state, warnings,
+    aliases, backups, certificates, cluster, console, events, exec, files, image_files, images, instance_metadata,
+    instances, internal, logs, metadata, network_acls, network_forwards, network_zones, networks, operations, pools,
+    profiles, projects, server, snapshots, state, warnings,
 };
 use crate::api::request::{Request, decode};
 use crate::api::response::Reply;
@@ -72,6 +72,12 @@ routes! {
     GET "/1.0/instances/{name}/state" => state::get,
     PUT "/1.0/instances/{name}/state" => state::put,
     POST "/1.0/instances/{name}/exec" => exec::post,
+    GET "/1.0/instances/{name}/backups" => backups::list,
+    POST "/1.0/instances/{name}/backups" => backups::create,
+    GET "/1.0/instances/{name}/backups/{backup}" => backups::get,
+    POST "/1.0/instances/{name}/backups/{backup}" => backups::rename,
+    DELETE "/1.0/instances/{name}/backups/{backup}" => backups::delete,
+    GET "/1.0/instances/{name}/backups/{backup}/export" => backups::export,
     GET "/1.0/instances/{name}/files" => files::get,
     HEAD "/1.0/instances/{name}/files" => files::head,
     POST "/1.0/instances/{name}/files" => files::post,
@@ -186,6 +192,8 @@ routes! {
 
     GET "/internal/ready" => internal::ready,
     PUT "/internal/shutdown" => internal::shutdown,
+    POST "/internal/recover/validate" => internal::recover_validate,
+    POST "/internal/recover/import" => internal::recover_import,
 }
 
 /// The rows for callers who aren't trusted: their handlers look at who asks. Everything else is refused before.

@@ -97,6 +97,12 @@ impl Pools {
         Ok(driver)
     }
 
+    /// A driver of a pool that has no record (yet). Doesn't block.
+    pub fn open(&self, pool: &PoolRecord) -> Result<Arc<dyn Driver>> {
+        let paths = PoolPaths::new(&self.lxd_dir, &pool.name, &pool.config)?;
+        Ok(Arc::from(storage::open_driver(&pool.driver, &paths)?))
+    }
+
     fn drivers(&self) -> MutexGuard<'_, HashMap<String, Arc<dyn Driver>>> {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -266,6 +266,11 @@ impl Places {
         self.root.join("run").join(id.to_string())
     }
 
+    /// Backups of instances.
+    pub fn backups(&self) -> PathBuf {
+        self.root.join("backups/instances")
+    }
+
     /// Image files.
     pub fn images(&self) -> PathBuf {
         self.root.join("images")

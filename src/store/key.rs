@@ -18,6 +18,19 @@ impl Key {
     }
 }
 
+impl Key {
+    /// The number that it begins with, in tables whose keys do.
+    pub fn number(&self) -> Option<u64> {
+        self.bytes.first_chunk().copied().map(u64::from_be_bytes)
+    }
+
+    /// The text that it begins with, in tables whose keys do; of one with a zero byte a part.
+    pub fn text(&self) -> Option<&str> {
+        let end = self.bytes.iter().position(|byte| *byte == 0)?;
+        std::str::from_utf8(&self.bytes[..end]).ok()
+    }
+}
+
 /// All keys that begin alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix {

@@ -350,6 +350,58 @@ for point in daemon.image_delete.{forgotten,removed}; do
 	does lxc image import "$BB" --alias bb
 done
 
+it "publish"
+all_of daemon.publish.{receiving,received}
+does lxc init bb "$N" -q
+for point in daemon.publish.{receiving,received} daemon.import.{committed,recorded}; do
+	dies $point lxc publish "$N" --alias made
+	req GET /1.0/images
+	if [ $point = daemon.import.recorded ]; then
+		made=$(get '.metadata[]' | grep -v "$(lxc image list bb -f csv -c F)")
+		does lxc image delete "${made##*/}"
+	fi
+	req GET /1.0/images
+	same "$(get '.metadata | length')" 1 "images after $point"
+	same "$(ls "$LXD_DIR/images" | wc -l)" 1 "files of images after $point"
+	clean
+done
+does lxc publish "$N" --alias made
+does lxc image delete made
+
+it "backup"
+all_of daemon.backup.{begun,packed,kept}
+for point in daemon.backup.{begun,packed,kept}; do
+	dies $point lxc query -X POST --wait -d '{"name":"b"}' "$I/$N/backups"
+	req GET "$I/$N/backups"
+	files=$(find "$LXD_DIR/backups" -type f | wc -l)
+	if [ $point = daemon.backup.kept ]; then
+		meta . "[\"$I/$N/backups/b\"]"
+		does lxc query -X DELETE --wait "$I/$N/backups/b"
+	else
+		meta . '[]'
+		same "$files" 0 "files after $point"
+	fi
+done
+does lxc export "$N" "$SCRATCH/export"
+does lxc delete "$N"
+clean
+
+it "backup import"
+all_of daemon.restore.{reserved,volume,confirmed}
+for point in daemon.restore.{reserved,volume,confirmed}; do
+	dies $point lxc import "$SCRATCH/export"
+	if [ $point = daemon.restore.confirmed ]; then
+		exists "$N" || fail "it is lost after $point"
+		does lxc start "$N"
+		works "$N"
+		does lxc delete -f "$N"
+	else
+		exists "$N" && fail "it exists after $point"
+	fi
+	same "$(find "$LXD_DIR/backups" -type f | wc -l)" 0 "files after $point"
+	clean
+done
+
 it "pool create and delete"
 driver=${N#cra-}
 all_of daemon.pool_create.{reserved,made,confirmed} daemon.pool_delete.{marked,removed}

@@ -50,6 +50,23 @@ for pool in dir overlay; do
 	launch ful1
 	works ful1
 
+	it "$pool: says so at a publish, a backup and its import"
+	does lxc stop -f ful1
+	does lxc export ful1 "$SCRATCH/export"
+	images=$(ls "$LXD_DIR/images")
+	for left in 0 300; do
+		fill $left
+		refuses "$NO_SPACE" lxc publish ful1
+		refuses "$NO_SPACE" lxc export ful1 "$SCRATCH/lost"
+		refuses "$NO_SPACE" lxc import "$SCRATCH/export" ful2
+		room
+		exists ful2 && fail "it was made with $left KB"
+		same "$(ls "$LXD_DIR/images")" "$images" "files of images"
+		same "$(find "$LXD_DIR/backups" -type f | wc -l)" 0 "files of backups"
+		clean
+	done
+	does lxc start ful1
+
 	it "$pool: a start without space works, or fails as a whole"
 	does lxc stop -f ful1
 	fill 0

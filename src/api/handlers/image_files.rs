@@ -82,11 +82,16 @@ pub async fn export(request: Request) -> Result<Reply> {
         visible(&request, request.services.images.get(&project, &fingerprint))?;
     }
     let by = request.caller.requestor();
-    let mut export: Export = request.services.images.export(&project, &fingerprint, by).await?;
+    let export: Export = request.services.images.export(&project, &fingerprint, by).await?;
+    answer(&request, export).await
+}
+
+/// Files as an answer, or the part of one that is asked for.
+pub(super) async fn answer(request: &Request, mut export: Export) -> Result<Reply> {
     let (status, mut headers) = match export.file.take() {
         None => (StatusCode::OK, HeaderMap::from_iter([(CONTENT_LENGTH, export.length.into())])),
         Some((name, modified)) => {
-            let Part { status, headers: mut about, from, count } = part::asked(&request, export.length, modified);
+            let Part { status, headers: mut about, from, count } = part::asked(request, export.length, modified);
             about.insert(CONTENT_DISPOSITION, header_value(&format!("inline;filename={name}")));
             export.narrow(from, count).await?;
             (status, about)

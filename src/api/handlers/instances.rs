@@ -58,7 +58,7 @@ pub async fn list(request: Request) -> Result<Reply> {
 pub async fn create(mut request: Request) -> Result<Reply> {
     let project = request.project()?;
     if request.headers.get("content-type").is_some_and(|t| t == "application/octet-stream") {
-        return Err(Error::unsupported("Importing an instance backup"));
+        return super::backups::import(request).await;
     }
     let mut post: InstancesPost = request.json().await?;
     if let (true, Some(kind)) = (post.kind.is_empty(), kind_of_path(&request.path)) {

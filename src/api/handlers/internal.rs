@@ -1,7 +1,8 @@
-//! `/internal`: what `lxd waitready` and `lxd shutdown` ask. Only on the unix socket.
+//! `/internal`: what `lxd waitready`, `lxd shutdown` and `lxd recover` ask. Only on the unix socket.
 
-use crate::api::request::Request;
+use crate::api::request::{Request, owned};
 use crate::api::response::Reply;
+use crate::api::types::RecoverPost;
 use crate::runtime::server::Shutdown;
 use crate::{Error, Kind, Result};
 
@@ -19,4 +20,17 @@ pub async fn shutdown(request: Request) -> Result<Reply> {
     let how = Shutdown { force: request.query.flag("force"), timeout };
     request.services.server.shut_down(how).await;
     Ok(Reply::empty())
+}
+
+/// `POST recover/validate`: what is lost on the pools, and what is missing to bring it back.
+pub async fn recover_validate(mut request: Request) -> Result<Reply> {
+    let post: RecoverPost = request.json().await?;
+    Reply::sync(&request.services.instances.validate_recovery(post.pools.unwrap_or_default()).await?)
+}
+
+/// `POST recover/import`: brings it back.
+pub async fn recover_import(mut request: Request) -> Result<Reply> {
+    let post: RecoverPost = request.json().await?;
+    let instances = request.services.instances.clone();
+    Reply::sync(&owned(async move { instances.recover(post.pools.unwrap_or_default()).await }).await?)
 }

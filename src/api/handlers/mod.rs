@@ -1,6 +1,7 @@
 //! One file per resource. A handler reads the request into types, calls one service and renders the answer.
 
 pub mod aliases;
+pub mod backups;
 pub mod certificates;
 pub mod cluster;
 pub mod console;

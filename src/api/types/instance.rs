@@ -94,6 +94,24 @@ pub struct InstanceBackup {
     pub optimized_storage: bool,
 }
 
+/// A new backup of an instance.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InstanceBackupsPost {
+    /// Its name; chosen here when empty.
+    pub name: String,
+    /// When it may go.
+    pub expires_at: Timestamp,
+    /// Whether snapshots are left out.
+    pub instance_only: bool,
+    /// Old name of `instance_only`.
+    pub container_only: bool,
+    /// Whether the storage driver's own format may be used.
+    pub optimized_storage: bool,
+    /// How to compress it.
+    pub compression_algorithm: String,
+}
+
 /// A snapshot of an instance.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -97,3 +97,42 @@ pub struct StorageVolume {
     /// When it was made.
     pub created_at: Timestamp,
 }
+
+/// What `POST /internal/recover/validate` and `import` ask for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RecoverPost {
+    /// The pools to look at, known or not.
+    #[serde(rename = "Pools")]
+    pub pools: Option<Vec<StoragePoolsPost>>,
+}
+
+/// What is lost.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RecoverResult {
+    /// Volumes without a record; null when there are none.
+    #[serde(rename = "UnknownVolumes")]
+    pub unknown_volumes: Option<Vec<RecoverVolume>>,
+    /// What has to be made before; null when there is nothing.
+    #[serde(rename = "DependencyErrors")]
+    pub dependency_errors: Option<Vec<String>>,
+}
+
+/// A volume without a record.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RecoverVolume {
+    /// Its name.
+    pub name: String,
+    /// `container`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// How many snapshots it has.
+    #[serde(rename = "snapshotCount")]
+    pub snapshots: usize,
+    /// Its project.
+    pub project: String,
+    /// Its pool.
+    pub pool: String,
+}

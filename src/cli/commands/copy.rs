@@ -127,6 +127,15 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
     Ok(0)
 }
 
+/// Puts `key=value` words into a configuration.
+fn override_config(config: &mut ConfigMap, words: &[String]) -> Result<()> {
+    for word in words {
+        let (key, value) = word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key=value pair: {word}")))?;
+        config.insert(key.into(), value.into());
+    }
+    Ok(())
+}
+
 /// The request that makes a copy of an instance, or of a snapshot given as `instance/snapshot`.
 async fn copied(source: &Target, name: &str, args: &Copy) -> Result<InstancesPost> {
     let found: Value = match source.name.split_once('/') {
@@ -142,10 +151,7 @@ async fn copied(source: &Target, name: &str, args: &Copy) -> Result<InstancesPos
     let kept = |key: &str| matches!(key, "volatile.base_image" | "volatile.last_state.idmap");
     config.retain(|key, _| !key.starts_with("volatile.") || kept(key));
     let base_image = config.get("volatile.base_image").cloned().unwrap_or_default();
-    for word in &args.config {
-        let (key, value) = word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key=value pair: {word}")))?;
-        config.insert(key.into(), value.into());
-    }
+    override_config(&mut config, &args.config)?;
     let inherited: Devices = from_json(&part("expanded_devices")).ctx(Kind::Internal, failed)?;
     override_devices(&mut devices, &inherited, args)?;
     Ok(InstancesPost {

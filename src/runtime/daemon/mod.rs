@@ -62,6 +62,9 @@ pub struct Options {
     pub trace: Vec<String>,
 }
 
+/// How often backups are looked at whose time may be over.
+const EXPIRY: Duration = Duration::from_secs(60);
+
 /// Something that goes on.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -194,9 +197,9 @@ fn listen(options: &Options) -> Result<UnixListener> {
 
 /// Removes what a crash has left of images, before anybody can upload one.
 async fn sweep(services: &Services) {
-    let (images, pools) = (services.images.clone(), services.pools.clone());
-    if let Err(e) = blocking(move || images.sweep().and(pools.sweep_layers())).await {
-        tracing::warn!("Failed removing leftovers of images: {}", e.chain());
+    let (images, pools, instances) = (services.images.clone(), services.pools.clone(), services.instances.clone());
+    if let Err(e) = blocking(move || images.sweep().and(pools.sweep_layers()).and(instances.sweep_backups())).await {
+        tracing::warn!("Failed removing leftovers of images and backups: {}", e.chain());
     }
 }
 
@@ -205,7 +208,23 @@ async fn after_start(services: Arc<Services>) {
     if let Err(e) = services.instances.autostart(&services.warnings).await {
         tracing::warn!("Failed starting instances: {}", e.chain());
     }
-    tokio::join!(services.networks.watch(services.warnings.clone()), services.instances.watch_snapshots());
+    let (instances, expiring) = (services.instances.clone(), services.instances.clone());
+    tokio::join!(
+        services.networks.watch(services.warnings.clone()),
+        services.instances.watch_snapshots(),
+        instances.keep_descriptions(),
+        expire_backups(&expiring),
+    );
+}
+
+/// Removes backups when their time is over.
+async fn expire_backups(instances: &Instances) {
+    loop {
+        if let Err(e) = instances.expire_backups().await {
+            tracing::warn!("Failed removing expired backups: {}", e.chain());
+        }
+        tokio::time::sleep(EXPIRY).await;
+    }
 }
 
 /// Why the daemon ends.

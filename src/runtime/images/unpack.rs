@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::helper::unpack as helper;
 pub use crate::runtime::helper::unpack::Limits;
-pub use crate::runtime::helper::unpack::plan::{Inspection, Outcome, RootKind};
+pub use crate::runtime::helper::unpack::plan::{ArchivedTree, Inspection, Outcome, RootKind};
 use crate::runtime::helper::unpack::plan::{Job, Plan, Reply};
 use crate::runtime::helper::unpack::wire;
 
@@ -43,6 +43,12 @@ pub struct Request {
     pub limits: Limits,
 }
 
+/// Where a part of a backup goes.
+pub use crate::runtime::helper::unpack::Target as RestoreTarget;
+
+/// Parts of a backup that are unpacked at once, at most.
+pub const RESTORE_TARGETS: usize = (wire::DESCRIPTORS - 1) / 2;
+
 impl Default for Runner {
     fn default() -> Runner {
         Runner::own()
@@ -67,7 +73,37 @@ impl Runner {
         match self.start(&plan, &descriptors)?.answer().await? {
             Reply::Inspected(inspection) => Ok(inspection),
             Reply::Failed { kind, message } => Err(Error::new(kind.into(), message)),
-            Reply::Unpacked(_) => Err(Error::internal("The unpacking process gave a wrong answer")),
+            _ => Err(wrong_answer()),
+        }
+    }
+
+    /// Reads the `index.yaml` of a backup.
+    pub async fn index(&self, file: File, limits: Limits) -> Result<String> {
+        let plan = Plan { job: Job::Index, limits };
+        match self.start(&plan, &[file.as_fd()])?.answer().await? {
+            Reply::Index(text) => Ok(text),
+            Reply::Failed { kind, message } => Err(Error::new(kind.into(), message)),
+            _ => Err(wrong_answer()),
+        }
+    }
+
+    /// Unpacks parts of a backup, at most [`RESTORE_TARGETS`]. Dropping the future kills the process; after that, and after an
+    /// error, the caller removes the targets.
+    pub async fn restore(
+        &self,
+        targets: &[RestoreTarget],
+        file: &File,
+        devices: bool,
+        limits: Limits,
+    ) -> Result<Outcome> {
+        let trees = targets.iter().map(|target| target.tree.clone()).collect();
+        let plan = Plan { job: Job::Restore { trees, devices }, limits };
+        let mut descriptors: Vec<_> = targets.iter().flat_map(|t| [t.own.as_fd(), t.root.as_fd()]).collect();
+        descriptors.push(file.as_fd());
+        match self.start(&plan, &descriptors)?.answer().await? {
+            Reply::Unpacked(outcome) => Ok(outcome),
+            Reply::Failed { kind, message } => Err(Error::new(kind.into(), message)),
+            _ => Err(wrong_answer()),
         }
     }
 
@@ -91,7 +127,7 @@ impl Runner {
         match reply {
             Reply::Unpacked(outcome) => Ok(outcome),
             Reply::Failed { kind, message } => Err(Error::new(kind.into(), message)),
-            Reply::Inspected(_) => Err(Error::internal("The unpacking process gave a wrong answer")),
+            _ => Err(wrong_answer()),
         }
     }
 
@@ -141,6 +177,10 @@ impl Started {
             Error::internal(format!("{} ({status}) {}", error.message(), complaint.trim()).trim_end().to_owned())
         })
     }
+}
+
+fn wrong_answer() -> Error {
+    Error::internal("The unpacking process gave a wrong answer")
 }
 
 fn position(files: &[File]) -> io::Result<(u64, u64)> {

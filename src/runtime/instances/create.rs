@@ -199,7 +199,7 @@ impl Instances {
         .await
     }
 
-    async fn confirm(
+    pub(super) async fn confirm(
         &self,
         record: &InstanceRecord,
         volume: &VolumeRecord,

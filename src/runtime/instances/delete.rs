@@ -77,9 +77,11 @@ impl Instances {
     pub(super) async fn remove_volume_and_records(&self, record: &InstanceRecord, pool: &PoolRecord) -> Result<()> {
         let (driver, volume) = (self.pools.driver(pool)?, volume_of(record)?);
         let (logs, run) = (self.places.logs(&record.project, &record.name), self.places.run(record.id));
+        let shelf = self.shelf(record.id);
         blocking(move || {
             driver.delete_volume(&volume)?;
             fault("daemon.delete.volume");
+            shelf.clear()?;
             remove_directory(&run)?;
             remove_directory(&logs)
         })

@@ -29,6 +29,7 @@ use crate::{Error, Result};
 
 mod actor;
 mod autostart;
+pub mod backup;
 mod balance;
 mod boot;
 mod change_state;

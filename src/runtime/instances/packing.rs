@@ -1,5 +1,7 @@
 //! What goes into archives of an instance: its tree, wherever that is, and what lies beside it.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::Instances;
@@ -8,6 +10,7 @@ use super::create::{root_pool, volume_of};
 use super::expand;
 use super::files::Kept;
 use super::machine::State;
+use crate::api::types::ConfigMap;
 use crate::runtime::blocking;
 use crate::runtime::spec::Idmap;
 use crate::runtime::spec::pack::{Compression, NoCompression, PackPlace, Part};
@@ -15,6 +18,14 @@ use crate::runtime::storage::Root;
 use crate::store::records::{InstanceRecord, Phase};
 use crate::store::{Read, repo};
 use crate::{Ctx, Error, Kind, Result};
+
+/// The key that says which ids files have on disk.
+pub(super) const IDS_ON_DISK: &str = "volatile.last_state.idmap";
+
+/// Bytes of `metadata.yaml`, and of one template.
+const LIMIT: u64 = 1 << 20;
+/// Templates of an instance.
+const MAX_TEMPLATES: usize = 1000;
 
 /// An instance that is about to be packed.
 pub(super) struct Source {
@@ -64,11 +75,26 @@ impl Instances {
         let (root, guest) = match (root, guest) {
             // What a guest has mounted for writing is read through its own mount only.
             (Root::Overlay { .. }, Some(running)) => {
-                (PackPlace::Guest { privileged: running.is_privileged() }, Some(running))
+                let ids = if running.is_privileged() { Idmap::default() } else { self.host.idmap.clone() };
+                (PackPlace::Guest { ids }, Some(running))
             }
-            (root, _) => (place_of(root, ids_on_disk(&record)?), None),
+            (root, _) => (place_of(root, ids_on_disk(&record.config)?), None),
         };
         Ok(Source { place, root, guest, kept })
+    }
+
+    /// Where the tree of a snapshot is; it never changes.
+    pub(super) async fn snapshot_source(&self, record: &InstanceRecord, name: &str) -> Result<Source> {
+        let (snapshot, pool) = self.db.view(|v| {
+            let snapshot = repo::snapshots::by_name(v, record.id, name)?;
+            Ok((snapshot, root_pool(v, &expand::expand(v, record)?)?))
+        })?;
+        let driver = self.pools.driver(&pool)?;
+        let volume = volume_of(record)?.snapshot(name)?;
+        let place = driver.paths().volume(&volume);
+        let root = blocking(move || driver.root(&volume)).await?;
+        let root = place_of(root, ids_on_disk(&snapshot.config)?);
+        Ok(Source { place, root, guest: None, kept: None })
     }
 
     /// How something is compressed: as the request wants it, or the project, or the server.
@@ -111,18 +137,44 @@ fn place_of(root: Root, ids: Idmap) -> PackPlace {
 }
 
 /// The map by which the files of an instance are shifted on disk; empty where they have the guest's ids.
-fn ids_on_disk(record: &InstanceRecord) -> Result<Idmap> {
-    const KEY: &str = "volatile.last_state.idmap";
-    let text = record.config.get(KEY).map_or("[]", String::as_str);
+pub(super) fn ids_on_disk(config: &ConfigMap) -> Result<Idmap> {
+    const KEY: &str = IDS_ON_DISK;
+    let text = config.get(KEY).map_or("[]", String::as_str);
     serde_json::from_str(text).ctx(Kind::Internal, || format!("Failed reading {KEY:?} of the instance"))
 }
 
-/// A directory of ours as a part, if there is one.
-pub(super) fn directory(path: &str, of: &Path, without: &[&str]) -> Option<Part> {
-    let ours = std::fs::symlink_metadata(of).is_ok_and(|meta| meta.is_dir());
-    ours.then(|| Part::Tree {
-        path: path.to_owned(),
-        place: PackPlace::Directory { path: of.to_owned(), ids: Idmap::default() },
-        without: without.iter().map(|name| (*name).to_owned()).collect(),
-    })
+/// What lies beside the root of an instance, at this path of the archive: `metadata.yaml` and the templates. They are ours and small, so
+/// that a helper which has become the guest's doesn't have to read them. Blocks.
+pub(super) fn beside(path: &str, place: &Path, modified: i64) -> Result<Vec<Part>> {
+    let mut parts = Vec::new();
+    let mut take = |name: String, file: &Path| -> Result<()> {
+        let failed = || format!("Failed reading {file:?}");
+        let meta = match fs::symlink_metadata(file) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            meta => meta.ctx(Kind::Internal, failed)?,
+        };
+        if !meta.is_file() || meta.len() > LIMIT {
+            return Err(Error::invalid(format!("{}: it is no file of at most {LIMIT} bytes", failed())));
+        }
+        let content = fs::read_to_string(file).ctx(Kind::Invalid, failed)?;
+        parts.push(Part::File { path: name, content, modified });
+        Ok(())
+    };
+    // An image has metadata of its own.
+    if !path.is_empty() {
+        take(format!("{path}/metadata.yaml"), &place.join("metadata.yaml"))?;
+    }
+    let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+    let templates = place.join("templates");
+    let entries = match fs::read_dir(&templates) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(parts),
+        entries => entries.ctx(Kind::Internal, || format!("Failed listing {templates:?}"))?,
+    };
+    for entry in entries.take(MAX_TEMPLATES) {
+        let entry = entry.ctx(Kind::Internal, || format!("Failed listing {templates:?}"))?;
+        let name = entry.file_name();
+        let name = name.to_str().ok_or_else(|| Error::invalid(format!("Failed reading {:?}", entry.path())))?;
+        take(format!("{prefix}templates/{name}"), &entry.path())?;
+    }
+    Ok(parts)
 }

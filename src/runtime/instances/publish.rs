@@ -12,12 +12,15 @@ use crate::runtime::operations::{Handle, NewOperation};
 use crate::runtime::spec::pack::{Compression, Part};
 use crate::runtime::sys::fault;
 use crate::store::records::InstanceRecord;
+use crate::store::repo;
 use crate::{Ctx, Error, Kind, Result};
 
 /// What an image is made of.
 enum Origin {
     /// An instance.
     Instance(Box<InstanceRecord>),
+    /// One of its snapshots.
+    Snapshot(Box<InstanceRecord>, String),
     /// A request that can't be fulfilled: LXD says so in the operation.
     Refused(&'static str),
 }
@@ -29,15 +32,22 @@ impl Instances {
     /// [`Kind::NotFound`] when there is no such instance or snapshot; [`Kind::Invalid`] for a compressor that there isn't.
     pub fn publish(&self, project: &str, post: ImagesPost, by: EventRequestor) -> Result<Operation> {
         let compression = self.compression(&post.compression_algorithm, project, "images.compression_algorithm")?;
-        let origin = self.origin(project, &post)?;
+        let origin = self.what_to_publish(project, &post)?;
         let (this, project) = (self.clone(), project.to_owned());
         let new = NewOperation::task("Downloading image", &project).by(by.clone());
         Ok(self.operations.start(new, move |handle| async move {
-            let record = match origin {
-                Origin::Instance(record) => record,
+            let (record, snapshot) = match origin {
+                Origin::Instance(record) => (record, None),
+                Origin::Snapshot(record, name) => (record, Some(name)),
                 Origin::Refused(why) => return Err(Error::invalid(why)),
             };
-            this.make_image(&record, &post, compression, &handle).await?;
+            let name = format!("{}/{}", record.project, record.name);
+            let _lease = this.leases.take(vec![Want::shared(Class::Instance, name)]).await;
+            let source = match snapshot {
+                Some(name) => this.snapshot_source(&record, &name).await?,
+                None => this.stopped_source(&record).await?,
+            };
+            this.make_image((&record, source), &post, compression, &handle).await?;
             this.images.announce_created(&project, &handle, &by);
             for alias in &post.aliases {
                 this.images.alias_new_image(&project, alias, &handle.metadata("fingerprint")).await?;
@@ -46,8 +56,17 @@ impl Instances {
         }))
     }
 
-    fn origin(&self, project: &str, post: &ImagesPost) -> Result<Origin> {
+    fn what_to_publish(&self, project: &str, post: &ImagesPost) -> Result<Origin> {
         let source = post.source.clone().unwrap_or_default();
+        if let Some((name, snapshot)) = source.name.split_once('/') {
+            let missing = |_| Error::not_found("Instance not found");
+            let record = self.record(project, name)?;
+            self.db.view(|v| repo::snapshots::by_name(v, record.id, snapshot)).map_err(missing)?;
+            return Ok(match source.kind.as_str() {
+                "snapshot" => Origin::Snapshot(Box::new(record), snapshot.to_owned()),
+                _ => Origin::Refused("This is a snapshot"),
+            });
+        }
         match (source.kind.as_str(), source.name.as_str()) {
             (_, "") => Ok(Origin::Refused("No source provided")),
             ("snapshot", name) => {
@@ -58,32 +77,32 @@ impl Instances {
         }
     }
 
+    async fn stopped_source(&self, record: &InstanceRecord) -> Result<Source> {
+        let running = || Error::invalid("Cannot export a running instance as an image");
+        if self.actor(record.id).live().state.is_up() {
+            return Err(running());
+        }
+        let source = self.source_of(record).await?;
+        if source.kept.is_some() { Ok(source) } else { Err(running()) }
+    }
+
     async fn make_image(
         &self,
-        record: &InstanceRecord,
+        (record, source): (&InstanceRecord, Source),
         post: &ImagesPost,
         compression: Compression,
         handle: &Handle,
     ) -> Result<()> {
-        let name = format!("{}/{}", record.project, record.name);
-        let _lease = self.leases.take(vec![Want::shared(Class::Instance, name)]).await;
-        if self.actor(record.id).live().state.is_up() {
-            return Err(Error::invalid("Cannot export a running instance as an image"));
-        }
-        let source = self.source_of(record).await?;
-        if source.kept.is_none() {
-            return Err(Error::invalid("Cannot export a running instance as an image"));
-        }
+        let modified = Timestamp::now().unix();
         let (place, architecture) = (source.place.clone(), record.architecture.clone());
         let wanted = post.clone();
         let (text, templates) = blocking(move || {
             let text = metadata_of(&place, architecture, &wanted)?;
-            Ok((text, packing::directory("templates", &place.join("templates"), &[])))
+            Ok((text, packing::beside("", &place, modified)?))
         })
         .await?;
         let Source { root, kept, guest, .. } = source;
         let tree = Part::Tree { path: "rootfs".into(), place: root, without: Vec::new() };
-        let modified = Timestamp::now().unix();
         let first = Part::File { path: "metadata.yaml".into(), content: text, modified };
         let parts = std::iter::once(first).chain(templates).chain([tree]).collect();
         let archive = Archive { parts, guest, compression, sync: false };

@@ -62,8 +62,8 @@ pub enum PackPlace {
     },
     /// The root of a running guest, whose process 1 is given.
     Guest {
-        /// Whether it is without a user namespace.
-        privileged: bool,
+        /// Its map; empty when it is without a user namespace.
+        ids: Idmap,
     },
 }
 

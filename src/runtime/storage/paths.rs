@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 
-use super::volume::Volume;
+use super::volume::{Volume, VolumeKind};
 use crate::api::types::{ConfigMap, PoolUsage, ResourcesStoragePool};
 use crate::error::{Ctx, Error, Kind, Result};
 
@@ -75,6 +75,29 @@ impl PoolPaths {
     /// `LXD_DIR/storage-pools/POOL/KIND/[PROJECT_]NAME`: a volume's directory, as tools find it.
     pub fn volume(&self, volume: &Volume) -> PathBuf {
         self.place().join(volume.place())
+    }
+
+    /// The volumes of a kind whose directories there are, with or without a record. Blocks.
+    pub fn on_disk(&self, kind: VolumeKind) -> Result<Vec<Volume>> {
+        let directory = self.root().join(kind.directory());
+        let failed = || format!("Failed listing {directory:?}");
+        let mut volumes = Vec::new();
+        for entry in fs::read_dir(&directory).ctx(Kind::Unavailable, failed)? {
+            let name = entry.ctx(Kind::Internal, failed)?.file_name();
+            volumes.extend(name.to_str().and_then(|name| Volume::parse(kind, name)));
+        }
+        volumes.sort();
+        Ok(volumes)
+    }
+
+    /// Makes the link to a `source` elsewhere, unless it is there. Blocks.
+    pub fn link_source(&self) -> Result<()> {
+        let place = self.place();
+        if !self.has_source() || fs::read_link(&place).is_ok_and(|target| target == self.root()) {
+            return Ok(());
+        }
+        let made = std::os::unix::fs::symlink(self.root(), &place);
+        made.ctx(Kind::Internal, || format!("Failed creating storage pool directory {place:?}"))
     }
 
     /// Gives an instance's directory to the root of its id map, group root, as tools expect it.

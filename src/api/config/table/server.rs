@@ -145,8 +145,7 @@ pub const ROWS: &[Key] = &[
     key("backups.compression_algorithm", COMPRESSION, "How backups are compressed")
         .group("backups")
         .live()
-        .default("gzip")
-        .later("backups"),
+        .default("gzip"),
     text("maas.api.key", "Key of the MAAS server").group("maas").later("MAAS"),
     text("maas.api.url", "Where the MAAS server is").group("maas").later("MAAS"),
     text("maas.machine", "What this host is called in MAAS")

@@ -10,8 +10,8 @@ use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::pack::{PackPlace, Part};
 use crate::runtime::spec::shift::ShiftPlan;
 use crate::runtime::spec::{Idmap, VERSION};
+use crate::runtime::sys::fork;
 use crate::runtime::sys::mount::{self, Attributes, Setting};
-use crate::runtime::sys::{capset, fork};
 
 /// An open tree.
 pub(super) struct Tree {
@@ -30,15 +30,15 @@ pub(super) fn open(parts: &[Part], (init, own): (&OwnedFd, &OwnedFd)) -> Result<
             Part::File { .. } => None,
             Part::Tree { place: PackPlace::Directory { path, ids }, .. } => Some(directory(path, ids)?),
             Part::Tree { place: PackPlace::Layers { paths }, .. } => Some(layers(paths, own)?),
-            Part::Tree { place: PackPlace::Guest { privileged }, .. } => {
-                guest = Some((trees.len(), *privileged));
+            Part::Tree { place: PackPlace::Guest { ids }, .. } => {
+                guest = Some((trees.len(), ids));
                 None
             }
         });
     }
     // Last: there is no way back.
-    if let Some((index, privileged)) = guest {
-        trees[index] = Some(running(init, privileged)?);
+    if let Some((index, ids)) = guest {
+        trees[index] = Some(running(init, ids)?);
     }
     Ok(trees)
 }
@@ -48,13 +48,7 @@ fn directory(path: &Path, ids: &Idmap) -> Result<Tree, Fail> {
         Attributes { readonly: true, nodev: true, nosuid: true, noexec: true, private: true, ..Default::default() };
     let mounted = mount::clone(path, false).what(|| format!("opening {path:?}"))?;
     mount::set_attributes(mounted.as_fd(), &attributes).what(|| format!("opening {path:?}"))?;
-    let ids = (!ids.0.is_empty()).then(|| ShiftPlan {
-        version: VERSION,
-        path: PathBuf::new(),
-        from: ids.clone(),
-        to: Idmap::default(),
-    });
-    Ok(Tree { root: top(&mounted)?, ids })
+    Ok(Tree { root: top(&mounted)?, ids: unshift(ids) })
 }
 
 /// Layers under each other, without an upper: nothing can be written, nor is there a trace of the mount when it is gone.
@@ -88,16 +82,16 @@ fn merged(paths: &[PathBuf], own: &OwnedFd) -> Result<Tree, Fail> {
     Ok(Tree { root: top(&mounted)?, ids: None })
 }
 
-/// The root of a running guest as it sees it itself, without what is mounted in it where the kernel lets us look under that.
-fn running(init: &OwnedFd, privileged: bool) -> Result<Tree, Fail> {
-    let entered = match privileged {
-        true => fork::join_mounts(init.as_fd()),
-        false => fork::join_files(init.as_fd()),
-    };
-    entered.what(|| "entering the container's mounts")?;
-    if !privileged {
-        capset::become_user(0, 0).what(|| "becoming the guest's root")?;
-    }
+/// From a map's host ids to the guest's.
+fn unshift(ids: &Idmap) -> Option<ShiftPlan> {
+    let plan = || ShiftPlan { version: VERSION, path: PathBuf::new(), from: ids.clone(), to: Idmap::default() };
+    (!ids.0.is_empty()).then(plan)
+}
+
+/// The root of a running guest, without what is mounted in it where the kernel lets us look under that. We stay who we are: trees of the
+/// host's are read beside it.
+fn running(init: &OwnedFd, ids: &Idmap) -> Result<Tree, Fail> {
+    fork::join_mounts(init.as_fd()).what(|| "entering the container's mounts")?;
     let root = match mount::clone(Path::new("/"), false) {
         Ok(mounted) => top(&mounted)?,
         // Mounts that came with its namespace can't be looked under.
@@ -106,7 +100,7 @@ fn running(init: &OwnedFd, privileged: bool) -> Result<Tree, Fail> {
             rustix::fs::open("/", flags, Mode::empty()).what(|| "opening the root")?
         }
     };
-    Ok(Tree { root, ids: None })
+    Ok(Tree { root, ids: unshift(ids) })
 }
 
 fn top(mounted: &OwnedFd) -> Result<OwnedFd, Fail> {

@@ -114,7 +114,7 @@ pub(in crate::runtime::helper) fn to_reading(root: Option<BorrowedFd<'_>>) -> Re
 /// Confines the process to the target directory. The process must have one thread.
 pub fn to_directory(target: BorrowedFd<'_>, memory: u64) -> Result<()> {
     let failed = || "Failed confining the unpacking process";
-    prepare(memory, 64)?;
+    prepare(memory, 256)?;
     rustix::process::umask(rustix::fs::Mode::empty());
     rustix::process::fchdir(target).ctx(Kind::Internal, failed)?;
     rustix::process::chroot(".").ctx(Kind::Internal, failed)?;
@@ -131,7 +131,7 @@ pub fn to_directory(target: BorrowedFd<'_>, memory: u64) -> Result<()> {
 /// Confines the process to the descriptors that it has. The process must have one thread.
 pub fn to_descriptors(memory: u64) -> Result<()> {
     let failed = || "Failed confining the unpacking process";
-    prepare(memory, 64)?;
+    prepare(memory, 256)?;
     let (gid, uid) = (Gid::from_raw(NOBODY), Uid::from_raw(NOBODY));
     rustix::thread::set_thread_res_gid(gid, gid, gid).ctx(Kind::Internal, failed)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).ctx(Kind::Internal, failed)?;

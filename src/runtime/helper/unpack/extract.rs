@@ -3,8 +3,9 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use rustix::fs::{self as rfs, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -21,16 +22,21 @@ use super::reader::Reader;
 use super::tree::Tree;
 use super::writeback::Writeback;
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::runtime::spec::idmap::Ids;
+use crate::runtime::spec::shift::ShiftPlan;
+use crate::runtime::spec::{Idmap, VERSION};
 
 /// What a file of an image holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     /// Everything: the tree below `rootfs/`.
     Unified,
     /// `metadata.yaml` and `templates/` alone.
     Metadata,
     /// The tree itself.
     Root,
+    /// Trees of an instance and its snapshots.
+    Backup,
 }
 
 /// Unpacks an image's files (unified, or metadata and rootfs) into the open directory `target`, which then has
@@ -54,9 +60,13 @@ pub(super) fn image_on_disk(target: OwnedFd, files: Vec<File>, devices: bool, li
     Ok(outcome)
 }
 
-struct Extraction {
+pub(super) struct Extraction {
     target: Tree,
     root: Tree,
+    /// The root's path in the archive.
+    within: String,
+    /// From the archive's ids to the guest's; none when these are in it.
+    ids: Option<ShiftPlan>,
     limits: Limits,
     devices: bool,
     outcome: Outcome,
@@ -75,14 +85,46 @@ impl Extraction {
         rfs::fchmod(&root, Mode::from_raw_mode(0o755)).ctx(Kind::Internal, || "Failed creating \"rootfs\"")?;
         Ok(Extraction {
             target,
+            ..Extraction::over(
+                (root.try_clone().ctx(Kind::Internal, || "Failed creating \"rootfs\"")?, root),
+                devices,
+                limits,
+            )
+        })
+    }
+
+    /// Into these directories: what lies beside the root, and the root.
+    pub(super) fn over((target, root): (OwnedFd, OwnedFd), devices: bool, limits: Limits) -> Extraction {
+        Extraction {
+            target: Tree::new(target),
             root: Tree::new(root),
+            within: "rootfs".into(),
+            ids: None,
             limits,
             devices,
             outcome: Outcome::default(),
             directories: Vec::new(),
             buffer: vec![0; content::CHUNK],
             writeback: None,
-        })
+        }
+    }
+
+    /// Says where the root is in the archive.
+    pub(super) fn within(mut self, path: String) -> Extraction {
+        self.within = path;
+        self
+    }
+
+    /// Says which map's host ids the archive has.
+    pub(super) fn shifted(mut self, from: Idmap) -> Extraction {
+        let to = Idmap::default();
+        self.ids = (!from.0.is_empty()).then(|| ShiftPlan { version: VERSION, path: PathBuf::new(), from, to });
+        self
+    }
+
+    /// The root.
+    pub(super) fn root_directory(&self) -> BorrowedFd<'_> {
+        self.root.root()
     }
 
     fn archives(&mut self, files: Vec<File>) -> Result<()> {
@@ -107,13 +149,10 @@ impl Extraction {
             let in_root = match part {
                 Part::Root => Some(path.clone()),
                 Part::Unified => path.below("rootfs"),
-                Part::Metadata => None,
+                Part::Metadata | Part::Backup => None,
             };
             match in_root {
-                Some(inner) => {
-                    self.outcome.entries += 1;
-                    self.member(&mut reader, (&inner, part), member)?;
-                }
+                Some(inner) => self.inside(&mut reader, (&inner, part), member)?,
                 None if part != Part::Root => self.beside(&mut reader, &path, &member)?,
                 None => self.outcome.ignored += 1,
             }
@@ -121,8 +160,30 @@ impl Extraction {
         Ok(())
     }
 
+    /// A member of the root file system.
+    pub(super) fn inside(
+        &mut self,
+        reader: &mut Reader<Box<dyn Read + Send>>,
+        (path, part): (&TreePath, Part),
+        member: Member,
+    ) -> Result<()> {
+        self.outcome.entries += 1;
+        let member = match &self.ids {
+            None => member,
+            Some(ids) => in_guest_ids(ids, member).ok_or_else(|| {
+                Error::invalid(format!("The owner of {:?} is outside of the ids of the backup", path.as_path()))
+            })?,
+        };
+        self.member(reader, (path, part), member)
+    }
+
     /// `metadata.yaml` and templates; anything else beside the root is left out.
-    fn beside(&mut self, reader: &mut Reader<Box<dyn Read + Send>>, path: &TreePath, member: &Member) -> Result<()> {
+    pub(super) fn beside(
+        &mut self,
+        reader: &mut Reader<Box<dyn Read + Send>>,
+        path: &TreePath,
+        member: &Member,
+    ) -> Result<()> {
         let template = path.below("templates").filter(|name| name.components().count() == 1);
         let wanted = path.as_path() == "metadata.yaml" || template.is_some();
         if !wanted || !matches!(member.kind, MemberKind::File { map: None, .. }) {
@@ -182,7 +243,7 @@ impl Extraction {
             Error::invalid(format!("The image's link {link:?} to \"{target}\" leads out of the archive"))
         };
         let target = TreePath::parse(target, &self.limits).map_err(|_| outside())?;
-        let target = if part == Part::Root { target } else { target.below("rootfs").ok_or_else(outside)? };
+        let target = if part == Part::Root { target } else { target.below(&self.within).ok_or_else(outside)? };
         self.root
             .link(path, &target)
             .ctx(Kind::Invalid, || format!("Failed unpacking {:?} as a link to {:?}", path.as_path(), target.as_path()))
@@ -216,7 +277,17 @@ impl Extraction {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Outcome> {
+    fn finish(self) -> Result<Outcome> {
+        let target = self.target.root().try_clone_to_owned().ctx(Kind::Internal, || "Failed unpacking the image")?;
+        let outcome = self.complete()?;
+        if rfs::statat(&target, "rootfs", AtFlags::SYMLINK_NOFOLLOW).is_err() || outcome.entries == 0 {
+            return Err(Error::invalid("The image has no root file system"));
+        }
+        Ok(outcome)
+    }
+
+    /// Gives directories what they get last.
+    pub(super) fn complete(mut self) -> Result<Outcome> {
         // The last word of an archive on a directory counts, and a directory comes before what is in it.
         for (path, member) in std::mem::take(&mut self.directories) {
             let failed = || format!("Failed unpacking {:?}", path.as_path());
@@ -231,15 +302,25 @@ impl Extraction {
                 Err(error) => return Err(error).ctx(Kind::Internal, failed),
             }
         }
-        if rfs::statat(self.target.root(), "rootfs", AtFlags::SYMLINK_NOFOLLOW).is_err() || self.outcome.entries == 0 {
-            return Err(Error::invalid("The image has no root file system"));
-        }
         Ok(self.outcome)
     }
 }
 
+fn in_guest_ids(ids: &ShiftPlan, mut member: Member) -> Option<Member> {
+    member.uid = ids.shift(Ids::Uid, member.uid)?;
+    member.gid = ids.shift(Ids::Gid, member.gid)?;
+    for (name, value) in &mut member.xattrs {
+        *value = match name.as_slice() {
+            b"security.capability" => ids.capabilities(value)?,
+            b"system.posix_acl_access" | b"system.posix_acl_default" => ids.acl(value)?,
+            _ => continue,
+        };
+    }
+    Some(member)
+}
+
 /// The error for an archive that can't be read on.
-fn unreadable(error: &io::Error, at: Option<&TreePath>) -> Error {
+pub(super) fn unreadable(error: &io::Error, at: Option<&TreePath>) -> Error {
     let reason = match error.kind() {
         io::ErrorKind::UnexpectedEof => "it ends too early".to_owned(),
         _ => error.to_string(),

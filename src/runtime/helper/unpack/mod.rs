@@ -28,6 +28,7 @@ mod pipe;
 pub mod plan;
 pub mod reader;
 pub mod remove;
+mod restore;
 mod tree;
 pub mod wire;
 mod writeback;
@@ -43,6 +44,7 @@ pub use extract::image as unpack_image;
 pub use inspect::image as inspect_image;
 pub use limits::Limits;
 pub use member::{Extent, Member, MemberKind, Time};
+pub use restore::{Target, backup as unpack_backup, index as backup_index};
 pub use xz::Threads;
 
 use crate::error::{Ctx, Error, Kind, Result};
@@ -81,6 +83,28 @@ fn run(plan: Plan, mut descriptors: Vec<OwnedFd>, socket: &UnixStream) -> Result
             leave_with_the_daemon(socket)?;
             let unpack = if sync { extract::image_on_disk } else { extract::image };
             Ok(Reply::Unpacked(unpack(target, files(descriptors), devices, limits)?))
+        }
+        Job::Restore { trees, devices } => {
+            if trees.is_empty() || descriptors.len() != 2 * trees.len() + 1 {
+                return Err(confine::misused());
+            }
+            let archive = descriptors.split_off(2 * trees.len());
+            let mut places = descriptors.into_iter();
+            let mut targets = Vec::new();
+            for tree in trees {
+                let (Some(own), Some(root)) = (places.next(), places.next()) else { return Err(confine::misused()) };
+                targets.push(Target { tree, own, root });
+            }
+            confine::to_directory(targets[0].own.as_fd(), limits.memory)?;
+            leave_with_the_daemon(socket)?;
+            let archive = files(archive).pop().ok_or_else(confine::misused)?;
+            Ok(Reply::Unpacked(restore::backup(targets, archive, devices, limits)?))
+        }
+        Job::Index => {
+            confine::to_descriptors(limits.memory)?;
+            leave_with_the_daemon(socket)?;
+            let archive = files(descriptors).pop().ok_or_else(confine::misused)?;
+            Ok(Reply::Index(restore::index(archive, limits)?))
         }
         Job::Inspect { split } => {
             if descriptors.len() != 1 + usize::from(split) {

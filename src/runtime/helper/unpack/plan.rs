@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::Limits;
 use crate::error::{Error, Kind};
+use crate::runtime::spec::Idmap;
 
 /// One run of the process. The descriptors come along with it, in the order that [`Job`] says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,11 +29,30 @@ pub enum Job {
         /// Write everything to the disk before the answer (one `syncfs`).
         sync: bool,
     },
+    /// Unpack a backup. Descriptors: for each tree the (empty) directory for what lies beside the root and that of the root, then
+    /// the file.
+    Restore {
+        /// What is unpacked.
+        trees: Vec<ArchivedTree>,
+        /// Make device nodes; without it they are left out.
+        devices: bool,
+    },
+    /// Read a backup's `index.yaml`. Descriptor: the file.
+    Index,
     /// Read an image's `metadata.yaml` and tell what it is. Descriptors: the file, and the rootfs file of a split one.
     Inspect {
         /// Whether the root file system has a file of its own.
         split: bool,
     },
+}
+
+/// A tree in a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchivedTree {
+    /// Its directory in the archive: `backup/container`, `backup/snapshots/NAME`.
+    pub prefix: String,
+    /// The map whose host ids its files have; empty when they have the guest's own.
+    pub ids: Idmap,
 }
 
 /// The answer.
@@ -42,6 +62,8 @@ pub enum Reply {
     Unpacked(Outcome),
     /// What the image is.
     Inspected(Inspection),
+    /// The index, as it is.
+    Index(String),
     /// It failed; what is in the target is for the caller to remove.
     Failed {
         /// The name of an error kind.

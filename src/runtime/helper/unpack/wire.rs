@@ -16,9 +16,9 @@ use super::plan::{Plan, Reply};
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// Descriptors that one plan carries at most.
-const DESCRIPTORS: usize = 3;
+pub const DESCRIPTORS: usize = 101;
 /// Bytes of a plan; far more than one needs, and less than a socket takes at once.
-const PLAN: usize = 16 << 10;
+const PLAN: usize = 128 << 10;
 /// Bytes of an answer: a whole `metadata.yaml`, every byte of which JSON may have to escape.
 pub const REPLY: u64 = 8 << 20;
 

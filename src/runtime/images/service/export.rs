@@ -104,6 +104,14 @@ async fn name_of(path: &Path) -> Result<String> {
 }
 
 impl Export {
+    /// A file of ours, under no name.
+    pub fn of_file(file: std::fs::File) -> Result<Export> {
+        let meta = file.metadata().ctx(Kind::Internal, || "Failed reading a file")?;
+        let parts = vec![Part::File(tokio::fs::File::from_std(file), meta.len())];
+        let file = Some((String::new(), meta.mtime()));
+        Ok(Export { content_type: "application/octet-stream".into(), length: meta.len(), file, parts })
+    }
+
     /// The bytes of a single file from `from` on, `count` at most.
     ///
     /// # Errors

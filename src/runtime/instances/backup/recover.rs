@@ -1,0 +1,261 @@
+//! Instances whose records are lost, found again on disk: `lxd recover`.
+//!
+//! Looking changes nothing. What is brought back has its records written complete, in one commit: were they ever incomplete, the next
+//! start would take the instance for one that was being made, and remove it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use super::import::with_root;
+use super::index::{self, OnDisk};
+use super::keeper;
+use crate::api::config::{self, instance, names};
+use crate::api::types::{InstanceSnapshot, RecoverResult, RecoverVolume, StoragePoolsPost};
+use crate::runtime::blocking;
+use crate::runtime::instances::create::{target_of, volume_of};
+use crate::runtime::instances::expand;
+use crate::runtime::instances::{Instances, plan};
+use crate::runtime::storage::{Driver, Volume, VolumeKind, links};
+use crate::store::records::{
+    ContentKind, InstanceKind, InstanceRecord, Phase, PoolRecord, SnapshotRecord, VolumeRecord,
+};
+use crate::store::{Tx, repo};
+use crate::{Ctx, Error, Kind, Result};
+
+/// Bytes of a `backup.yaml` that are read.
+const LIMIT: u64 = 4 << 20;
+/// Snapshots of an instance that are brought back: their records are written together.
+const SNAPSHOTS: usize = 30;
+
+/// A pool that is looked at.
+struct Pool {
+    record: PoolRecord,
+    driver: Arc<dyn Driver>,
+    known: bool,
+}
+
+/// An instance without a record.
+struct Lost {
+    volume: Volume,
+    on_disk: OnDisk,
+    /// Names of the snapshots that are there.
+    snapshots: Vec<String>,
+}
+
+impl Instances {
+    /// What is lost on these pools, and what has to be there before it can be brought back.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] for a pool that isn't there; [`Kind::Invalid`] for a description that doesn't fit.
+    pub async fn validate_recovery(&self, pools: Vec<StoragePoolsPost>) -> Result<RecoverResult> {
+        let mut result = RecoverResult::default();
+        for pool in pools {
+            let pool = self.pool_of(pool)?;
+            let name = pool.record.name.clone();
+            let found = self.lost_on(&pool).await?;
+            self.summarize(&name, &found, &mut result)?;
+        }
+        Ok(result)
+    }
+
+    /// Brings back what is lost on these pools.
+    ///
+    /// # Errors
+    /// Those of [`Instances::validate_recovery`].
+    pub async fn recover(&self, pools: Vec<StoragePoolsPost>) -> Result<RecoverResult> {
+        let mut result = RecoverResult::default();
+        let mut all = Vec::new();
+        for pool in pools {
+            let pool = self.pool_of(pool)?;
+            let found = self.lost_on(&pool).await?;
+            self.summarize(&pool.record.name, &found, &mut result)?;
+            all.push((pool, found));
+        }
+        if result.dependency_errors.is_some() {
+            return Ok(result);
+        }
+        for (pool, found) in all {
+            let pool = self.adopt_pool(pool).await?;
+            for lost in found {
+                let name = lost.volume.name().to_owned();
+                self.bring_back(&pool, lost).await.map_err(|e| {
+                    let text = format!("Failed recovering instance {name:?}: {e}");
+                    Error::new(e.kind(), text)
+                })?;
+            }
+        }
+        Ok(RecoverResult::default())
+    }
+
+    fn pool_of(&self, post: StoragePoolsPost) -> Result<Pool> {
+        match self.db.view(|v| repo::pools::by_name(v, &post.name)) {
+            Ok(record) => Ok(Pool { driver: self.pools.driver(&record)?, record, known: true }),
+            Err(e) if e.kind() == Kind::NotFound => {
+                names::pool(&post.name)?;
+                config::pool::validate(&post.driver, &post.config)?;
+                let (name, driver) = (post.name, post.driver);
+                let record = PoolRecord {
+                    name,
+                    driver,
+                    description: post.description,
+                    config: post.config,
+                    phase: Phase::Created,
+                    ..PoolRecord::default()
+                };
+                Ok(Pool { driver: self.pools.open(&record)?, record, known: false })
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The instances of a pool that have no record.
+    async fn lost_on(&self, pool: &Pool) -> Result<Vec<Lost>> {
+        let known: BTreeSet<Volume> = self.db.view(|v| {
+            let all = repo::instances::list(v, None)?;
+            all.iter().map(volume_of).collect()
+        })?;
+        let (driver, name) = (pool.driver.clone(), pool.record.name.clone());
+        blocking(move || {
+            driver.check()?;
+            let volumes = driver.paths().on_disk(VolumeKind::Container)?;
+            volumes.into_iter().filter(|v| !known.contains(v)).map(|v| look(&*driver, &name, v)).collect()
+        })
+        .await
+    }
+
+    fn summarize(&self, pool: &str, found: &[Lost], result: &mut RecoverResult) -> Result<()> {
+        for lost in found {
+            let project = lost.volume.project();
+            result.unknown_volumes.get_or_insert_default().push(RecoverVolume {
+                name: lost.volume.name().into(),
+                kind: "container".into(),
+                snapshots: lost.snapshots.len(),
+                project: project.into(),
+                pool: pool.into(),
+            });
+            let missing = self.db.view(|v| {
+                if repo::projects::by_name(v, project).is_err() {
+                    return Ok(vec![format!("Project {project:?}")]);
+                }
+                let profiles = lost.on_disk.instance.profiles.iter();
+                let missing = profiles.filter(|name| repo::profiles::by_name(v, project, name).is_err());
+                Ok(missing.map(|name| format!("Profile {name:?} in project {project:?}")).collect())
+            })?;
+            for text in missing {
+                let errors = result.dependency_errors.get_or_insert_default();
+                if !errors.contains(&text) {
+                    errors.push(text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn adopt_pool(&self, pool: Pool) -> Result<PoolRecord> {
+        if pool.known {
+            return Ok(pool.record);
+        }
+        let mut record = pool.record;
+        record.config.insert("source".into(), pool.driver.paths().source());
+        let driver = pool.driver.clone();
+        blocking(move || driver.paths().link_source()).await?;
+        let (record, _) = self.db.transact(|tx| repo::pools::insert(tx, record.clone())).await?;
+        Ok(record)
+    }
+
+    async fn bring_back(&self, pool: &PoolRecord, lost: Lost) -> Result<()> {
+        let project = lost.volume.project().to_owned();
+        let instance = &lost.on_disk.instance;
+        let contents = index::Contents {
+            name: instance.name.clone(),
+            pool: pool.name.clone(),
+            instance: instance.clone(),
+            snapshots: Vec::new(),
+        };
+        let mut record = self.record_of(&project, lost.volume.name(), &contents, pool)?;
+        record.config = instance.config.clone();
+        record.phase = Phase::Created;
+        instance::validate(&record.config, target_of(InstanceKind::Container))?;
+        let _lease = self.leases.take(self.exclusive(&project, lost.volume.name())).await;
+        let present = |s: &&InstanceSnapshot| lost.snapshots.contains(&s.name);
+        let snapshots: Vec<_> = lost.on_disk.snapshots.iter().filter(present).collect();
+        if snapshots.len() > SNAPSHOTS {
+            return Err(Error::unsupported(format!("Recovering an instance with more than {SNAPSHOTS} snapshots")));
+        }
+        let (record, _) = self.db.transact(|tx| insert(tx, &record, pool, &snapshots)).await?;
+        let privileged = self.db.view(|v| Ok(plan::is_privileged(&expand::expand(v, &record)?.config)))?;
+        let owner = if privileged { 0 } else { self.host.idmap.root().0 };
+        let driver = self.pools.driver(pool)?;
+        blocking(move || {
+            links::create(driver.paths(), &lost.volume)?;
+            driver.paths().set_owner(&lost.volume, owner)
+        })
+        .await
+    }
+}
+
+/// All records of an instance that is complete on disk.
+fn insert(
+    tx: &mut Tx,
+    record: &InstanceRecord,
+    pool: &PoolRecord,
+    snapshots: &[&InstanceSnapshot],
+) -> Result<InstanceRecord> {
+    let record = repo::instances::insert(tx, record.clone())?;
+    let volume = VolumeRecord {
+        pool: pool.id,
+        project: record.project.clone(),
+        kind: record.kind.into(),
+        name: record.name.clone(),
+        content: ContentKind::Filesystem,
+        created_at: record.created_at,
+        phase: Phase::Created,
+        ..VolumeRecord::default()
+    };
+    repo::volumes::insert(tx, volume)?;
+    for s in snapshots {
+        let snapshot = SnapshotRecord {
+            instance: record.id,
+            name: s.name.clone(),
+            config: s.config.clone(),
+            devices: with_root(s.devices.clone(), &record.devices),
+            created_at: s.created_at,
+            expires_at: s.expires_at,
+            phase: Phase::Created,
+            ..SnapshotRecord::default()
+        };
+        repo::snapshots::insert(tx, snapshot)?;
+    }
+    Ok(record)
+}
+
+/// Reads what is known of an instance on disk. Blocks.
+fn look(driver: &dyn Driver, pool: &str, volume: Volume) -> Result<Lost> {
+    let (name, project) = (volume.name().to_owned(), volume.project().to_owned());
+    let path = driver.paths().root().join(volume.place()).join(keeper::NAME);
+    let failed = || format!("Failed checking volumes on pool {pool:?}: Failed reading {path:?}");
+    let meta = fs::symlink_metadata(&path).ctx(Kind::Invalid, failed)?;
+    if !meta.is_file() || meta.len() > LIMIT {
+        return Err(Error::invalid(format!("{}: it is no description of an instance", failed())));
+    }
+    let text = fs::read_to_string(&path).ctx(Kind::Invalid, failed)?;
+    let on_disk = index::parse_description(&text).ctx(Kind::Invalid, failed)?;
+    if let Some(other) = on_disk.pool.as_ref().filter(|other| *other != pool) {
+        // LXD's text.
+        return Err(Error::invalid(format!(
+            "Failed checking volumes on pool {pool:?}: Instance {name:?} in project {project:?} has pool name mismatch in its backup \
+             file ({other:?} doesn't match's pool's {pool:?})"
+        )));
+    }
+    let snapshots = driver.paths().root().join(volume.kind().snapshots_directory()).join(volume.directory());
+    let snapshots = match fs::read_dir(&snapshots) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
+        entries => {
+            let entries = entries.ctx(Kind::Internal, || format!("Failed listing {snapshots:?}"))?;
+            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+        }
+    };
+    Ok(Lost { volume, on_disk, snapshots })
+}
