@@ -228,11 +228,11 @@ text() { req GET "$I/$1/files?path=/root/f"; [ "$code" = 200 ] && echo "$body"; 
 snapshots() { req GET "$I/$1/snapshots?recursion=1"; get '.metadata | map(.name) | join(" ")'; }
 # on_disk NAME: its snapshots where tools look; nothing may be pending.
 on_disk() {
-	same "$(ls "$LXD_DIR/storage-pools"/*/pending)" '' "marks after $point"
+	same "$(find "$LXD_DIR"/storage-pools/*/pending -mindepth 1)" '' "marks after $point"
 	until_true 5 no_trash
 	ls "$LXD_DIR/snapshots/$1" 2>/dev/null | xargs
 }
-no_trash() { [ -z "$(ls -A "$LXD_DIR"/storage-pools/*/trash | grep -v :)" ]; }
+no_trash() { [ -z "$(find "$LXD_DIR"/storage-pools/*/trash -mindepth 1 -maxdepth 1)" ]; }
 does lxc init bb "$N" -q
 for point in daemon.snapshot.{reserved,volume,confirmed}; do
 	put "$N" "$point"

@@ -92,6 +92,37 @@ for pool in dir overlay; do
 	exists ful1 && does lxc delete ful1
 	clean
 
+	it "$pool: snapshots, copies and restores fail as a whole, or work"
+	does lxc init bb ful3 -q
+	does lxc start ful3
+	inside ful3 sh -c 'cat /bin/busybox /bin/busybox /bin/busybox >/root/large'
+	does lxc snapshot ful3 one
+	inside ful3 sh -c 'echo later >/root/later'
+	listing() { (cd "$LXD_DIR/storage-pools/$pool" && find . -mindepth 2 -maxdepth 3 -not -path './trash*' | sort); }
+	for left in 0 400; do
+		before=$(listing)
+		fill $left
+		refuses "$NO_SPACE" lxc snapshot ful3 two
+		works ful3
+		refuses "$NO_SPACE" lxc copy ful3 ful4
+		room
+		works ful3
+		exists ful4 && fail "a copy was made with $left KB"
+		same "$(lxc query "$I/ful3/snapshots" | jq -c .)" '["/1.0/instances/ful3/snapshots/one"]' "snapshots with $left KB"
+		same "$(listing)" "$before" "left with $left KB"
+	done
+	does lxc stop -f ful3
+	fill 0
+	out=$(bounded lxc restore ful3 one) || like "$out" "$NO_SPACE" restore
+	room
+	does lxc start ful3
+	works ful3
+	does lxc restore ful3 one
+	same "$(inside ful3 sh -c 'test -e /root/later || echo back')" back
+	does lxc snapshot ful3 two
+	does lxc delete -f ful3
+	clean
+
 	it "$pool: starts up on a full disk, and adopts what runs"
 	launch ful2
 	fill 0

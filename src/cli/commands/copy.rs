@@ -153,18 +153,7 @@ async fn copied(source: &Target, name: &str, args: &Copy) -> Result<InstancesPos
     let base_image = config.get("volatile.base_image").cloned().unwrap_or_default();
     override_config(&mut config, &args.config)?;
     let inherited: Devices = from_json(&part("expanded_devices")).ctx(Kind::Internal, failed)?;
-    for (name, keys) in device_overrides(&args.device)? {
-        let device = devices.remove(&name).or_else(|| inherited.get(&name).cloned()).unwrap_or_default();
-        let mut device = device;
-        device.extend(keys);
-        devices.insert(name, device);
-    }
-    if let Some(pool) = args.storage.as_deref() {
-        let root = inherited.iter().find(|(_, d)| d.get("path").is_some_and(|path| path == "/"));
-        let (name, mut device) = root.map(|(n, d)| (n.clone(), d.clone())).unwrap_or_default();
-        device.insert("pool".into(), pool.into());
-        devices.insert(name, device);
-    }
+    override_devices(&mut devices, &inherited, args)?;
     Ok(InstancesPost {
         architecture: found["architecture"].as_str().unwrap_or("").into(),
         config,
@@ -196,6 +185,23 @@ async fn copied(source: &Target, name: &str, args: &Copy) -> Result<InstancesPos
         kind: found["type"].as_str().unwrap_or("container").into(),
         ..InstancesPost::default()
     })
+}
+
+/// Lays what `--device` and `--storage` say over the devices of the copy; `inherited` are those with the profiles'.
+fn override_devices(devices: &mut Devices, inherited: &Devices, args: &Copy) -> Result<()> {
+    for (name, keys) in device_overrides(&args.device)? {
+        let device = devices.remove(&name).or_else(|| inherited.get(&name).cloned()).unwrap_or_default();
+        let mut device = device;
+        device.extend(keys);
+        devices.insert(name, device);
+    }
+    if let Some(pool) = args.storage.as_deref() {
+        let root = inherited.iter().find(|(_, d)| d.get("path").is_some_and(|path| path == "/"));
+        let (name, mut device) = root.map(|(n, d)| (n.clone(), d.clone())).unwrap_or_default();
+        device.insert("pool".into(), pool.into());
+        devices.insert(name, device);
+    }
+    Ok(())
 }
 
 /// `lxc rename`.

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use super::marks::Mark;
 use super::paths::PoolPaths;
 use super::volume::{Volume, VolumeKind};
 use super::{links, marks, trash, tree};
@@ -354,8 +355,18 @@ impl Layout {
         marks::creating(&self.dir(marks::PENDING)?, volume)
     }
 
+    /// Removes the marks of a volume, and those of its snapshots when it is gone.
     fn unmark(&self, volume: &Volume) -> Result<()> {
-        marks::settle(&self.dir(marks::PENDING)?, volume)
+        let pending = self.dir(marks::PENDING)?;
+        if !volume.is_snapshot() && self.open_volume(volume).is_err() {
+            for mark in marks::read(&pending)? {
+                let (Mark::Create(of) | Mark::Rename { to: of, .. }) = mark;
+                if of.is_snapshot() && of.owner() == *volume {
+                    marks::settle(&pending, &of)?;
+                }
+            }
+        }
+        marks::settle(&pending, volume)
     }
 
     /// Puts what `fill` makes in the place of one part of a volume, in one step; the old one goes into the trash. The caller

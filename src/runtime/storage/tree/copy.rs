@@ -37,7 +37,8 @@ pub fn follow(from: impl AsFd, to: impl AsFd, links: impl AsFd) -> Result<Since>
         Err(e) if e.kind() == Kind::Unavailable => Err(e),
         Err(e) => {
             tracing::debug!("A tree changed too much while it was copied: {}", e.chain());
-            Ok(since)
+            // Before everything: nothing is known to be right.
+            Ok(Since(i64::MIN, 0))
         }
         Ok(()) => Ok(since),
     }
@@ -105,6 +106,8 @@ fn reopen(fd: impl AsFd) -> Result<OwnedFd> {
 struct Above {
     from: u64,
     to: u64,
+    settled: bool,
+    touched: bool,
     todo: Vec<CString>,
 }
 
@@ -116,23 +119,43 @@ struct Work {
     stack: Vec<Above>,
     ways: Ways,
     pass: Pass,
+    /// In the second pass: the current directory and those above it have the entries that the first pass met.
+    settled: bool,
+    /// In the second pass: something was done in the current directory.
+    touched: bool,
 }
 
 impl Work {
     fn new(from: impl AsFd, to: impl AsFd, links: impl AsFd, pass: Pass) -> Result<Work> {
         let (from, to, links) = (reopen(from)?, reopen(to)?, reopen(links)?);
-        Ok(Work { from, to, links, stack: Vec::new(), ways: Ways::default(), pass })
+        let mut work =
+            Work { from, to, links, stack: Vec::new(), ways: Ways::default(), pass, settled: true, touched: false };
+        work.settle()?;
+        Ok(work)
+    }
+
+    /// Looks whether the current directory has changed since the first pass.
+    fn settle(&mut self) -> Result<()> {
+        self.settled = match &self.pass {
+            Pass::Last(last) if self.settled => {
+                let stat = rustix::fs::fstat(&self.from).ctx(Kind::Internal, || "Failed looking at a directory")?;
+                Since::of(&stat) < last.since
+            }
+            _ => false,
+        };
+        Ok(())
     }
 
     fn run(&mut self) -> Result<()> {
         let mut todo = self.entries()?;
         loop {
             if let Some(name) = todo.pop() {
-                let above = Above { from: inode(&self.from)?, to: inode(&self.to)?, todo: Vec::new() };
+                let (settled, touched) = (self.settled, self.touched);
+                let (from, to) = (inode(&self.from)?, inode(&self.to)?);
                 if !self.down(&name)? {
                     continue;
                 }
-                self.stack.push(Above { todo, ..above });
+                self.stack.push(Above { from, to, settled, touched: touched || self.touched, todo });
                 todo = self.entries()?;
                 continue;
             }
@@ -150,9 +173,13 @@ impl Work {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if matches!(self.pass, Pass::Hot) => return Ok(false),
             from => from.ctx(Kind::Internal, what)?,
         };
+        let mut fresh = true;
         let made = match rustix::fs::mkdirat(&self.to, name, Mode::RWXU) {
             Err(Errno::EXIST) if matches!(self.pass, Pass::Last(_)) => match open_dir(&self.to, name) {
-                Ok(_) => Ok(()),
+                Ok(_) => {
+                    fresh = false;
+                    Ok(())
+                }
                 Err(_) => {
                     remove(&self.to, name)?;
                     rustix::fs::mkdirat(&self.to, name, Mode::RWXU)
@@ -163,11 +190,16 @@ impl Work {
         made.ctx(Kind::Internal, what)?;
         self.to = open_dir(&self.to, name).ctx(Kind::Internal, what)?;
         self.from = from;
+        self.touched = fresh;
+        self.settle()?;
         Ok(true)
     }
 
     /// Gives the current directory the attributes of its model; last, because filling it changed its times.
     fn finish_directory(&self) -> std::result::Result<(), Errno> {
+        if self.settled && !self.touched {
+            return Ok(());
+        }
         if matches!(self.pass, Pass::Last(_)) {
             // Those that the model has lost meanwhile.
             drop_xattrs(&self.to, "")?;
@@ -176,6 +208,7 @@ impl Work {
     }
 
     fn up(&mut self, above: &Above) -> Result<()> {
+        (self.settled, self.touched) = (above.settled, above.touched);
         self.from = parent(&self.from)?;
         self.to = parent(&self.to)?;
         if inode(&self.from)? != above.from || inode(&self.to)? != above.to {
@@ -187,7 +220,7 @@ impl Work {
     /// Copies the files of the current directory and returns the names of its subdirectories.
     fn entries(&mut self) -> Result<Vec<CString>> {
         let mut directories = Vec::new();
-        if matches!(self.pass, Pass::Last(_)) {
+        if matches!(self.pass, Pass::Last(_)) && !self.settled {
             self.remove_others()?;
         }
         let dir = self.from.try_clone().ctx(Kind::Internal, || "Failed duplicating a descriptor")?;
@@ -237,6 +270,7 @@ impl Work {
         if self.is_done(name, &stat)? {
             return Ok(());
         }
+        self.touched = true;
         let staged = staged_name(&stat)?;
         if stat.st_nlink > 1 && self.link(&staged, name).ctx(Kind::Internal, what)? {
             return Ok(());
