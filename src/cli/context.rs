@@ -4,8 +4,9 @@ use std::cell::RefCell;
 
 use super::config::Config;
 use super::help;
-use super::output::emit;
+use super::output::{complain, emit};
 use super::table::Command;
+use super::trusted;
 use crate::api::client::Client;
 use crate::error::{Error, Result};
 
@@ -40,6 +41,12 @@ impl Context {
         if words == 0 { Ok(0) } else { Err(Error::invalid("Invalid number of arguments")) }
     }
 
+    /// The answer to no words at all where LXD's client prints only the usage, and that as a complaint.
+    pub fn wordless(&self) -> Result<i32> {
+        complain(&help::usage(self.command.0, &self.command.1, help::Depth::default()));
+        Ok(0)
+    }
+
     /// Understands `[remote:]name`.
     pub fn target(&self, text: &str) -> Result<Target> {
         let config = self.config.borrow();
@@ -71,6 +78,7 @@ impl Context {
                 "" => Client::local(),
                 path => Client::unix(path),
             },
+            None if found.protocol != "simplestreams" => trusted::client(&config, remote, found)?,
             None => return Err(Error::unsupported(format!("The remote \"{remote}\" at {:?}", found.addr))),
         };
         Ok(client.in_project(self.project.as_deref().unwrap_or(&found.project)))

@@ -13,6 +13,9 @@ pub struct Depth {
     pub nested: bool,
 }
 
+/// The usage of a group that LXD's client does nothing with but explain it.
+pub const NO_WORDS: &str = "-";
+
 /// All of it: description, usage, examples, commands, flags. `path` begins with `lxc`.
 pub fn text(command: &Command, path: &[&str], depth: Depth) -> String {
     let mut out = String::from("Description:\n");
@@ -30,10 +33,8 @@ pub fn text(command: &Command, path: &[&str], depth: Depth) -> String {
 pub fn usage(command: &Command, path: &[&str], depth: Depth) -> String {
     let (words, group) = (path.join(" "), !command.commands.is_empty());
     let mut out = String::from("Usage:\n");
-    if path.len() > 1 {
-        let flags = if command.usage.contains("[flags]") { "" } else { " [flags]" };
-        let space = if command.usage.is_empty() { "" } else { " " };
-        _ = writeln!(out, "  {words}{space}{}{flags}", command.usage);
+    if path.len() > 1 && command.usage != NO_WORDS {
+        _ = writeln!(out, "  {}", usage_line(command, path));
     }
     if group {
         _ = writeln!(out, "  {words} [command]");
@@ -55,12 +56,20 @@ pub fn usage(command: &Command, path: &[&str], depth: Depth) -> String {
         section(&mut out, "Flags", &flags);
     } else {
         section(&mut out, "Flags", &command.flags.iter().collect::<Vec<_>>());
-        section(&mut out, "Global Flags", &GLOBAL.iter().collect::<Vec<_>>());
+        let own = |flag: &&Flag| command.flags.iter().any(|own| own.long == flag.long);
+        section(&mut out, "Global Flags", &GLOBAL.iter().filter(|flag| !own(flag)).collect::<Vec<_>>());
     }
     if group {
         _ = writeln!(out, "\nUse \"{words} [command] --help\" for more information about a command.");
     }
     out
+}
+
+/// The line that says how a command is written.
+pub fn usage_line(command: &Command, path: &[&str]) -> String {
+    let flags = if command.usage.contains("[flags]") { "" } else { " [flags]" };
+    let space = if command.usage.is_empty() { "" } else { " " };
+    format!("{}{space}{}{flags}", path.join(" "), command.usage)
 }
 
 fn indent(out: &mut String, text: &str) {
@@ -86,6 +95,12 @@ fn section(out: &mut String, title: &str, flags: &[&Flag]) {
         return;
     }
     _ = writeln!(out, "\n{title}:");
+    out.push_str(&flag_lines(flags));
+}
+
+/// Flags one below the other, with their sentences.
+pub fn flag_lines(flags: &[&Flag]) -> String {
+    let mut out = String::new();
     let heads: Vec<String> = flags.iter().map(|flag| head(flag)).collect();
     let width = heads.iter().map(|head| head.len()).max().unwrap_or(0);
     for (flag, head) in flags.iter().zip(heads) {
@@ -96,6 +111,7 @@ fn section(out: &mut String, title: &str, flags: &[&Flag]) {
         };
         _ = writeln!(out, "{head:width$}   {}{default}", flag.about);
     }
+    out
 }
 
 fn head(flag: &Flag) -> String {

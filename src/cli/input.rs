@@ -58,3 +58,15 @@ pub fn confirmed(question: &str) -> Result<bool> {
     std::io::stdin().lock().take(64).read_line(&mut answer).ctx(Kind::Invalid, || "Failed reading the answer")?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "yes" | "y"))
 }
+
+/// Asks for a word on the terminal; the end of the input is an error.
+pub fn answer(question: &str) -> Result<String> {
+    emit(question.as_bytes());
+    let mut answer = String::new();
+    let read =
+        std::io::stdin().lock().take(4096).read_line(&mut answer).ctx(Kind::Invalid, || "Failed reading the answer")?;
+    match read {
+        0 => Err(Error::invalid("EOF")),
+        _ => Ok(answer.trim().to_string()),
+    }
+}

@@ -7,15 +7,19 @@
 mod aliases;
 mod argv;
 mod commands;
+mod complete;
 mod config;
 mod context;
 mod edit;
 mod help;
 mod input;
 pub mod lxd;
+mod manual;
 mod output;
 mod table;
 mod terminal;
+mod transfer;
+mod trusted;
 mod waiting;
 mod welcome;
 mod yaml_in;
@@ -86,7 +90,7 @@ fn run(args: &[String]) -> Result<i32> {
 fn without_command(parsed: &Parsed) -> Result<Option<i32>> {
     let depth = help::Depth { all: parsed.switch("all"), nested: parsed.switch("sub-commands") };
     let (command, path) = (parsed.command, &parsed.path[..]);
-    if path == ["lxc", "help"] {
+    if path == ["lxc", "help"] && !parsed.switch("help") {
         let topic = argv::parse(&parsed.words)?;
         match topic.words.is_empty() {
             true => emit(help::text(topic.command, &topic.path, depth).as_bytes()),
@@ -99,7 +103,10 @@ fn without_command(parsed: &Parsed) -> Result<Option<i32>> {
         }
         return Ok(Some(0));
     }
-    if parsed.switch("help") {
+    if parsed.switch("help") && (path.len() != 1 || parsed.words.is_empty()) {
+        if path.get(..3) == Some(&["lxc", "config", "profile"]) && !command.commands.is_empty() {
+            complain("Command \"profile\" is deprecated, please use `lxc profile`\n");
+        }
         emit(help::text(command, path, depth).as_bytes());
         return Ok(Some(0));
     }
@@ -113,6 +120,7 @@ fn without_command(parsed: &Parsed) -> Result<Option<i32>> {
     match path.len() {
         1 if parsed.switch("version") => say!("{VERSION}"),
         1 => emit(help::text(command, path, depth).as_bytes()),
+        _ if command.usage == help::NO_WORDS => emit(help::text(command, path, depth).as_bytes()),
         _ => complain(&help::usage(command, path, depth)),
     }
     Ok(Some(0))

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::os::fd::AsFd;
 
 use bytes::Bytes;
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::sync::mpsc;
 
 use crate::error::{Ctx, Kind, Result};
@@ -64,4 +64,28 @@ pub fn typed() -> mpsc::Receiver<Bytes> {
         }
     });
     receiver
+}
+
+/// Standard input without echo, put back when this is dropped.
+pub struct Silent {
+    before: Termios,
+}
+
+impl Silent {
+    /// Switches the echo of standard input off.
+    pub fn enter() -> Result<Silent> {
+        let input = std::io::stdin();
+        let before = tcgetattr(&input).ctx(Kind::Invalid, || "Failed reading the settings of the terminal")?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        let set = tcsetattr(&input, OptionalActions::Now, &silent);
+        set.ctx(Kind::Invalid, || "Failed changing the settings of the terminal")?;
+        Ok(Silent { before })
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        tcsetattr(std::io::stdin(), OptionalActions::Now, &self.before).ok();
+    }
 }

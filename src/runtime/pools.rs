@@ -174,7 +174,10 @@ impl Pools {
                 let as_lxd = |e: Error| Site::PoolUpdate.config(e);
                 config::pool::validate(&record.driver, &put.config).map_err(as_lxd)?;
                 config::pool::check_change(&record.driver, &record.config, &put.config).map_err(as_lxd)?;
-                (record.config, record.description) = (put.config, put.description);
+                let (mut config, description) = (put.config, put.description);
+                // An empty value unsets its key.
+                config.retain(|_, value| !value.is_empty());
+                (record.config, record.description) = (config, description);
                 repo::pools::update(tx, &record)
             })
             .await?;

@@ -342,6 +342,90 @@ does lxc remote rename r q
 does lxc remote remove q
 export LXD_CONF=$SCRATCH/../conf
 
+# Also beside the real LXD: the program of this repository as client.
+own=$(dirname "$LXC")/lxbox
+[ -x "$own" ] || for own in "$TOOLS"/../../target/{dist-test,debug}/lxbox; do [ -x "$own" ] && break; done
+mine() { timeout 60 "$own" client "$@"; }
+same_words() { same "$(mine "$@" 2>&1)" "$(timeout 60 lxc "$@" 2>&1)" "$*"; }
+
+it "is used by our client over TLS"
+export LXD_CONF=$SCRATCH/mine
+mkdir "$LXD_CONF"
+printf 'default-remote: local\nremotes: {}\naliases: {}\n' >"$LXD_CONF/config.yml"
+out=$(echo n | mine remote add r $AT 2>&1)
+like "$out" 'Generating a client certificate'
+like "$out" "Certificate fingerprint: $(fp s)"$'\n''ok \(y/n/\[fingerprint\]\)\? '
+like "$out" 'Server certificate NACKed by user'
+same "$(stat -c %a "$LXD_CONF/client.key")" 600
+refuses 'not authorized' mine remote add r $AT --accept-certificate --password wrong
+rm "$LXD_CONF/servercerts/r.crt"
+out=$(printf 'y\nsekret\n' | mine remote add r $AT 2>&1)
+like "$out" 'Client certificate now trusted by server: r'
+cmp "$LXD_CONF/servercerts/r.crt" "$LXD_DIR/server.crt" || fail "another certificate is pinned"
+out=$(fp s | mine remote add r3 $AT 2>&1) || fail "$out"
+refuses "Remote r exists as <https://$AT>" mine remote add r $AT
+refuses 'Invalid protocol: nope' mine remote add n $AT --protocol nope
+refuses "Authentication type 'nope' not supported by server" mine remote add n $AT --accept-certificate --auth-type nope
+refuses 'Invalid URL scheme "ftp" in "ftp://x"' mine remote add n ftp://x
+refuses 'Failed connecting to the LXD server at "https://127.0.0.1:1"' mine remote add n 127.0.0.1:1 --accept-certificate
+refuses 'Project not found' mine remote add n $AT --accept-certificate --project nope
+does mine remote add pub $AT --accept-certificate --public
+
+it "shares its configuration with the stock client"
+same_words remote list
+does lxc list r:
+does lxc remote add s $AT --accept-certificate
+does mine list s:
+same_words remote list
+same_words config trust list r:
+same_words config trust list r: -f csv
+same_words config trust list r: -f json
+same_words config trust list r: -f yaml
+f=$(openssl x509 -in "$LXD_CONF/client.crt" -outform DER | sha256sum | cut -d ' ' -f 1)
+same_words config trust show "r:$f"
+same_words config trust show r:zz
+does mine config trust add r: c.crt --name six
+refuses 'already in trust store' mine config trust add r: c.crt
+printf 'name: seven\ntype: client\nrestricted: false\nprojects: []\n' | mine config trust edit "r:$b" || fail edit
+like "$(mine config trust show "r:$b")" 'name: seven'
+does mine config trust remove "r:$b"
+refuses 'Certificate not found' mine config trust remove "r:$b"
+
+it "does its work over TLS too"
+does mine launch r:bb r:https2 -q
+same "$(mine exec r:https2 -- echo hello </dev/null)" hello
+same "$(echo typed | mine exec r:https2 -- cat)" typed
+ends 7 mine exec r:https2 -- sh -c 'exit 7'
+same "$(mine list r: -c ns -f csv)" https2,RUNNING
+(mine monitor r: --type=lifecycle --format=json >mine.events 2>/dev/null & echo $! >mine.pid)
+until_true 10 eval 'mine config set r: user.q=z >/dev/null; [ -s mine.events ]'
+kill "$(cat mine.pid)"
+rm -f "$SCRATCH"/out*
+does mine image export r:bb "$SCRATCH/out"
+does mine image delete r:bb
+does mine image import "$SCRATCH/out.tar.gz" r: --alias bb
+does mine delete -f r:https2
+does mine remote rename r q
+[ -e "$LXD_CONF/servercerts/q.crt" ] || fail "the pin did not follow the name"
+does mine list q:
+does mine remote set-url q https://127.0.0.1:1
+refuses 'Failed connecting' mine list q:
+does mine remote set-url q "https://$AT"
+cp c.crt "$LXD_CONF/servercerts/q.crt"
+refuses "isn't the one that was trusted" mine list q:
+rm "$LXD_CONF/servercerts/q.crt"
+refuses "isn't known" mine list q:
+does mine remote switch s
+same "$(mine remote get-default)" s
+refuses "Can't remove the default remote" mine remote remove s
+does mine list
+does mine remote switch local
+does mine remote remove s
+[ ! -e "$LXD_CONF/servercerts/s.crt" ] || fail "the pin is still there"
+req DELETE "$C/$f"
+refuses 'not authorized' mine list r3:
+export LXD_CONF=$SCRATCH/../conf
+
 it "is no less sure of itself while strangers make trouble"
 cat >strangers.py <<'END'
 import os, socket, sys, time

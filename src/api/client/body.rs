@@ -8,7 +8,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use tokio::fs::File;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 
 use crate::error::{Ctx, Kind, Result};
@@ -25,6 +25,8 @@ pub enum Piece {
     Bytes(Bytes),
     /// The content of this file, of this many bytes.
     File(PathBuf, u64),
+    /// What comes from this until it ends; nobody knows how much.
+    Reader(Box<dyn AsyncRead + Send + Unpin>),
 }
 
 impl Piece {
@@ -39,7 +41,13 @@ impl Piece {
         match self {
             Piece::Bytes(bytes) => bytes.len() as u64,
             Piece::File(_, size) => *size,
+            Piece::Reader(_) => 0,
         }
+    }
+
+    /// Whether its length is known.
+    pub(super) fn is_sized(&self) -> bool {
+        !matches!(self, Piece::Reader(_))
     }
 }
 
@@ -85,21 +93,42 @@ async fn feed(
             Piece::File(path, size) => {
                 // A file that grows meanwhile must not exceed the length that was promised.
                 let mut file = File::open(path).await?.take(size);
-                loop {
-                    let mut chunk = Vec::with_capacity(CHUNK);
-                    if file.read_buf(&mut chunk).await? == 0 {
-                        break;
-                    }
-                    sent += chunk.len() as u64;
-                    if to.send(Ok(chunk.into())).await.is_err() {
-                        return Ok(());
-                    }
-                    if let Some(tell) = &mut progress {
-                        tell(sent, total);
-                    }
+                if !copy(to, &mut file, &mut |n| tell(&mut progress, &mut sent, n, total)).await? {
+                    return Ok(());
+                }
+            }
+            Piece::Reader(mut reader) => {
+                if !copy(to, &mut reader, &mut |n| tell(&mut progress, &mut sent, n, total)).await? {
+                    return Ok(());
                 }
             }
         }
     }
     Ok(())
+}
+
+fn tell(progress: &mut Option<Progress>, sent: &mut u64, more: u64, total: u64) {
+    *sent += more;
+    if let Some(progress) = progress {
+        progress(*sent, total);
+    }
+}
+
+/// Sends what a reader gives until its end; false when nobody takes it any more.
+async fn copy(
+    to: &mpsc::Sender<io::Result<Bytes>>,
+    from: &mut (impl AsyncRead + Unpin),
+    told: &mut (dyn FnMut(u64) + Send),
+) -> io::Result<bool> {
+    loop {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let read = from.read_buf(&mut chunk).await?;
+        if read == 0 {
+            return Ok(true);
+        }
+        if to.send(Ok(chunk.into())).await.is_err() {
+            return Ok(false);
+        }
+        told(read as u64);
+    }
 }

@@ -4,19 +4,28 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Method, Response, http};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
-use super::{Body, Client, with_query};
+use super::{Body, Client, Place, with_query};
 use crate::error::{Ctx, Error, Kind, Result};
 
+/// Bytes in both directions.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// A connection, of whatever kind.
+pub type Wire = Box<dyn Duplex>;
+
 impl Client {
-    /// A request with what every one of ours carries: the host LXD expects on its socket, and the project.
+    /// A request with what every one of ours carries: the host and the project.
     pub(super) fn request(&self, method: Method, path: &str) -> Result<http::request::Builder> {
         if !path.starts_with('/') || path.bytes().any(|b| b.is_ascii_control() || b == b' ') {
             return Err(Error::invalid(format!("Invalid API path {path:?}")));
         }
         let builder = http::Request::builder().method(method).uri(self.in_own_project(path));
-        Ok(builder.header("Host", "unix.socket").header("User-Agent", concat!("lxbox/", env!("CARGO_PKG_VERSION"))))
+        Ok(builder.header("Host", self.host()).header("User-Agent", concat!("lxbox/", env!("CARGO_PKG_VERSION"))))
     }
 
     /// The path with `project=`, unless it names one itself or the default project is meant.
@@ -44,7 +53,7 @@ impl Client {
             None => self.handshake().await?,
         };
         let response = sender.send_request(request).await;
-        let response = response.ctx(Kind::Unavailable, || format!("Failed asking the server at {:?}", self.socket))?;
+        let response = response.ctx(Kind::Unavailable, || format!("Failed asking the server at {}", self.address()))?;
         if let Some(kept) = &mut kept {
             **kept = Some(sender);
         }
@@ -52,25 +61,30 @@ impl Client {
     }
 
     /// A new connection to the server.
-    pub(super) async fn stream(&self) -> Result<UnixStream> {
-        tracing::debug!(socket = ?self.socket, "Connecting to a local LXD over a Unix socket");
-        let stream = UnixStream::connect(&self.socket).await;
-        stream.map_err(|error| {
+    pub(super) async fn stream(&self) -> Result<Wire> {
+        let socket = match &self.place {
+            Place::Unix(socket) => socket,
+            Place::Far(far) => return far.connect().await,
+        };
+        tracing::debug!(?socket, "Connecting to a local LXD over a Unix socket");
+        let stream = UnixStream::connect(socket).await;
+        let stream = stream.map_err(|error| {
             let hint = match error.kind() {
                 std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => ", is the daemon running?",
                 std::io::ErrorKind::PermissionDenied => ", are you in the daemon's group?",
                 _ => "",
             };
-            let text = format!("Failed connecting to the LXD socket {:?}{hint}", self.socket);
+            let text = format!("Failed connecting to the LXD socket {socket:?}{hint}");
             Err::<(), _>(error).ctx(Kind::Unavailable, || text).unwrap_err()
-        })
+        })?;
+        Ok(Box::new(stream))
     }
 
     async fn handshake(&self) -> Result<SendRequest<Body>> {
         let stream = self.stream().await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
-            .ctx(Kind::Unavailable, || format!("Failed speaking HTTP with the server at {:?}", self.socket))?;
+            .ctx(Kind::Unavailable, || format!("Failed speaking HTTP with the server at {}", self.address()))?;
         // The task ends by itself when the sender is dropped; what goes wrong in it shows up in the request.
         tokio::spawn(async move { connection.await.ok() });
         Ok(sender)

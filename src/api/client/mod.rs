@@ -1,10 +1,10 @@
-//! An LXD server as its callers see it: HTTP/1.1 over the unix socket, operations, websockets, uploads.
+//! An LXD server as its callers see it: HTTP/1.1 over the unix socket or TLS, operations, websockets, uploads.
 //!
 //! Used by `cli`, by `lxd init` and later by members of a cluster. It prints nothing and knows no terminal. One
 //! [`Client`] keeps one connection alive and asks one thing at a time over it; websockets and long downloads get
 //! connections of their own. Everything is async and may be used on a current-thread runtime.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use hyper::Method;
@@ -13,8 +13,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
+use crate::api::tls::{Certificate, Made};
 use crate::api::types::{self, Operation, Server};
-use crate::error::{Ctx, Kind, Result};
+use crate::error::{Ctx, Error, Kind, Result};
 
 mod body;
 mod connect;
@@ -27,6 +28,8 @@ mod path;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod transfer;
 
 use body::small;
 pub use body::{Body, Piece, Progress};
@@ -37,15 +40,25 @@ pub use image::ImageUpload;
 pub use operation::Events;
 pub use path::{Query, escape, path, with_query};
 pub use socket::{Socket, SocketReader, SocketWriter};
+pub use tls::certificate_of;
+pub use transfer::{Download, FileContent, InstanceFile, Upload, file_address};
 
 /// The largest JSON answer that is taken, in bytes: far above what 10,000 instances need.
 const MAX_REPLY: usize = 512 << 20;
 
 /// A server to talk to, with the project that requests are for.
 pub struct Client {
-    socket: PathBuf,
+    place: Place,
     project: String,
     connection: Mutex<Option<SendRequest<Body>>>,
+}
+
+/// Where a server is.
+enum Place {
+    /// Behind a unix socket of this host.
+    Unix(PathBuf),
+    /// On another machine.
+    Far(Box<tls::Far>),
 }
 
 /// Where the daemon of this host listens: `LXD_SOCKET`, else `unix.socket` in `LXD_DIR`, else in `/var/lib/lxd`.
@@ -58,7 +71,20 @@ pub fn local_socket() -> PathBuf {
 impl Client {
     /// A server behind a unix socket. Nothing is connected before the first request.
     pub fn unix(socket: impl Into<PathBuf>) -> Client {
-        Client { socket: socket.into(), project: String::new(), connection: Mutex::new(None) }
+        Client::at(Place::Unix(socket.into()))
+    }
+
+    /// The server at `https://HOST[:PORT]`, which has this certificate; `pair` is what it is shown. Nothing is connected
+    /// before the first request.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for another kind of URL, and for a key that is none.
+    pub fn tls(url: &str, pin: Certificate, pair: Option<Made>) -> Result<Client> {
+        Ok(Client::at(Place::Far(Box::new(tls::Far::new(url, Some(pin), pair)?))))
+    }
+
+    fn at(place: Place) -> Client {
+        Client { place, project: String::new(), connection: Mutex::new(None) }
     }
 
     /// The server of this host, found as [`local_socket`] says.
@@ -77,9 +103,20 @@ impl Client {
         &self.project
     }
 
-    /// The unix socket this client talks to.
-    pub fn socket_path(&self) -> &Path {
-        &self.socket
+    /// Where the server is, for messages.
+    fn address(&self) -> String {
+        match &self.place {
+            Place::Unix(socket) => format!("{socket:?}"),
+            Place::Far(far) => format!("{:?}", far.url),
+        }
+    }
+
+    /// What the server is called in requests. On its socket LXD expects this name.
+    fn host(&self) -> &str {
+        match &self.place {
+            Place::Unix(_) => "unix.socket",
+            Place::Far(far) => &far.authority,
+        }
     }
 
     /// `GET`s an object.
@@ -98,6 +135,17 @@ impl Client {
     /// `GET /1.0`: what the server is and can do.
     pub async fn server(&self) -> Result<Server> {
         self.get("/1.0").await
+    }
+
+    /// An error unless the server has an API extension, in the words LXD's client has for that.
+    pub async fn require(&self, extension: &str) -> Result<()> {
+        match self.server().await?.api_extensions.iter().any(|there| there == extension) {
+            true => Ok(()),
+            false => {
+                let text = format!("The server is missing the required \"{extension}\" API extension");
+                Err(Error::new(Kind::Unsupported, text))
+            }
+        }
     }
 
     /// Sends a change that is done when the answer arrives; an operation is waited for.

@@ -1,16 +1,16 @@
-//! Websockets over the unix socket.
+//! Websockets.
 
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::UnixStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message, client::IntoClientRequest};
 
+use super::connect::Wire;
 use super::{Client, envelope};
 use crate::error::{Ctx, Error, Kind, Result};
 
-type Inner = WebSocketStream<UnixStream>;
+type Inner = WebSocketStream<Wire>;
 
 /// A websocket of the server.
 pub struct Socket {
@@ -30,7 +30,7 @@ pub struct SocketWriter {
 impl Client {
     /// Opens a websocket on a connection of its own.
     pub async fn websocket(&self, path: &str) -> Result<Socket> {
-        let address = format!("ws://unix.socket{}", self.in_own_project(path));
+        let address = format!("ws://{}{}", self.host(), self.in_own_project(path));
         let request = address.into_client_request().ctx(Kind::Invalid, || format!("Invalid API path {path:?}"))?;
         let stream = self.stream().await?;
         match tokio_tungstenite::client_async(request, stream).await {

@@ -54,6 +54,9 @@ pub async fn show(cx: &Context, args: Expanded) -> Result<i32> {
             if args.expanded {
                 return Err(Error::invalid("--expanded cannot be used with a server"));
             }
+            if args.target.is_some() && !target.client.server().await?.environment.server_clustered {
+                return Err(Error::invalid("To use --target, the destination remote must be a cluster"));
+            }
             let server: Value = target.client.get(&server_path(&args.target)).await?;
             json!({ "config": server["config"] })
         }

@@ -4,12 +4,10 @@ use argh::{ArgsInfo, FromArgs};
 use hyper::Method;
 use serde_json::Value;
 
-use super::create::{device_overrides, name_of};
+use super::create::device_overrides;
 use crate::api::client::{path, with_query};
 use crate::api::types::{ConfigMap, Devices, InstanceSource, InstancesPost, from_json};
 use crate::cli::context::{Context, Target};
-use crate::cli::input::pairs;
-use crate::cli::output::say;
 use crate::cli::waiting::run;
 use crate::error::{Ctx, Error, Kind, Result};
 
@@ -114,19 +112,18 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
     if target.remote != source.remote {
         return Err(Error::unsupported("Copying an instance to another server"));
     }
-    if target.name.is_empty() && args.words.len() > 1 {
+    if target.name.is_empty() {
         target.name = source.name.split('/').next().unwrap_or_default().to_string();
+    }
+    if args.target.is_some() {
+        clustered(&target, "To use --target, the destination remote must be a cluster").await?;
     }
     let post = copied(&source, &target.name, &args).await?;
     if let Some(project) = &args.target_project {
         target.client = target.client.in_project(project);
     }
     let address = with_query("/1.0/instances", &[("target", args.target.as_deref().unwrap_or(""))]);
-    let made = run(cx, &target.client, (Method::POST, &address, &post), "Transferring instance: ").await?;
-    if target.name.is_empty() {
-        target.name = made.as_ref().and_then(name_of).ok_or_else(|| Error::internal("Failed to get instance name"))?;
-        say!("Instance name is: {}", target.name);
-    }
+    run(cx, &target.client, (Method::POST, &address, &post), "Transferring instance: ").await?;
     Ok(0)
 }
 
@@ -145,7 +142,10 @@ async fn copied(source: &Target, name: &str, args: &Copy) -> Result<InstancesPos
     let kept = |key: &str| matches!(key, "volatile.base_image" | "volatile.last_state.idmap");
     config.retain(|key, _| !key.starts_with("volatile.") || kept(key));
     let base_image = config.get("volatile.base_image").cloned().unwrap_or_default();
-    config.extend(pairs(&args.config)?);
+    for word in &args.config {
+        let (key, value) = word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key=value pair: {word}")))?;
+        config.insert(key.into(), value.into());
+    }
     let inherited: Devices = from_json(&part("expanded_devices")).ctx(Kind::Internal, failed)?;
     for (name, keys) in device_overrides(&args.device)? {
         let device = devices.remove(&name).or_else(|| inherited.get(&name).cloned()).unwrap_or_default();
@@ -179,7 +179,11 @@ async fn copied(source: &Target, name: &str, args: &Copy) -> Result<InstancesPos
             instance_only: args.instance_only,
             container_only: args.instance_only,
             refresh: args.refresh,
-            project: source.client.project().to_string(),
+            // Said in any case: without it the server takes the project of the copy.
+            project: match source.client.project() {
+                "" => "default".into(),
+                project => project.into(),
+            },
             allow_inconsistent: args.allow_inconsistent,
             ..InstanceSource::default()
         },
@@ -202,7 +206,6 @@ pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
 
 async fn rename_to(source: &Target, new: &str) -> Result<i32> {
     let (address, new) = match source.name.split_once('/') {
-        None if new.contains('/') => return Err(Error::invalid("Invalid new instance name")),
         None => (path(&["instances", &source.name]), new),
         Some((instance, snapshot)) => {
             let new = new.split_once('/').filter(|(parent, _)| *parent == instance);
@@ -215,15 +218,64 @@ async fn rename_to(source: &Target, new: &str) -> Result<i32> {
     Ok(0)
 }
 
-/// `lxc move`: a new name on the same server.
+/// Refuses servers that stand alone.
+async fn clustered(target: &Target, refusal: &str) -> Result<()> {
+    match target.client.server().await?.environment.server_clustered {
+        true => Ok(()),
+        false => Err(Error::invalid(refusal)),
+    }
+}
+
+/// `lxc move`: a new name, another pool, project or member of a cluster, on the same server.
 pub async fn move_to(cx: &Context, args: Move) -> Result<i32> {
+    if !matches!(args.mode.as_str(), "pull" | "push" | "relay") {
+        return Err(Error::invalid(format!("Invalid transfer mode {:?}", args.mode)));
+    }
     let changes = !args.config.is_empty() || !args.device.is_empty() || !args.profile.is_empty() || args.no_profiles;
     let elsewhere = args.storage.is_some() || args.target.is_some() || args.target_project.is_some();
-    let how = args.instance_only || args.stateless || args.allow_inconsistent || args.mode != "pull";
-    let source = cx.named(&args.words[0], "instance name")?;
-    let target = cx.target(&args.words[1])?;
-    if changes || elsewhere || how || target.remote != source.remote || target.name.is_empty() {
-        return Err(Error::unsupported("Moving an instance to another pool, project or server"));
+    if args.words.len() < 2 && !elsewhere {
+        return cx.wrong_count(args.words.len());
     }
-    rename_to(&source, &target.name).await
+    let source = cx.named(&args.words[0], "instance name")?;
+    let mut target = match args.words.get(1) {
+        Some(word) => cx.target(word)?,
+        None => cx.target(&format!("{}:", source.remote))?,
+    };
+    if target.remote != source.remote {
+        return Err(Error::unsupported("Moving an instance to another server"));
+    }
+    if changes {
+        return Err(Error::invalid("Can't override configuration or profiles in local rename"));
+    }
+    if target.name.is_empty() {
+        target.name = source.name.clone();
+    }
+    if !elsewhere {
+        return rename_to(&source, &target.name).await;
+    }
+    if args.target.is_some() {
+        clustered(&source, "The source LXD server is not clustered").await?;
+    }
+    migrate(cx, &source, &target.name, &args).await
+}
+
+/// Has the server move an instance to another pool, project or member.
+async fn migrate(cx: &Context, source: &Target, name: &str, args: &Move) -> Result<i32> {
+    let address = path(&["instances", &source.name]);
+    let failed = |what: &str, e: Error| Error::new(e.kind(), format!("Migration {what} failure: {}", e.message()));
+    let found: Result<Value> = source.client.get(&address).await;
+    let found = match args.storage {
+        Some(_) => found?,
+        None => found.map_err(|e| failed("API", e))?,
+    };
+    let post = serde_json::json!({
+        "name": name, "migration": true, "pool": args.storage.as_deref().unwrap_or(""),
+        "project": args.target_project.as_deref().unwrap_or(""), "instance_only": args.instance_only,
+        "container_only": args.instance_only, "allow_inconsistent": args.allow_inconsistent,
+        "live": found["status_code"] == 103 && !args.stateless,
+    });
+    let address = with_query(&address, &[("target", args.target.as_deref().unwrap_or(""))]);
+    let moved = run(cx, &source.client, (Method::POST, &address, &post), "Transferring instance: ").await;
+    moved.map_err(|e| failed("operation", e))?;
+    Ok(0)
 }

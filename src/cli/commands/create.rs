@@ -75,7 +75,7 @@ creation!(
 /// `lxc init`.
 pub async fn init(cx: &Context, args: Init) -> Result<i32> {
     if args.words.is_empty() && !args.empty {
-        return cx.wrong_count(0);
+        return cx.wordless();
     }
     create(cx, args).await?;
     Ok(0)

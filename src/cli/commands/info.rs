@@ -36,10 +36,14 @@ pub async fn info(cx: &Context, args: Info) -> Result<i32> {
         instance(&target, args.show_log).await?;
         return Ok(0);
     }
-    if args.resources {
-        return Err(Error::unsupported("Showing the server's resources"));
-    }
     let member = args.target.as_deref().unwrap_or("");
+    if !member.is_empty() && !target.client.server().await?.environment.server_clustered {
+        return Err(Error::invalid("To use --target, the destination remote must be a cluster"));
+    }
+    if args.resources {
+        super::resources::show(&target.client, member).await?;
+        return Ok(0);
+    }
     let server: Server = target.client.get(&with_query("/1.0", &[("target", member)])).await?;
     emit(yaml(&json!(server)).as_bytes());
     Ok(0)

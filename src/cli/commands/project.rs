@@ -1,13 +1,17 @@
-//! `lxc project list`, `show`, `get`, `info`, `switch`.
+//! `lxc project …`.
 
+use argh::{ArgsInfo, FromArgs};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::args::{Format, Words, fetch, objects};
+use super::thing::Thing;
 use crate::api::client::path;
-use crate::api::types::Project;
+use crate::api::types::{ConfigMap, Project};
 use crate::cli::context::Context;
+use crate::cli::input::settings;
 use crate::cli::output::{Rows, bytes_iec, emit, render, say, sort_rows, yaml};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// `lxc project list`.
 pub async fn list(cx: &Context, args: Format) -> Result<i32> {
@@ -55,6 +59,7 @@ pub async fn get(cx: &Context, args: Words) -> Result<i32> {
 /// `lxc project info`.
 pub async fn info(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.named(&args.words[0], "project name")?;
+    target.client.require("project_usage").await?;
     let state: Value = target.client.get(&path(&["projects", &target.name, "state"])).await?;
     let sized = |kind: &str| matches!(kind, "disk" | "memory");
     let mut cells = Vec::new();
@@ -82,4 +87,90 @@ pub async fn switch(cx: &Context, args: Words) -> Result<i32> {
     }
     config.save()?;
     Ok(0)
+}
+
+/// `lxc project create`.
+#[derive(FromArgs, ArgsInfo)]
+pub struct Create {
+    /// configuration
+    #[argh(option)]
+    config: Vec<String>,
+    /// the words
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+/// What of a project can be changed.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct ProjectPut {
+    config: ConfigMap,
+    description: String,
+}
+
+fn thing(cx: &Context, word: &str) -> Result<Thing> {
+    let target = cx.named(word, "project name")?;
+    Ok(Thing { address: path(&["projects", &target.name]), client: target.client })
+}
+
+/// `lxc project create`.
+pub async fn create(cx: &Context, args: Create) -> Result<i32> {
+    let target = cx.named(&args.words[0], "project name")?;
+    let mut config = ConfigMap::new();
+    for word in &args.config {
+        let (key, value) = word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key=value pair: {word}")))?;
+        config.insert(key.into(), value.into());
+    }
+    target.client.post("/1.0/projects", &json!({ "name": target.name, "config": config })).await?;
+    if !cx.quiet {
+        say!("Project {} created", target.name);
+    }
+    Ok(0)
+}
+
+/// `lxc project delete`.
+pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "project name")?;
+    // Asked from outside the project, which may be the one this remote works in.
+    let client = target.client.in_project("");
+    client.delete(&path(&["projects", &target.name])).await?;
+    if !cx.quiet {
+        say!("Project {} deleted", target.name);
+    }
+    let mut config = cx.config.borrow_mut();
+    if let Some(remote) = config.remotes.get_mut(&target.remote).filter(|remote| remote.project == target.name) {
+        remote.project = String::new();
+        config.save()?;
+    }
+    Ok(0)
+}
+
+/// `lxc project rename`.
+pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "project name")?;
+    let new = &args.words[1];
+    target.client.post(&path(&["projects", &target.name]), &json!({ "name": new })).await?;
+    if !cx.quiet {
+        say!("Project {} renamed to {new}", target.name);
+    }
+    Ok(0)
+}
+
+/// `lxc project edit`.
+pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
+    thing(cx, &args.words[0])?.edit::<Project, ProjectPut>("project", "all but name and used_by").await
+}
+
+/// `lxc project set`.
+pub async fn set(cx: &Context, args: Words) -> Result<i32> {
+    let thing = thing(cx, &args.words[0])?;
+    let found: Result<Value> = thing.client.get(&thing.address).await;
+    found?;
+    thing.set::<ProjectPut>(settings(&args.words[1..])?).await
+}
+
+/// `lxc project unset`.
+pub async fn unset(cx: &Context, args: Words) -> Result<i32> {
+    let keys = [(args.words[1].clone(), String::new())].into();
+    thing(cx, &args.words[0])?.set::<ProjectPut>(keys).await
 }

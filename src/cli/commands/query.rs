@@ -52,6 +52,9 @@ pub async fn query(cx: &Context, args: Query) -> Result<i32> {
     if args.raw {
         let (_, body) = client.raw(method, address, Bytes::from(data)).await?;
         match serde_json::from_slice::<Value>(&body) {
+            Ok(value) if value["type"] == "error" => {
+                return Err(Error::invalid(value["error"].as_str().unwrap_or_default()));
+            }
             Ok(value) => say!("{}", json_indented(&value)),
             Err(_) => emit(&body),
         }
@@ -60,8 +63,7 @@ pub async fn query(cx: &Context, args: Query) -> Result<i32> {
     let reply = client.call(method, address, Bytes::from(data), "").await?;
     let value = match reply.started()? {
         Started::Operation(operation) if args.wait => {
-            client.wait(&operation.id).await?;
-            return Ok(0);
+            serde_json::to_value(client.wait(&operation.id).await?).unwrap_or_default()
         }
         Started::Operation(operation) => serde_json::to_value(operation).unwrap_or_default(),
         Started::Done(text) => serde_json::from_str(&text).unwrap_or_default(),

@@ -1,42 +1,13 @@
 //! `lxc remote …`.
 
-use argh::{ArgsInfo, FromArgs};
 use serde_json::{Map, Value, json};
 
 use super::args::{Format, Words};
 use crate::cli::config::{Config, Remote};
 use crate::cli::context::Context;
 use crate::cli::output::{Rows, render, say, sort_rows};
+use crate::cli::trusted::move_pin;
 use crate::error::{Error, Kind, Result};
-
-/// `lxc remote add`.
-#[derive(FromArgs, ArgsInfo)]
-pub struct Add {
-    /// trust the certificate
-    #[argh(switch)]
-    accept_certificate: bool,
-    /// how to log in
-    #[argh(option)]
-    auth_type: Option<String>,
-    /// candid domain
-    #[argh(option)]
-    domain: Option<String>,
-    /// password
-    #[argh(option)]
-    password: Option<String>,
-    /// project
-    #[argh(option)]
-    project: Option<String>,
-    /// protocol
-    #[argh(option)]
-    protocol: Option<String>,
-    /// image server
-    #[argh(switch)]
-    public: bool,
-    /// the words
-    #[argh(positional)]
-    words: Vec<String>,
-}
 
 fn yes(flag: bool) -> String {
     if flag { "YES" } else { "NO" }.to_string()
@@ -130,6 +101,7 @@ pub async fn remove(cx: &Context, args: Words) -> Result<i32> {
     }
     config.remotes.remove(name);
     config.save()?;
+    move_pin(&config, name, None)?;
     Ok(0)
 }
 
@@ -138,6 +110,7 @@ pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
     let (mut config, old, new) = (cx.config.borrow_mut(), &args.words[0], &args.words[1]);
     let remote = own(&config, old, "modified")?.clone();
     free(&config, new)?;
+    move_pin(&config, old, Some(new))?;
     config.remotes.remove(old);
     config.remotes.insert(new.clone(), remote);
     if config.default_remote == *old {
@@ -153,46 +126,5 @@ pub async fn set_url(cx: &Context, args: Words) -> Result<i32> {
     let remote = Remote { addr: args.words[1].clone(), ..own(&config, &args.words[0], "modified")?.clone() };
     config.remotes.insert(args.words[0].clone(), remote);
     config.save()?;
-    Ok(0)
-}
-
-/// `lxc remote add`: servers behind a unix socket, and image servers open to everyone.
-pub async fn add(cx: &Context, args: Add) -> Result<i32> {
-    let (name, addr) = match &args.words[..] {
-        [name, addr] => (name, addr),
-        _ => return Err(Error::unsupported("Adding a remote by its address or token alone")),
-    };
-    if name.contains([':', ' ', '/']) {
-        return Err(Error::invalid("Remote names may not contain colons"));
-    }
-    free(&cx.config.borrow(), name)?;
-    let protocol = args.protocol.clone().unwrap_or_default();
-    let refused = args.accept_certificate || args.auth_type.is_some() || args.domain.is_some();
-    let remote = match addr.starts_with("unix:") {
-        // What LXD's client writes into the file for such a one.
-        true if !refused && args.password.is_none() => Remote {
-            addr: addr.clone(),
-            auth_type: "tls".into(),
-            project: "default".into(),
-            protocol: "lxd".into(),
-            ..Remote::default()
-        },
-        _ if protocol == "simplestreams" && addr.starts_with("https://") => {
-            Remote { addr: addr.clone(), public: true, protocol, ..Remote::default() }
-        }
-        _ => return Err(Error::unsupported(format!("Adding the remote at {addr:?}"))),
-    };
-    let local = remote.addr.starts_with("unix:");
-    let remote = Remote {
-        project: args.project.unwrap_or(remote.project.clone()),
-        public: remote.public || args.public,
-        ..remote
-    };
-    cx.config.borrow_mut().remotes.insert(name.clone(), remote);
-    if local {
-        let client = cx.client(name)?;
-        client.server().await?;
-    }
-    cx.config.borrow().save()?;
     Ok(0)
 }

@@ -134,7 +134,7 @@ impl Change {
             return self.run_all(cx).await;
         }
         if self.words.is_empty() {
-            return cx.wrong_count(0);
+            return cx.wordless();
         }
         if self.console.is_some() && self.words.len() != 1 {
             return Err(Error::invalid("--console only works with a single instance"));

@@ -9,7 +9,7 @@ use crate::api::client::path;
 use crate::api::types::{Warning, WarningPut};
 use crate::cli::context::Context;
 use crate::cli::output::{Rows, emit, long_date, render, sort_rows, yaml};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// `lxc warning list`.
 #[derive(FromArgs, ArgsInfo)]
@@ -104,8 +104,7 @@ pub async fn delete(cx: &Context, args: Delete) -> Result<i32> {
     let target = cx.server(&args.words)?;
     match (args.all, target.name.is_empty()) {
         (false, true) => cx.wrong_count(args.words.len()),
-        (true, false) => Err(Error::invalid("No need to specify a warning UUID when using --all")),
-        (false, false) => {
+        (_, false) => {
             target.client.delete(&path(&["warnings", &target.name])).await?;
             Ok(0)
         }

@@ -44,7 +44,7 @@ pub(super) const REMOTE: Command = group(
                 text("protocol", "What the server speaks (lxd or simplestreams)"),
                 switch("public", "It is an image server open to everyone"),
             ])
-            .run(run!(remote::add, remote::Add, 1..=2)),
+            .run(run!(remote_add::add, remote_add::Add, 1..=2)),
         leaf("get-default", "", "Print the default server").run(run!(remote::get_default, args::Words, 0..=0)),
         leaf("list", "", "List the servers").aliases(&["ls"]).flags(&[FORMAT]).run(run!(
             remote::list,
@@ -73,7 +73,18 @@ pub(super) const REMOTE: Command = group(
 /// `lxc manpage`.
 pub(super) const MANPAGE: Command = leaf("manpage", "<target>", "Write manual pages of all commands")
     .flags(&[text("format", "Output format (man|md|rest|yaml)").short('f').default("man")])
-    .hidden();
+    .hidden()
+    .run(run!(manpage::manpage, args::Format, 1..=1));
+
+/// `lxc completion`.
+pub(super) const COMPLETION: Command =
+    leaf("completion", "bash|zsh|fish", "Print a script that completes words in a shell")
+        .examples(
+            "eval \"$(lxc completion bash)\"
+    Let this bash complete the words of lxc.",
+        )
+        .hidden()
+        .run(run!(completion::completion, args::Words, 1..));
 
 /// `lxc version`.
 pub(super) const VERSION: Command = leaf("version", "[<remote>:]", "Print the versions of client and server")

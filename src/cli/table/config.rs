@@ -33,11 +33,11 @@ leaf("edit", "[<remote>:]<instance> <template>", "Edit a file template").run(run
 leaf("list", "[<remote>:]<instance>", "List the file templates of an instance").flags(&[FORMAT]).run(run!(metadata::list_templates, args::Format, 1..=1)),
 leaf("show", "[<remote>:]<instance> <template>", "Print a file template").run(run!(metadata::show_template, args::Words, 2..=2)),]),
 group("trust", "Look after the clients that are trusted", &[
-leaf("add", "[<remote>:] [<cert>]", "Trust a client").flags(&[text("name", "Name to give it"), text("projects", "Projects the client may use, separated by commas"), switch("restricted", "Let the client use only some projects"), text("type", "Kind of certificate (client or metrics)").default("client")]),
-leaf("edit", "[<remote>:]<fingerprint>", "Edit what a trusted client may do as YAML"),
-leaf("list", "[<remote>:]", "List the trusted clients").aliases(&["ls"]).flags(&[FORMAT]),
+leaf("add", "[<remote>:] [<cert>]", "Trust a client").flags(&[text("name", "Name to give it"), text("projects", "Projects the client may use, separated by commas"), switch("restricted", "Let the client use only some projects"), text("type", "Kind of certificate (client or metrics)").default("client")]).run(run!(trust::add, trust::Add, 0..=2)),
+leaf("edit", "[<remote>:]<fingerprint>", "Edit what a trusted client may do as YAML").run(run!(trust::edit, args::Words, 1..=1)),
+leaf("list", "[<remote>:]", "List the trusted clients").aliases(&["ls"]).flags(&[FORMAT]).run(run!(trust::list, args::Format, 0..=1)),
 leaf("list-tokens", "[<remote>:]", "List the client tokens that are still valid").flags(&[FORMAT]),
-leaf("remove", "[<remote>:]<fingerprint>", "Stop trusting a client").aliases(&["rm"]),
+leaf("remove", "[<remote>:]<fingerprint>", "Stop trusting a client").aliases(&["rm"]).run(run!(trust::remove, args::Words, 1..=1)),
 leaf("revoke-token", "[<remote>:] <name>", "Make a client token invalid"),
-leaf("show", "[<remote>:]<fingerprint>", "Show a trusted client"),]),
+leaf("show", "[<remote>:]<fingerprint>", "Show a trusted client").run(run!(trust::show, args::Words, 1..=1)),]),
 leaf("unset", "[<remote>:][<instance>] <key>", "Unset a configuration key of an instance or the server").flags(&[TARGET]).run(run!(configure::unset, args::OnMember, 1..=2)),]);

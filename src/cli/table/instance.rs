@@ -57,14 +57,14 @@ pub(super) const EXEC: Command = leaf(
     "Run a command in an instance",
 )
 .flags(&[
-    text("cwd", "Directory to run it in (/root if not given)"),
+    text("cwd", "Directory to run it in (default /root)"),
     switch("disable-stdin", "Give the command no input").short('n'),
     list("env", "Environment variable as name=value"),
     switch("force-interactive", "Give the command a terminal").short('t'),
     switch("force-noninteractive", "Give the command no terminal").short('T'),
-    unsigned("group", "Group id to run it as"),
+    unsigned("group", "Group id to run it as (default 0)"),
     text("mode", "Terminal mode (auto, interactive or non-interactive)").default("auto"),
-    unsigned("user", "User id to run it as"),
+    unsigned("user", "User id to run it as (default 0)"),
 ])
 .more(
     r#"The command is started directly, not by a shell: for patterns, variables or several commands run a shell, as in
@@ -92,7 +92,8 @@ pub(super) const EXPORT: Command = leaf(
         "optimized-storage",
         "Use the storage driver's own format (it can be restored only to a pool of the same kind)",
     ),
-]);
+])
+.run(run!(backup::export, backup::Export, 1..=2));
 
 /// `lxc file`.
 pub(super) const FILE: Command = group(
@@ -100,15 +101,20 @@ pub(super) const FILE: Command = group(
     "Look after files inside instances",
     &[
         leaf("delete", "[<remote>:]<instance>/<path> [[<remote>:]<instance>/<path>...]", "Delete files in instances")
-            .aliases(&["rm"]),
-        leaf("edit", "[<remote>:]<instance>/<path>", "Edit a file in an instance"),
-        leaf("mount", "[<remote>:]<instance>[/<path>] [<target path>]", "Mount the files of an instance here").flags(
-            &[
+            .aliases(&["rm"])
+            .run(run!(file::delete, args::Words, 1..)),
+        leaf("edit", "[<remote>:]<instance>/<path>", "Edit a file in an instance").run(run!(
+            file::edit,
+            args::Words,
+            1..=1
+        )),
+        leaf("mount", "[<remote>:]<instance>[/<path>] [<target path>]", "Mount the files of an instance here")
+            .flags(&[
                 text("auth-user", "User name that the SSH SFTP listener wants").word("string"),
                 text("listen", "Serve SSH SFTP at address:port instead of mounting").word("string"),
                 switch("no-auth", "Let anyone use the SSH SFTP listener"),
-            ],
-        ),
+            ])
+            .run(run!(file::mount, file::Mount, 1..=2)),
         leaf(
             "pull",
             "[<remote>:]<instance>/<path> [[<remote>:]<instance>/<path>...] <target path>",
@@ -117,21 +123,25 @@ pub(super) const FILE: Command = group(
         .flags(&[
             switch("create-dirs", "Create the directories that are missing").short('p'),
             switch("recursive", "Take directories with what is in them").short('r'),
-        ]),
-        leaf("push", "<source path>... [<remote>:]<instance>/<path>", "Send files into instances").flags(&[
-            switch("create-dirs", "Create the directories that are missing").short('p'),
-            signed("gid", "Owning group of the file").default("-1"),
-            text("mode", "Permissions of the file"),
-            switch("recursive", "Take directories with what is in them").short('r'),
-            signed("uid", "Owner of the file").default("-1"),
-        ]),
+        ])
+        .run(run!(file::pull, file::Pull, 2..)),
+        leaf("push", "<source path>... [<remote>:]<instance>/<path>", "Send files into instances")
+            .flags(&[
+                switch("create-dirs", "Create the directories that are missing").short('p'),
+                signed("gid", "Owning group of the file").default("-1"),
+                text("mode", "Permissions of the file"),
+                switch("recursive", "Take directories with what is in them").short('r'),
+                signed("uid", "Owner of the file").default("-1"),
+            ])
+            .run(run!(file::push, file::Push, 2..)),
     ],
 );
 
 /// `lxc import`.
 pub(super) const IMPORT: Command =
     leaf("import", "[<remote>:] <backup file> [<instance name>]", "Restore an instance from a backup file")
-        .flags(&[text("storage", "Storage pool to use").short('s')]);
+        .flags(&[text("storage", "Storage pool to use").short('s')])
+        .run(run!(backup::import, backup::Import, 1..=3));
 
 /// `lxc info`.
 pub(super) const INFO: Command = leaf("info", "[<remote>:][<instance>]", "Show an instance or the server")
@@ -200,7 +210,7 @@ pub(super) const MOVE: Command = leaf(
     TARGET,
     text("target-project", "Project to put it in"),
 ])
-.run(run!(copy::move_to, copy::Move, 2..=2));
+.run(run!(copy::move_to, copy::Move, 1..=2));
 
 /// `lxc pause`.
 pub(super) const PAUSE: Command = leaf("pause", "[<remote>:]<instance> [[<remote>:]<instance>...]", "Freeze instances")
@@ -220,7 +230,8 @@ pub(super) const PUBLISH: Command = leaf(
     text("expire", "When the image may go (RFC 3339)"),
     switch("force", "Stop the instance for it if it runs").short('f'),
     switch("public", "Make the image public"),
-]);
+])
+.run(run!(publish::publish, publish::Publish, 1..));
 
 /// `lxc rename`.
 pub(super) const RENAME: Command =

@@ -171,6 +171,10 @@ impl Command {
         self.examples = text;
         self
     }
+    const fn explained(mut self) -> Command {
+        self.usage = crate::cli::help::NO_WORDS;
+        self
+    }
     const fn hidden(mut self) -> Command {
         self.hidden = true;
         self
@@ -236,6 +240,7 @@ pub const HELP: Command = leaf("help", "[command]", "Explain a command");
 const COMMANDS: &[Command] = &[
     client::ALIAS,
     cluster::CLUSTER,
+    client::COMPLETION,
     config::CONFIG,
     instance::CONSOLE,
     instance::COPY,

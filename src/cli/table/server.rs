@@ -31,13 +31,15 @@ pub(super) const PROJECT: Command =
         "project",
         "Look after projects",
         &[
-            leaf("create", "[<remote>:]<project>", "Create a project").flags(&[list(
-                "config",
-                "Configuration as key=value",
-            )
-            .short('c')]),
-            leaf("delete", "[<remote>:]<project>", "Delete a project").aliases(&["rm"]),
-            leaf("edit", "[<remote>:]<project>", "Edit a project as YAML"),
+            leaf("create", "[<remote>:]<project>", "Create a project")
+                .flags(&[list("config", "Configuration as key=value").short('c')])
+                .run(run!(project::create, project::Create, 1..=1)),
+            leaf("delete", "[<remote>:]<project>", "Delete a project").aliases(&["rm"]).run(run!(
+                project::delete,
+                args::Words,
+                1..=1
+            )),
+            leaf("edit", "[<remote>:]<project>", "Edit a project as YAML").run(run!(project::edit, args::Words, 1..=1)),
             leaf("get", "[<remote>:]<project> <key>", "Print a configuration value of a project").run(run!(
                 project::get,
                 args::Words,
@@ -51,15 +53,27 @@ pub(super) const PROJECT: Command =
                 args::Format,
                 0..=1
             )),
-            leaf("rename", "[<remote>:]<project> <new-name>", "Rename a project").aliases(&["mv"]),
-            leaf("set", "[<remote>:]<project> <key>=<value>...", "Set configuration keys of a project"),
+            leaf("rename", "[<remote>:]<project> <new-name>", "Rename a project").aliases(&["mv"]).run(run!(
+                project::rename,
+                args::Words,
+                2..=2
+            )),
+            leaf("set", "[<remote>:]<project> <key>=<value>...", "Set configuration keys of a project").run(run!(
+                project::set,
+                args::Words,
+                2..
+            )),
             leaf("show", "[<remote>:]<project>", "Show a project").run(run!(project::show, args::Words, 1..=1)),
             leaf("switch", "[<remote>:]<project>", "Choose the project that commands work in").run(run!(
                 project::switch,
                 args::Words,
                 1..=1
             )),
-            leaf("unset", "[<remote>:]<project> <key>", "Unset a configuration key of a project"),
+            leaf("unset", "[<remote>:]<project> <key>", "Unset a configuration key of a project").run(run!(
+                project::unset,
+                args::Words,
+                2..=2
+            )),
         ],
     );
 

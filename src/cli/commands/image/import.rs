@@ -8,6 +8,7 @@ use hyper::Method;
 use super::alias::ensure;
 use crate::api::client::{ImageUpload, Progress as Report, escape};
 use crate::api::types::{ImagesPost, ImagesPostSource, Operation};
+use crate::cli::commands::file::local;
 use crate::cli::context::{Context, Target};
 use crate::cli::output::{Progress, say};
 use crate::error::{Error, Result};
@@ -40,7 +41,7 @@ pub async fn import(cx: &Context, args: Import) -> Result<i32> {
     let imported = match files[..] {
         [url] if url.starts_with("https://") => from_url(&target, url, about).await?,
         [url] if url.starts_with("http://") => {
-            return Err(Error::invalid(format!("Only https:// is supported for remote image import: {url:?}")));
+            return Err(Error::invalid("Only https:// is supported for remote image import"));
         }
         [file] => upload(cx, &target, (file, None), about).await?,
         [file, rootfs] => upload(cx, &target, (file, Some(rootfs)), about).await?,
@@ -77,6 +78,9 @@ struct About {
 
 async fn upload(cx: &Context, target: &Target, files: (&str, Option<&str>), about: About) -> Result<Operation> {
     let file = PathBuf::from(files.0);
+    for file in std::iter::once(files.0).chain(files.1) {
+        std::fs::File::open(file).map_err(|e| local("open", file, &e))?;
+    }
     if file.is_dir() {
         return Err(Error::unsupported("Importing an image from a directory"));
     }

@@ -68,6 +68,19 @@ fn takes(filter: &str, image: &Image) -> bool {
     let Some((key, value)) = filter.split_once('=') else {
         return image.fingerprint.contains(filter) || image.aliases.iter().any(|alias| alias.name.contains(filter));
     };
+    // Fields of the image itself; other keys are properties.
+    let field = match key {
+        "type" => Some(image.kind.clone()),
+        "architecture" => Some(image.architecture.clone()),
+        "public" => Some(image.public.to_string()),
+        "cached" => Some(image.cached.to_string()),
+        "auto_update" => Some(image.auto_update.to_string()),
+        "fingerprint" => Some(image.fingerprint.clone()),
+        _ => None,
+    };
+    if let Some(field) = field {
+        return field == value;
+    }
     let expression = expression(value);
     image.properties.iter().any(|(k, v)| {
         abbreviates(key, k) && expression.as_ref().map_or(v == value, |expression| expression.is_match(v))

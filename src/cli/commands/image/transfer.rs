@@ -1,15 +1,18 @@
-//! `lxc image export` and `refresh`.
+//! `lxc image export`, `refresh` and `copy`.
 
 use std::path::PathBuf;
 
+use argh::{ArgsInfo, FromArgs};
 use hyper::Method;
+use serde_json::Value;
 
 use super::alias::dereference;
 use crate::api::client::{ExportTarget, path};
 use crate::cli::commands::args::{Vm, Words};
+use crate::cli::commands::file::local;
 use crate::cli::context::Context;
 use crate::cli::output::say;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// `lxc image export`.
 pub async fn export(cx: &Context, args: Vm) -> Result<i32> {
@@ -20,6 +23,11 @@ pub async fn export(cx: &Context, args: Vm) -> Result<i32> {
         Some(path) if path.is_dir() => ExportTarget::Directory(path),
         Some(path) => ExportTarget::File(path),
     };
+    if let ExportTarget::File(path) = &to {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let found = parent.map_or(Ok(()), |parent| std::fs::metadata(parent).map(drop));
+        found.map_err(|e| local("open", &path.to_string_lossy(), &e))?;
+    }
     target.client.export_image(&fingerprint, &to).await?;
     say!("Image exported successfully!");
     Ok(0)
@@ -29,6 +37,7 @@ pub async fn export(cx: &Context, args: Vm) -> Result<i32> {
 pub async fn refresh(cx: &Context, args: Words) -> Result<i32> {
     for word in &args.words {
         let target = cx.target(word)?;
+        target.client.require("image_force_refresh").await?;
         let fingerprint = dereference(&target, false).await?;
         let operation = target
             .client
@@ -42,4 +51,53 @@ pub async fn refresh(cx: &Context, args: Words) -> Result<i32> {
         }
     }
     Ok(0)
+}
+
+/// `lxc image copy`.
+#[derive(FromArgs, ArgsInfo)]
+pub struct Copy {
+    /// names
+    #[argh(option)]
+    alias: Vec<String>,
+    /// keep it up to date
+    #[argh(switch)]
+    auto_update: bool,
+    /// its names too
+    #[argh(switch)]
+    copy_aliases: bool,
+    /// how data travels
+    #[argh(option)]
+    mode: String,
+    /// public
+    #[argh(switch)]
+    public: bool,
+    /// project
+    #[argh(option)]
+    target_project: Option<String>,
+    /// virtual machines
+    #[argh(switch)]
+    vm: bool,
+    /// the words
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+/// `lxc image copy`: the checks that LXD's client makes; the copy itself is between servers.
+pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
+    let (source, target) = (cx.target(&args.words[0])?, cx.target(&args.words[1])?);
+    if !target.name.is_empty() {
+        return Err(Error::invalid("Can't provide a name for the target image"));
+    }
+    let fingerprint = dereference(&source, args.vm).await?;
+    let image: Value = source.client.get(&path(&["images", &fingerprint])).await?;
+    if source.remote == target.remote && args.target_project.is_none() {
+        return Err(Error::invalid("The source and target servers must be different"));
+    }
+    if source.client.server().await?.environment.addresses.is_empty() {
+        return Err(Error::invalid("The source server isn't listening on the network"));
+    }
+    let aliases = args.alias.len() + usize::from(args.copy_aliases);
+    let what = if args.public || image["public"] == true { "a public image" } else { "an image" };
+    tracing::debug!(mode = args.mode, auto_update = args.auto_update, aliases, "Not copying");
+    Err(Error::unsupported(format!("Copying {what} between servers or projects")))
 }

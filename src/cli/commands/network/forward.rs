@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::super::args::{Format, OnMember, Words, fetch, objects};
 use super::pairs;
-use super::thing::Thing;
 use crate::api::client::{path, with_query};
 use crate::api::types::{NetworkForward, NetworkForwardPut, NetworkForwardsPost};
+use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, render, say, sort_rows};

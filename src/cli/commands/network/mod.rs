@@ -4,19 +4,18 @@ use argh::{ArgsInfo, FromArgs};
 use serde_json::{Value, json};
 
 use super::args::{Format, OnMember, Words, fetch, objects};
+use super::thing::Thing;
 use crate::api::client::{path, with_query};
 use crate::api::types::{ConfigMap, Network, NetworkLease, NetworkPut, NetworksPost, RenamePost};
 use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, bytes_iec, emit, fill, render, say, sort_rows, yaml};
 use crate::error::{Error, Result};
-use thing::Thing;
 
 pub mod acl;
 pub mod attach;
 pub mod forward;
 pub mod peer;
-mod thing;
 pub mod zone;
 
 fn document(mut value: Value) -> Value {

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use super::super::args::{Format, Words, fetch, objects};
 use super::pairs;
-use super::thing::Thing;
 use crate::api::client::path;
 use crate::api::types::{
     NetworkZone, NetworkZonePut, NetworkZoneRecord, NetworkZoneRecordPut, NetworkZoneRecordsPost, NetworkZonesPost,
 };
+use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, render, say, sort_rows};

@@ -1,0 +1,109 @@
+//! The members of a cluster: shown and changed.
+
+use serde_json::{Value, json};
+
+use super::{Member, MemberPut, clustered, member};
+use crate::cli::commands::args::{Format, Words, fetch, objects};
+use crate::cli::context::Context;
+use crate::cli::input::settings;
+use crate::cli::output::{Rows, render, say, sort_rows};
+use crate::error::{Error, Result};
+
+/// `lxc cluster list`.
+pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+    let target = cx.server(&args.words)?;
+    clustered(&target).await?;
+    let (raw, members) = fetch::<Member>(&target.client, "/1.0/cluster/members?recursion=1").await?;
+    let row = |m: &Member| {
+        let mut roles = m.roles.clone();
+        if m.database && !roles.iter().any(|role| role.starts_with("database")) {
+            roles.push("database".into());
+        }
+        roles.sort();
+        let mut row = vec![m.server_name.clone(), m.url.clone(), roles.join("\n"), m.architecture.clone()];
+        row.extend([m.failure_domain.clone(), m.description.clone(), m.status.to_uppercase(), m.message.clone()]);
+        row
+    };
+    let mut cells: Vec<Vec<String>> = members.iter().map(row).collect();
+    sort_rows(&mut cells);
+    let head = ["NAME", "URL", "ROLES", "ARCHITECTURE", "FAILURE DOMAIN", "DESCRIPTION", "STATE", "MESSAGE"];
+    let head = head.map(String::from).to_vec();
+    render(&args.format, &Rows { head, cells, raw: &|| objects(&args.format, &raw, &members) })?;
+    Ok(0)
+}
+
+/// `lxc cluster show`.
+pub async fn show(cx: &Context, args: Words) -> Result<i32> {
+    member(cx, &args.words[0], "clustering").await?.0.show::<Member>().await
+}
+
+/// `lxc cluster get`.
+pub async fn get(cx: &Context, args: Words) -> Result<i32> {
+    member(cx, &args.words[0], "clustering").await?.0.get(&args.words[1]).await
+}
+
+/// `lxc cluster set`.
+pub async fn set(cx: &Context, args: Words) -> Result<i32> {
+    let (thing, _) = member(cx, &args.words[0], "clustering").await?;
+    let found: Result<Value> = thing.client.get(&thing.address).await;
+    found?;
+    thing.set::<MemberPut>(settings(&args.words[1..])?).await
+}
+
+/// `lxc cluster unset`.
+pub async fn unset(cx: &Context, args: Words) -> Result<i32> {
+    let keys = [(args.words[1].clone(), String::new())].into();
+    member(cx, &args.words[0], "clustering").await?.0.set::<MemberPut>(keys).await
+}
+
+/// `lxc cluster edit`.
+pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
+    let changeable = "roles, failure_domain, description, config and groups";
+    let (thing, _) = member(cx, &args.words[0], "clustering_edit_roles").await?;
+    let found: Result<Value> = thing.client.get(&thing.address).await;
+    found?;
+    thing.edit::<Member, MemberPut>("member of a cluster", changeable).await
+}
+
+/// `lxc cluster rename`.
+pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
+    let ((thing, name), new) = (member(cx, &args.words[0], "clustering").await?, &args.words[1]);
+    thing.client.post(&thing.address, &json!({ "server_name": new })).await?;
+    if !cx.quiet {
+        say!("Member {name} renamed to {new}");
+    }
+    Ok(0)
+}
+
+/// `lxc cluster role add`.
+pub async fn role_add(cx: &Context, args: Words) -> Result<i32> {
+    let (thing, name) = member(cx, &args.words[0], "clustering").await?;
+    let wanted = args.words[1].split(',');
+    let add = |roles: &mut Vec<Value>| {
+        for role in wanted {
+            if roles.iter().any(|there| there == role) {
+                return Err(Error::invalid(format!("Member {name:?} already has role {role:?}")));
+            }
+            roles.push(role.into());
+        }
+        Ok(())
+    };
+    thing.change::<MemberPut>(|put| put["roles"].as_array_mut().map_or(Ok(()), add)).await
+}
+
+/// `lxc cluster role remove`.
+pub async fn role_remove(cx: &Context, args: Words) -> Result<i32> {
+    let (thing, name) = member(cx, &args.words[0], "clustering").await?;
+    let unwanted = args.words[1].split(',');
+    let remove = |roles: &mut Vec<Value>| {
+        for role in unwanted {
+            let before = roles.len();
+            roles.retain(|there| there != role);
+            if roles.len() == before {
+                return Err(Error::not_found(format!("Member {name:?} does not have role {role:?}")));
+            }
+        }
+        Ok(())
+    };
+    thing.change::<MemberPut>(|put| put["roles"].as_array_mut().map_or(Ok(()), remove)).await
+}

@@ -1,0 +1,253 @@
+//! `lxc file push`.
+
+use std::fs::{self, File, Metadata};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use argh::{ArgsInfo, FromArgs};
+
+use super::{Place, base, clean, local, place};
+use crate::api::client::{FileContent, Piece, Upload, file_address};
+use crate::cli::context::Context;
+use crate::cli::transfer::sending;
+use crate::error::{Error, Result};
+
+/// `lxc file push`.
+#[derive(FromArgs, ArgsInfo)]
+pub struct Push {
+    /// with directories
+    #[argh(switch)]
+    create_dirs: bool,
+    /// group
+    #[argh(option)]
+    gid: i64,
+    /// permissions
+    #[argh(option)]
+    mode: Option<String>,
+    /// with what is in them
+    #[argh(switch)]
+    recursive: bool,
+    /// owner
+    #[argh(option)]
+    uid: i64,
+    /// the words
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+/// Owner and permissions; none is left to the server.
+#[derive(Clone, Copy, Default)]
+struct Owner {
+    mode: Option<u32>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+}
+
+impl Owner {
+    fn of(found: &Metadata) -> Owner {
+        Owner { mode: Some(found.mode() & 0o777), uid: Some(found.uid()), gid: Some(found.gid()) }
+    }
+}
+
+/// `lxc file push`.
+pub async fn push(cx: &Context, args: Push) -> Result<i32> {
+    let Some((last, sources)) = args.words.split_last() else { return cx.wrong_count(0) };
+    let to = place(cx, last, "target")?;
+    let directory = format!("/{}", to.path).ends_with('/') || matches!(base_word(&to.path), "." | "..");
+    if sources.len() > 1 && !directory {
+        return Err(Error::invalid("Missing target directory"));
+    }
+    let path = clean(&format!("/{}", to.path));
+    if args.recursive {
+        if args.mode.is_some() || args.uid != -1 || args.gid != -1 {
+            return Err(Error::invalid("Can't supply uid/gid/mode in recursive mode"));
+        }
+        return recursive(cx, &to, (sources, &path), args.create_dirs).await;
+    }
+    let wanted = wanted(&args)?;
+    // All of them are opened before anything is sent.
+    for source in sources.iter().filter(|source| *source != "-") {
+        let file = File::open(source).map_err(|e| local("open", source, &e))?;
+        if file.metadata().is_ok_and(|found| found.is_dir()) {
+            return Err(Error::invalid(format!("read {source}: is a directory")));
+        }
+    }
+    for source in sources {
+        let name = if source == "-" { "stdin".to_string() } else { base(source) };
+        let path = if directory { clean(&format!("{path}/{name}")) } else { path.clone() };
+        one(cx, &to, (source, &path), (wanted, args.create_dirs)).await?;
+    }
+    Ok(0)
+}
+
+/// The last word of a path, as it was typed.
+fn base_word(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Owner and permissions from the flags.
+fn wanted(args: &Push) -> Result<Owner> {
+    let mode =
+        match &args.mode {
+            None => None,
+            Some(text) => Some(octal(text).ok_or_else(|| {
+                Error::invalid(format!("strconv.ParseInt: parsing {:?}: invalid syntax", padded(text)))
+            })?),
+        };
+    let id = |id: i64| match id {
+        ..0 => Ok(None),
+        id => u32::try_from(id).map(Some).map_err(|_| Error::invalid(format!("Invalid id {id}"))),
+    };
+    Ok(Owner { mode, uid: id(args.uid)?, gid: id(args.gid)? })
+}
+
+fn padded(text: &str) -> String {
+    if text.len() == 3 { format!("0{text}") } else { text.to_string() }
+}
+
+/// Permissions as people write them: `644`, `0644`, `0o644`.
+fn octal(text: &str) -> Option<u32> {
+    let padded = padded(text);
+    let digits = padded.strip_prefix("0o").or_else(|| padded.strip_prefix('0')).unwrap_or(&padded);
+    match (padded.starts_with('0'), digits) {
+        (true, "") => Some(0),
+        (true, digits) => u32::from_str_radix(digits, 8).ok(),
+        (false, digits) => digits.parse().ok(),
+    }
+}
+
+/// Sends one file.
+async fn one(cx: &Context, to: &Place, way: (&str, &str), how: (Owner, bool)) -> Result<()> {
+    let ((source, path), (mut owner, create)) = (way, how);
+    let opened = match source {
+        "-" => None,
+        source => Some(File::open(source).map_err(|e| local("open", source, &e))?),
+    };
+    let found = match &opened {
+        Some(file) => file.metadata(),
+        None => fs::metadata("/dev/stdin"),
+    };
+    let own = found.as_ref().map(Owner::of).unwrap_or_default();
+    owner = Owner { mode: owner.mode.or(own.mode), uid: owner.uid.or(own.uid), gid: owner.gid.or(own.gid) };
+    if create {
+        let parent = Path::new(path).parent().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
+        directories(to, &parent, Owner { mode: None, ..owner }).await?;
+    }
+    // A pipe, or a file of /proc, has no length that could be promised.
+    let content = match opened {
+        Some(_) if found.as_ref().is_ok_and(|found| found.is_file() && found.len() > 0) => {
+            Piece::file(Path::new(source)).await?
+        }
+        Some(file) => Piece::Reader(Box::new(tokio::fs::File::from_std(file))),
+        None => Piece::Reader(Box::new(tokio::io::stdin())),
+    };
+    send(cx, to, (source, path), ("file", owner, vec![content])).await
+}
+
+/// Sends a file, a link or a directory.
+async fn send(cx: &Context, to: &Place, way: (&str, &str), what: (&str, Owner, Vec<Piece>)) -> Result<()> {
+    let ((source, path), (kind, owner, content)) = (way, what);
+    let mut headers = vec![("X-LXD-type", kind.to_string())];
+    headers.extend(owner.mode.map(|mode| ("X-LXD-mode", format!("{mode:04o}"))));
+    headers.extend(owner.uid.map(|uid| ("X-LXD-uid", uid.to_string())));
+    headers.extend(owner.gid.map(|gid| ("X-LXD-gid", gid.to_string())));
+    let address = file_address(&to.instance, path);
+    tracing::info!("Pushing {source} to {path} ({kind})");
+    let progress = if kind == "file" { sending(cx, &format!("Pushing {source} to {path}")) } else { None };
+    to.target.client.upload(Upload { address, headers, content }, progress).await?;
+    Ok(())
+}
+
+/// Makes the directories of a path that are missing.
+async fn directories(to: &Place, path: &str, owner: Owner) -> Result<()> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let upto = |count: usize| format!("/{}", parts[..count].join("/"));
+    let mut there = 0;
+    for count in (1..=parts.len()).rev() {
+        let Ok(found) = to.target.client.file(&to.instance, &upto(count)).await else { continue };
+        if !matches!(found.content, FileContent::Directory(_)) {
+            return Err(Error::invalid(format!("{} is not a directory", &upto(count)[1..])));
+        }
+        there = count;
+        break;
+    }
+    for count in there + 1..=parts.len() {
+        let mut headers = vec![("X-LXD-type", "directory".to_string())];
+        headers.extend(owner.mode.map(|mode| ("X-LXD-mode", format!("{mode:04o}"))));
+        headers.extend(owner.uid.map(|uid| ("X-LXD-uid", uid.to_string())));
+        headers.extend(owner.gid.map(|gid| ("X-LXD-gid", gid.to_string())));
+        let address = file_address(&to.instance, &upto(count));
+        to.target.client.upload(Upload { address, headers, content: Vec::new() }, None).await?;
+    }
+    Ok(())
+}
+
+/// Sends files and directories with what is in them.
+async fn recursive(cx: &Context, to: &Place, way: (&[String], &str), create: bool) -> Result<i32> {
+    let (sources, path) = way;
+    if create && let Some(first) = sources.first() {
+        let found = fs::metadata(first).map_err(|e| local("open", first, &e))?;
+        // The permissions of a file would make directories nobody can look into.
+        let mode = found.is_dir().then_some(found.mode() & 0o777);
+        directories(to, path, Owner { mode, ..Owner::of(&found) }).await?;
+    }
+    for source in sources {
+        let source = clean(source);
+        let parent = source.rfind('/').map_or(0, |at| at + 1);
+        let mut left = vec![source.clone()];
+        while let Some(next) = left.pop() {
+            let below = clean(&format!("{path}/{}", &next[parent..]));
+            left.extend(walk(cx, to, &next, &below).await?);
+        }
+    }
+    Ok(0)
+}
+
+/// Sends one thing of a tree; returns what is in it, the first one last.
+async fn walk(cx: &Context, to: &Place, source: &str, path: &str) -> Result<Vec<String>> {
+    let failed = |call: &str, e: &std::io::Error| {
+        let inner = local(call, source, e);
+        Error::new(inner.kind(), format!("Failed to walk path for {source}: {inner}"))
+    };
+    let found = fs::symlink_metadata(source).map_err(|e| failed("lstat", &e))?;
+    let kind = found.file_type();
+    let owner = Owner::of(&found);
+    if kind.is_dir() {
+        send(cx, to, (source, path), ("directory", owner, Vec::new())).await?;
+        let mut names = Vec::new();
+        for entry in fs::read_dir(source).map_err(|e| failed("open", &e))? {
+            let name = entry.map_err(|e| failed("readdir", &e))?.file_name();
+            let name = name.into_string().map_err(|name| Error::invalid(format!("The name {name:?} is no text")))?;
+            names.push(format!("{source}/{name}"));
+        }
+        names.sort_by(|a, b| b.cmp(a));
+        return Ok(names);
+    }
+    let content = if kind.is_symlink() {
+        let target = fs::read_link(source).map_err(|e| failed("readlink", &e))?;
+        let target = target.into_os_string().into_encoded_bytes();
+        ("symlink", owner, vec![Piece::Bytes(target.into())])
+    } else if kind.is_file() {
+        File::open(source).map_err(|e| local("open", source, &e))?;
+        ("file", owner, vec![Piece::file(Path::new(source)).await?])
+    } else {
+        let what = if kind.is_fifo() { "a pipe" } else { "a device or socket" };
+        tracing::info!("{source} is {what}");
+        return Err(Error::invalid(format!("'{source}' isn't a supported file type")));
+    };
+    send(cx, to, (source, path), content).await?;
+    Ok(Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permissions_are_octal_with_and_without_a_zero() {
+        assert_eq!(octal("644"), Some(0o644));
+        assert_eq!(octal("0600"), Some(0o600));
+        assert_eq!(octal("0o755"), Some(0o755));
+        assert_eq!((octal("zz"), octal("09")), (None, None));
+    }
+}

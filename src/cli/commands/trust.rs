@@ -1,0 +1,118 @@
+//! `lxc config trust …`: the clients that a server trusts.
+
+use argh::{ArgsInfo, FromArgs};
+use data_encoding::BASE64;
+use serde_json::json;
+
+use super::args::{Format, Words, fetch, objects};
+use crate::api::client::path;
+use crate::api::tls;
+use crate::api::types::{Certificate, CertificatePut, CertificatesPost, Timestamp};
+use crate::cli::context::Context;
+use crate::cli::edit::edit as in_editor;
+use crate::cli::input::piped;
+use crate::cli::output::{Rows, emit, long_date, render, sort_rows, yaml};
+use crate::cli::yaml_in::from_yaml;
+use crate::error::{Ctx, Error, Kind, Result};
+
+/// `lxc config trust add`.
+#[derive(FromArgs, ArgsInfo)]
+pub struct Add {
+    /// name
+    #[argh(option)]
+    name: Option<String>,
+    /// projects
+    #[argh(option)]
+    projects: Option<String>,
+    /// only some projects
+    #[argh(switch)]
+    restricted: bool,
+    /// kind of certificate
+    #[argh(option, long = "type")]
+    kind: String,
+    /// the words
+    #[argh(positional)]
+    words: Vec<String>,
+}
+
+/// `lxc config trust add`.
+pub async fn add(cx: &Context, args: Add) -> Result<i32> {
+    let (server, file) = match &args.words[..] {
+        [server, file] => (server.as_str(), Some(file)),
+        [server] if server.ends_with(':') => (server.as_str(), None),
+        [file] => ("", Some(file)),
+        _ => ("", None),
+    };
+    let target = cx.target(server)?;
+    if !matches!(args.kind.as_str(), "client" | "metrics") {
+        return Err(Error::invalid(format!("Unknown certificate type \"{}\"", args.kind)));
+    }
+    let Some(file) = file.filter(|file| *file != "-") else {
+        return Err(Error::unsupported("Making a token for a client"));
+    };
+    let text = std::fs::read_to_string(file).ctx(Kind::Invalid, || format!("Failed reading {file:?}"))?;
+    let certificate = tls::Certificate::from_pem(&text)?;
+    let base = std::path::Path::new(file).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let projects = args.projects.unwrap_or_default();
+    let post = CertificatesPost {
+        name: args.name.unwrap_or(base),
+        kind: args.kind,
+        restricted: args.restricted,
+        projects: projects.split(',').filter(|p| !p.is_empty()).map(String::from).collect(),
+        certificate: BASE64.encode(certificate.der()),
+        ..CertificatesPost::default()
+    };
+    target.client.post("/1.0/certificates", &post).await?;
+    Ok(0)
+}
+
+/// `lxc config trust list`.
+pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+    let target = cx.server(&args.words)?;
+    let (raw, certificates) = fetch::<Certificate>(&target.client, "/1.0/certificates?recursion=1").await?;
+    let row = |c: &Certificate| {
+        let facts = tls::Certificate::from_pem(&c.certificate)?.facts();
+        let date = |seconds: i64| long_date(Timestamp::from_unix(seconds));
+        let short = c.fingerprint.get(..12).unwrap_or(&c.fingerprint).to_owned();
+        let (from, to) = (date(facts.not_before), date(facts.not_after));
+        Ok(vec![c.kind.clone(), c.name.clone(), facts.common_name, short, from, to])
+    };
+    let mut cells: Vec<Vec<String>> = certificates.iter().map(row).collect::<Result<_>>()?;
+    sort_rows(&mut cells);
+    let head = ["TYPE", "NAME", "COMMON NAME", "FINGERPRINT", "ISSUE DATE", "EXPIRY DATE"].map(String::from).to_vec();
+    render(&args.format, &Rows { head, cells, raw: &|| objects(&args.format, &raw, &certificates) })?;
+    Ok(0)
+}
+
+/// `lxc config trust show`.
+pub async fn show(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "certificate fingerprint")?;
+    let certificate: Certificate = target.client.get(&path(&["certificates", &target.name])).await?;
+    emit(yaml(&json!(certificate)).as_bytes());
+    Ok(0)
+}
+
+/// `lxc config trust edit`.
+pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "certificate fingerprint")?;
+    let address = path(&["certificates", &target.name]);
+    let put =
+        async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<CertificatePut>(text)?, etag).await;
+    match piped()? {
+        Some(text) => put(&text, "").await?,
+        None => {
+            let (certificate, etag): (Certificate, String) = target.client.get_with_etag(&address).await?;
+            let text = yaml(&json!(certificate));
+            let help = "### A trusted client. Lines that begin with # are left out; the fingerprint can't be changed here.\n\n";
+            in_editor(&format!("{help}{text}"), async |text| put(text, &etag).await).await?;
+        }
+    }
+    Ok(0)
+}
+
+/// `lxc config trust remove`.
+pub async fn remove(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.named(&args.words[0], "certificate fingerprint")?;
+    target.client.delete(&path(&["certificates", &target.name])).await?;
+    Ok(0)
+}

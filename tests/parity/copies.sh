@@ -1,0 +1,13 @@
+# Copies, moves, snapshots in one server.
+t init bb c1 -c user.a=b; t snapshot c1 s0; t snapshot c1; t snapshot c1 s0; t snapshot c1 s0 --reuse; t snapshot nope s; t snapshot c1 a/b; t snapshot c1 s5 --no-expiry; t snapshot c1 --stateful; t snapshot; t snapshot a b c
+t info c1; t list c1 -c nS; t config show c1/s0; t config get c1/s0 user.a; t config set c1/s0 user.a=c; t config edit c1/nope
+printf 'expires_at: 2031-01-01T00:00:00Z\n' >"$work/in"; stdin=$work/in t config edit c1/s0; t config show c1/s0; t info c1
+t restore c1 s0; t restore c1 nope; t restore c1; t restore nope s0; t restore c1 c1/s0; t restore c1 s0 --stateful
+t rename c1/s0 c1/s1; t rename c1/s1 s2; t rename c1/s1 c2/s1; t rename c1/s1 c1/s1; t rename c1 c1/s1; t rename c1/nope c1/x; t move c1/s1 c1/s2; t move c1/s2 s3; t move c1/s2 x/s3; t move c1 c1/s9
+t copy c1 c2; t copy c1 c2; t copy c1 c2 --refresh; t copy c1/s2 c3; t copy c1 c4 --instance-only; t copy c1/nope c5; t copy nope c5; t copy c1; t copy; t copy c1 c5; t copy c1 c1; t copy c1 nope:; t copy c1/s2
+t list -c nS; t copy c1 c6 -c user.a=z -c user.n=1; t config show c6; t copy c1 c7 -e --no-profiles -s default; t config show c7; t copy c1 c8 -p default -p nope; t copy c1 c8 -c bad; t copy c1 c8 -d bad; t copy c1 c8 -s nope; t copy c1 c8 --target x
+t copy c1 c8 --stateless; t copy c1 c9 --refresh; t copy c1/s2 c1/s9; t list -c nS; t storage create second dir; t copy c1 c10 -s second; t config device get c10 root pool; t move c10 c11 -s default; t config device show c11; t move c11 -s second; t move c11 c11 -s second
+t config device show c11; t move c11 --instance-only c12; t move c4 c13 --mode push; t move c13 c14 -c user.m=1; t config get c14 user.m; t move c14 c15 -p default -d root,size=2GiB; t config show c15; t move c15; t move c15 --target x; t move nope x; t move c15 nope:
+t move c15 c1; t move c15 local:; t project create pp -c features.images=false -c features.profiles=false; t copy c1 c1 --target-project pp; t list --project pp -c nSe; t move c15 --target-project pp; t move c15 c15 --target-project nope; t list --all-projects -c neS
+t --project pp copy c1 cx; t --project pp list -c n; t --project pp delete c1 cx; t project delete pp; t launch bb c20; t copy c20 c21; t copy c20 c22 --allow-inconsistent; t move c20 c23; t snapshot c20 r; t restore c20 r; t list c20 -c nsS; t move c20 c20 -s second; t rename c20 c24; t delete c20
+t delete c20 -f; t delete c1/s2; t delete c1/s2; t delete -i c1; for c in c5 c1 c2 c3 c4 c6 c7 c8 c9 c10 c11 c12 c13 c14 c15 c21 c22 c23; do t delete -f $c; done; t storage delete second; t list

@@ -1,0 +1,7 @@
+# Images: copies, refresh, directories.
+t image copy bb nope:; t image copy bb local:; t image copy; t image copy bb; t image copy nope local:; t image copy bb local:x; t image copy bb local: --mode bogus; t image copy bb local: --target-project nope
+t project create pi; t image copy bb local: --target-project pi --alias a1 --copy-aliases --public; t --project pi image list -f csv -c lLFp; t image copy bb local: --target-project pi; t image copy bb local: --target-project pi --alias a9 --alias a8 --auto-update; t --project pi image list -f csv -c L; t --project pi image show a9
+t image copy bb local: --target-project pi --vm; t --project pi image delete a1; t --project pi image list -f csv; t project delete pi
+t image refresh bb; t image refresh nope; t image refresh; t image export bb - | cut -c1-0; t image export nope; t image export bb /nope/x; t image export bb --vm x; t image delete; t image delete nope bb2; t image edit nope; t image show nope; t image info; t image get-property nope x; t image set-property nope x y
+t image import /nope; t image import /etc/hostname; t image import http://x.example/y; t image import "$BB" --alias bb; t image import "$BB" nope:
+t image list -f csv -c lpdatu | cut -d, -f1-5; t image list nope:; t image alias list -f yaml; t image alias create; t image alias create x nope; t image alias rename nope y; t image alias rename bb bb; t image alias delete nope; t image list type=container -f csv -c l; t image list architecture=x86_64 -f csv -c l; t image list public=true -f csv -c l; t image list 'bb*' -f csv -c l
