@@ -148,8 +148,7 @@ async fn copied(source: &Target, name: &str, args: &Copy) -> Result<InstancesPos
     }
     let inherited: Devices = from_json(&part("expanded_devices")).ctx(Kind::Internal, failed)?;
     for (name, keys) in device_overrides(&args.device)? {
-        let device = devices.remove(&name).or_else(|| inherited.get(&name).cloned()).unwrap_or_default();
-        let mut device = device;
+        let mut device = devices.remove(&name).or_else(|| inherited.get(&name).cloned()).unwrap_or_default();
         device.extend(keys);
         devices.insert(name, device);
     }
@@ -180,16 +179,19 @@ async fn copied(source: &Target, name: &str, args: &Copy) -> Result<InstancesPos
             container_only: args.instance_only,
             refresh: args.refresh,
             // Said in any case: without it the server takes the project of the copy.
-            project: match source.client.project() {
-                "" => "default".into(),
-                project => project.into(),
-            },
+            project: project_of(source),
             allow_inconsistent: args.allow_inconsistent,
             ..InstanceSource::default()
         },
         kind: found["type"].as_str().unwrap_or("container").into(),
         ..InstancesPost::default()
     })
+}
+
+/// The project that something is in.
+fn project_of(source: &Target) -> String {
+    let project = source.client.project();
+    if project.is_empty() { "default".into() } else { project.into() }
 }
 
 /// `lxc rename`.
