@@ -1,7 +1,7 @@
 #!/bin/bash
 # Files of an instance.
 # covers: GET /1.0/instances/{name}/files, HEAD /1.0/instances/{name}/files, POST /1.0/instances/{name}/files
-# covers: DELETE /1.0/instances/{name}/files, GET /1.0/containers/{name}/files, GET /1.0/instances/{name}/sftp
+# covers: DELETE /1.0/instances/{name}/files, GET /1.0/containers/{name}/files
 . "$(dirname "$0")/lib.bash"
 launch fil1
 F=$I/fil1/files
@@ -358,12 +358,6 @@ inside fil1 touch /swap/stop
 wait $swapper
 same "$(cd "$secret" && find . | sort | tr '\n' ' ')" '. ./deep ./deep/file ' "the host's names"
 same "$(cat "$secret/deep/file")" host "the host's file"
-
-it "refuses SFTP by its name"
-req GET "$I/fil1/sftp"
-error '400|501' 'SFTP|upgrade'
-req GET "$I/nope/sftp"
-error '400|404' .
 
 it "does the same with a stopped guest"
 does lxc stop -f fil1

@@ -2,8 +2,9 @@
 
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use hyper::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use hyper::header::{CONNECTION, CONTENT_DISPOSITION, CONTENT_TYPE, UPGRADE};
 use hyper::{HeaderMap, StatusCode};
+use hyper_util::rt::TokioIo;
 use time::UtcDateTime;
 
 use super::part::{self, Part};
@@ -83,10 +84,32 @@ pub async fn delete(request: Request) -> Result<Reply> {
     Ok(Reply::empty())
 }
 
-/// `GET …/sftp`.
-pub async fn sftp(request: Request) -> Result<Reply> {
-    request.services.instances.kind_of(&request.project_name(), request.param(0))?;
-    Err(Error::unsupported("SFTP"))
+/// `GET …/sftp`: the connection becomes a stream of SFTP, version 3.
+pub async fn sftp(mut request: Request) -> Result<Reply> {
+    let (project, name) = (request.project_name(), request.param(0).to_owned());
+    request.services.instances.kind_of(&project, &name)?;
+    let asked = request.header("upgrade").is_some_and(|kind| kind == "sftp");
+    let Some(upgrade) = request.upgrade.take().filter(|_| asked) else {
+        return Err(Error::invalid("Missing or invalid upgrade header"));
+    };
+    let mut visit = request.services.instances.visit_files(&project, &name, "/", FilesTask::Sftp).await?;
+    visit.ready().await?;
+    let mut stream = visit.stream()?;
+    tokio::spawn(async move {
+        match upgrade.await {
+            Ok(client) => {
+                let mut client = TokioIo::new(client);
+                // Either side may leave at any time; the helper goes with the visit.
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut stream).await;
+            }
+            Err(e) => tracing::debug!("Upgrade to SFTP failed: {e}"),
+        }
+        drop(visit);
+    });
+    let mut headers = HeaderMap::new();
+    headers.insert(UPGRADE, header_value("sftp"));
+    headers.insert(CONNECTION, header_value("Upgrade"));
+    Ok(Reply::Upgrade(headers))
 }
 
 /// Project, instance and path.

@@ -303,6 +303,7 @@ impl Task {
             return guest.decline_reboot().await;
         }
         self.instances.unplug_all(self.id).await;
+        self.instances.end_visits(self.id).await;
         let (nics, mut spec) = match self.next_plan().await {
             Ok(next) => next,
             Err(e) => {

@@ -221,6 +221,7 @@ impl Instances {
         self.balance.forget(id);
         self.unplug_all(id).await;
         self.close_door(id).await;
+        self.end_visits(id).await;
         if let Err(e) = container::forget(&self.run_directory(id)).await {
             tracing::warn!(id, "Failed removing a run directory: {}", e.chain());
         }

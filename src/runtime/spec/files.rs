@@ -61,6 +61,8 @@ pub enum FilesTask {
     },
     /// Remove a file, a link, or an empty directory.
     Delete,
+    /// Speak SFTP with who is at the other end of the stream; the path counts for nothing.
+    Sftp,
 }
 
 /// What something new is given, in the guest's ids; `None` leaves the usual.

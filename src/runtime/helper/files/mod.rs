@@ -10,6 +10,7 @@
 
 mod content;
 mod place;
+pub mod sftp;
 mod tree;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -98,6 +99,7 @@ fn visit(plan: &OwnedFd, socket: &OwnedFd, init: OwnedFd, pipe: OwnedFd) -> Resu
         FilesTask::Directory { fresh } => tree.make_directory(path, *fresh),
         FilesTask::Link { target } => tree.make_link(path, target),
         FilesTask::Delete => tree.delete(path),
+        FilesTask::Sftp => sftp::serve(&tree, socket, pipe),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
@@ -76,9 +76,9 @@ impl Tree {
     }
 
     /// Opens a regular file for writing; a missing one is made when `make` says so, also where a dangling link points.
-    pub(super) fn open_to_write(&self, path: &str, make: bool) -> Result<Opened, Trouble> {
+    pub(super) fn open_to_write(&self, path: impl AsRef<Path>, make: bool) -> Result<Opened, Trouble> {
         const CALL: &str = "open";
-        let mut path = PathBuf::from(path);
+        let mut path = path.as_ref().to_path_buf();
         for _ in 0..ROUNDS {
             match root::handle(self.root.as_fd(), &path) {
                 Ok(handle) => {
@@ -106,7 +106,26 @@ impl Tree {
         Err(Errno::LOOP).call(CALL)
     }
 
-    fn writable(&self, handle: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    /// Opens what a handle is on for reading: a regular file that is content.
+    pub(super) fn open_to_read(&self, handle: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+        match FileType::from_raw_mode(rustix::fs::fstat(handle)?.st_mode) {
+            FileType::RegularFile if is_pseudo(handle) => Err(Errno::ACCESS),
+            FileType::RegularFile => self.reopen(handle, OFlags::RDONLY),
+            FileType::Directory => Err(Errno::ISDIR),
+            _ => Err(Errno::INVAL),
+        }
+    }
+
+    /// Where what a handle is on can be changed without its name: in this directory, by this name.
+    pub(super) fn changeable(&self, handle: &OwnedFd) -> rustix::io::Result<(&OwnedFd, String)> {
+        match is_pseudo(handle) {
+            true => Err(Errno::ACCESS),
+            false => Ok((&self.own, handle.as_raw_fd().to_string())),
+        }
+    }
+
+    /// Opens what a handle is on for writing: a regular file that is content.
+    pub(super) fn writable(&self, handle: &OwnedFd) -> rustix::io::Result<OwnedFd> {
         match FileType::from_raw_mode(rustix::fs::fstat(handle)?.st_mode) {
             FileType::RegularFile if is_pseudo(handle) => Err(Errno::ACCESS),
             FileType::RegularFile => self.reopen(handle, OFlags::WRONLY),
@@ -158,8 +177,8 @@ impl Tree {
     }
 
     /// A handle on the directory of `path`, and its last name.
-    fn parent<'a>(&self, path: &'a Path) -> rustix::io::Result<(OwnedFd, Name<'a>)> {
-        let name = Name::last(path.to_str().ok_or(Errno::INVAL)?).ok_or(Errno::BUSY)?;
+    pub(super) fn parent<'a>(&self, path: &'a Path) -> rustix::io::Result<(OwnedFd, Name<'a>)> {
+        let name = Name::last(path).ok_or(Errno::BUSY)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let parent = root::open(self.root.as_fd(), name.before, flags, 0);
         Ok((parent.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?, name))
@@ -167,24 +186,24 @@ impl Tree {
 }
 
 /// The last name of a path.
-struct Name<'a> {
+pub(super) struct Name<'a> {
     /// What is before it.
     before: &'a Path,
     /// It, without slashes.
-    text: &'a str,
+    pub(super) text: &'a OsStr,
     /// Whether a slash behind it says that it is a directory.
     directory: bool,
 }
 
 impl Name<'_> {
     /// `None` for the root itself.
-    fn last(path: &str) -> Option<Name<'_>> {
-        let plain = path.trim_end_matches('/');
-        let directory = plain.len() < path.len();
-        let at = plain.rfind('/').map_or(0, |at| at + 1);
-        let (before, text) = plain.split_at(at);
-        let before = Path::new(if before.is_empty() { "/" } else { before });
-        (!text.is_empty()).then_some(Name { before, text, directory })
+    fn last(path: &Path) -> Option<Name<'_>> {
+        let whole = path.as_os_str().as_bytes();
+        let end = whole.iter().rposition(|b| *b != b'/')? + 1;
+        let at = whole[..end].iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
+        let before: &[u8] = if at == 0 { b"/" } else { &whole[..at] };
+        let (before, text) = (Path::new(OsStr::from_bytes(before)), OsStr::from_bytes(&whole[at..end]));
+        Some(Name { before, text, directory: end < whole.len() })
     }
 }
 
@@ -210,7 +229,10 @@ mod tests {
 
     #[test]
     fn the_last_name_is_found() {
-        let last = |path| Name::last(path).map(|n| (n.before.to_str().unwrap_or(""), n.text, n.directory));
+        let text = |text: &'static OsStr| text.to_str().unwrap_or("");
+        let last = |path: &'static str| {
+            Name::last(Path::new(path)).map(|n| (text(n.before.as_os_str()), text(n.text), n.directory))
+        };
         assert_eq!(last("/a/b"), Some(("/a/", "b", false)));
         assert_eq!(last("/a//b//"), Some(("/a//", "b", true)));
         assert_eq!(last("b"), Some(("/", "b", false)));

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -61,7 +62,11 @@ pub async fn visit(
         }
         Tree::Stopped(spec) => (Place::Stopped(spec), None),
     };
-    let sends = matches!(task, FilesTask::Write { .. });
+    let way = match task {
+        FilesTask::Write { .. } => Way::In,
+        FilesTask::Sftp => Way::Both,
+        _ => Way::Out,
+    };
     let named = match &task {
         FilesTask::Link { target } => format!("{target} {path}"),
         _ => path.to_owned(),
@@ -72,7 +77,7 @@ pub async fn visit(
     let runtime = tokio::runtime::Handle::current();
     blocking(move || {
         let _inside = runtime.enter();
-        let (socket, pidfd, pipe) = spawn(&plan, init.as_deref(), sends)?;
+        let (socket, pidfd, pipe) = spawn(&plan, init.as_deref(), way)?;
         let helper = Arc::new(pidfd.try_clone().ctx(Kind::Internal, || "Failed duplicating a descriptor")?);
         let watched = Watched::new(pidfd)?;
         runtime.spawn(async move {
@@ -90,15 +95,35 @@ pub async fn visit(
     .await
 }
 
+/// Where content goes.
+#[derive(Clone, Copy)]
+enum Way {
+    /// To the guest.
+    In,
+    /// From the guest.
+    Out,
+    /// Both.
+    Both,
+}
+
+/// Our end of what carries content, and the helper's.
+fn ends(way: Way) -> std::io::Result<(OwnedFd, OwnedFd)> {
+    if let Way::Both = way {
+        let (ours, theirs) = UnixStream::pair()?;
+        return Ok((ours.into(), theirs.into()));
+    }
+    let (out, into) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    // Beyond the limit of an unprivileged daemon it stays at the usual size.
+    let _ = rustix::pipe::fcntl_setpipe_size(&into, PIPE);
+    Ok(if let Way::In = way { (into, out) } else { (out, into) })
+}
+
 /// The helper's socket, its pidfd, and our end of its pipe.
-fn spawn(plan: &[u8], init: Option<&OwnedFd>, sends: bool) -> Result<(OwnedFd, OwnedFd, OwnedFd)> {
+fn spawn(plan: &[u8], init: Option<&OwnedFd>, way: Way) -> Result<(OwnedFd, OwnedFd, OwnedFd)> {
     let failed = || "Failed starting the files helper";
     let plan = memfd::sealed("plan", plan).ctx(Kind::Internal, failed)?;
     let (ours, theirs) = channel::pair().ctx(Kind::Internal, failed)?;
-    let (out, into) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).ctx(Kind::Internal, failed)?;
-    // Beyond the limit of an unprivileged daemon it stays at the usual size.
-    let _ = rustix::pipe::fcntl_setpipe_size(&into, PIPE);
-    let (our_end, their_end) = if sends { (into, out) } else { (out, into) };
+    let (our_end, their_end) = ends(way).ctx(Kind::Internal, failed)?;
     let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
     let init = init.map_or(null.as_fd(), AsFd::as_fd);
     let fds: [BorrowedFd<'_>; 7] =
@@ -122,6 +147,12 @@ impl Visit {
             FilesAnswer::Ready => Ok(()),
             _ => Err(lost()),
         }
+    }
+
+    /// What carries the content of both sides; given once.
+    pub fn stream(&mut self) -> Result<tokio::net::UnixStream> {
+        let stream = self.pipe.take().ok_or_else(lost)?.into_inner();
+        tokio::net::UnixStream::from_std(stream.into()).ctx(Kind::Internal, || "Failed watching a stream")
     }
 
     /// Waits until all is done. What was sent ends here.

@@ -1,0 +1,90 @@
+#!/bin/bash
+# SFTP over an instance's tree, by OpenSSH's client.
+# covers: GET /1.0/instances/{name}/sftp
+. "$(dirname "$0")/lib.bash"
+launch sft1
+S=$I/sft1/sftp
+cd "$SCRATCH" || exit 1
+# batch: the lines of standard input as commands of sftp; sets out and status.
+batch() { cat >"$SCRATCH/batch"; out=$(timeout 60 sftp -q -D "$TOOLS/sftp-bridge $S" -b "$SCRATCH/batch" 2>&1 </dev/null | grep -v '^sftp>'); status=${PIPESTATUS[0]}; }
+
+it "wants an upgrade"
+req GET $S
+error 400 '^Missing or invalid upgrade header$'
+req GET $S '' -H 'Connection: Upgrade' -H 'Upgrade: websocket'
+error 400 '^Missing or invalid upgrade header$'
+req GET $I/nope/sftp '' -H 'Connection: Upgrade' -H 'Upgrade: sftp'
+error 404 '^Instance not found$'
+
+for state in running stopped; do
+	it "$state: lists, reads and writes"
+	head -c 3000000 /dev/urandom >"$SCRATCH/big"
+	batch <<-END
+		pwd
+		cd /etc
+		get passwd $SCRATCH/passwd
+		put $SCRATCH/big /root/big
+		get /root/big $SCRATCH/back
+		mkdir /root/$state
+		put $SCRATCH/passwd /root/$state/a
+		chmod 4751 /root/$state/a
+		chown 7 /root/$state/a
+		chgrp 8 /root/$state/a
+		rename /root/$state/a /root/$state/b
+		symlink b /root/$state/link
+		ln /root/$state/b /root/$state/hard
+		ls -ln /root/$state
+		df /root
+	END
+	like "$out" 'Remote working directory: /'
+	like "$out" '-rws?[-rwxs]* .* 7 +8 +115 .*b'
+	same "$(sha256sum <"$SCRATCH/back")" "$(sha256sum <"$SCRATCH/big")" 'what came back'
+	like "$(cat "$SCRATCH/passwd")" '^root:x:0:0:'
+	rm -f "$SCRATCH/back"
+
+	it "$state: says what it can't do"
+	for command in 'get /nope' 'put batch /nope/x' 'mkdir /root' 'rmdir /root' 'rm /nope' 'rename /nope /y' 'cd /etc/passwd'; do
+		echo "$command" | batch
+		unlike "$out" '^$' "$command"
+	done
+
+	it "$state: never leaves the tree"
+	echo host >"$SCRATCH/secret"
+	printf 'symlink %s /root/%s/out\nsymlink ../../../../../../../..%s /root/%s/up\n' "$SCRATCH/secret" $state "$SCRATCH/secret" $state | batch
+	for name in out up; do
+		rm -f "$SCRATCH/got"
+		echo "get /root/$state/$name $SCRATCH/got" | batch
+		unlike "$(cat "$SCRATCH/got" 2>/dev/null)" host $name
+	done
+	[ $state = stopped ] || does lxc stop -f sft1
+done
+
+it "was all done in the guest"
+does lxc start sft1
+for state in running stopped; do
+	gives '751 7 8 2 b' inside sft1 sh -c "echo \$(stat -c '%a %u %g %h' /root/$state/b) \$(readlink /root/$state/link)"
+done
+same "$(inside sft1 sha256sum /root/big | cut -d' ' -f1)" "$(sha256sum <"$SCRATCH/big" | cut -d' ' -f1)" big
+
+it "goes with the guest, which starts again at once"
+mkfifo "$SCRATCH/pipe"
+sftp -q -D "$TOOLS/sftp-bridge $S" -b "$SCRATCH/pipe" >"$SCRATCH/session" 2>&1 & session=$!
+exec 9>"$SCRATCH/pipe"
+echo 'ls -1 /etc' >&9
+until_true 10 grep -q passwd "$SCRATCH/session"
+if ours; then
+	does lxc stop -f sft1
+	does lxc start sft1
+	gives yes inside sft1 sh -c 'touch /root/again && echo yes'
+	echo 'ls -1 /' >&9
+	wait $session
+	[ $? != 0 ] || fail 'the session went on'
+fi
+exec 9>&-
+kill $session 2>/dev/null
+
+it "refuses nonsense"
+printf '\377\377\377\377garbage' | timeout 10 "$TOOLS/sftp-bridge" $S >"$SCRATCH/nonsense"
+same "$(wc -c <"$SCRATCH/nonsense")" 0 answered
+gives yes inside sft1 echo yes
+done_testing
