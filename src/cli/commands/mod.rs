@@ -33,6 +33,7 @@ pub mod state;
 pub mod storage;
 mod thing;
 pub mod trust;
+pub mod trust_tokens;
 pub mod version;
 pub mod volume;
 pub mod warning;

@@ -234,7 +234,8 @@ pub const ROOT: Command = {
 };
 
 /// `lxc help`, which the parser handles by itself.
-pub const HELP: Command = leaf("help", "[command]", "Explain a command");
+pub const HELP: Command =
+    leaf("help", "[command]", "Explain a command").flags(&[switch("all", "Show less common commands too")]);
 
 /// The commands of `lxc`, sorted.
 const COMMANDS: &[Command] = &[

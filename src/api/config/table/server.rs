@@ -132,7 +132,8 @@ pub const ROWS: &[Key] = &[
     key("images.compression_algorithm", COMPRESSION, "How new images are compressed")
         .group("images")
         .live()
-        .default("gzip"),
+        .default("gzip")
+        .applied(),
     key("images.default_architecture", ARCHITECTURE, "Architecture to take where members have several")
         .live()
         .group("images")
@@ -145,7 +146,8 @@ pub const ROWS: &[Key] = &[
     key("backups.compression_algorithm", COMPRESSION, "How backups are compressed")
         .group("backups")
         .live()
-        .default("gzip"),
+        .default("gzip")
+        .applied(),
     text("maas.api.key", "Key of the MAAS server").group("maas").later("MAAS"),
     text("maas.api.url", "Where the MAAS server is").group("maas").later("MAAS"),
     text("maas.machine", "What this host is called in MAAS")
