@@ -1,5 +1,6 @@
 #!/bin/bash
 # What a guest is told through /dev/lxd/sock.
+# covers: GET /1.0/instances/{name}/state
 . "$(dirname "$0")/lib.bash"
 launch dev1 -c user.foo=bar -c cloud-init.user-data=x -c user.meta-data=$'own: y\n' -c limits.memory=200MiB -c environment.X=y
 init() { req GET "$I/$1/state" && get .metadata.pid; }

@@ -70,6 +70,7 @@ async fn from_json(request: &mut Request) -> Result<Reply> {
         }
         "image" => Err(Error::unsupported("Copying an image from a server")),
         "url" => Err(Error::unsupported("Importing an image from a URL")),
+        "" => Err(Error::invalid("The image's source is missing")),
         // LXD's text.
         _ => Err(Error::internal("Invalid images JSON")),
     }
