@@ -363,7 +363,7 @@ for point in daemon.publish.{receiving,received} daemon.import.{committed,record
 	req GET /1.0/images
 	same "$(get '.metadata | length')" 1 "images after $point"
 	same "$(ls "$LXD_DIR/images" | wc -l)" 1 "files of images after $point"
-	clean
+	clean_of "$N"
 done
 does lxc publish "$N" --alias made
 does lxc image delete made
