@@ -3,7 +3,6 @@
 # covers: GET /1.0/instances/{name}/backups, POST /1.0/instances/{name}/backups
 # covers: GET /1.0/instances/{name}/backups/{backup}, POST /1.0/instances/{name}/backups/{backup}
 # covers: DELETE /1.0/instances/{name}/backups/{backup}, GET /1.0/instances/{name}/backups/{backup}/export
-# covers: POST /internal/recover/validate, POST /internal/recover/import
 . "$(dirname "$0")/lib.bash"
 B=$I/c1/backups
 does lxc init bb c1 -c user.a=1
