@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::link::{Plugged, move_in};
 use super::sriov::{self, Card};
@@ -56,6 +57,9 @@ fn lend(host: &mut Netlink, plan: &Plan, link: &Link, guest: BorrowedFd<'_>) -> 
     done
 }
 
+/// How long an interface is waited for whose namespace is gone: ten times what an emulated machine took.
+const COMING_BACK: Duration = Duration::from_secs(3);
+
 /// Gives the interface back to the host.
 pub(super) fn physical_back(
     host: &mut Netlink,
@@ -78,7 +82,7 @@ fn come_back(
 ) -> Result<()> {
     match guest {
         Some(guest) => move_out(plan, guest, name)?,
-        None => rename_back(host, plan, name, remembered)?,
+        None => awaited_back(host, plan, (name, remembered))?,
     }
     // One that the host uses already has come back otherwise.
     let found = host.link(name)?.filter(|link| link.name == name && (guest.is_some() || !link.up));
@@ -86,6 +90,19 @@ fn come_back(
     let mac = remembered("last_state.hwaddr").and_then(|text| text.parse().ok());
     let mtu = remembered("last_state.mtu").and_then(|text| text.parse().ok());
     host.set(link.index, &LinkChange { up: Some(false), mac, mtu, ..LinkChange::default() })
+}
+
+/// The kernel takes a namespace apart some time after the last process in it has ended, and only then brings its interfaces back.
+fn awaited_back(host: &mut Netlink, plan: &Plan, (name, remembered): (&str, Remembered<'_>)) -> Result<()> {
+    let given_up = Instant::now() + COMING_BACK;
+    loop {
+        rename_back(host, plan, name, remembered)?;
+        // One that never left, or was taken away for good, is not waited for longer.
+        if host.link(name)?.is_some() || Instant::now() > given_up {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn move_out(plan: &Plan, guest: BorrowedFd<'_>, name: &str) -> Result<()> {
