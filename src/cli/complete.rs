@@ -27,10 +27,8 @@ struct Place<'a> {
     only_words: bool,
 }
 
-static TOP: Command = ROOT;
-
 fn place<'a>(line: &'a [String]) -> Place<'a> {
-    let mut place = Place { command: &TOP, words: Vec::new(), flag: None, only_words: false };
+    let mut place = Place { command: &ROOT, words: Vec::new(), flag: None, only_words: false };
     for word in line {
         if place.flag.take().is_some() {
             continue;

@@ -85,7 +85,7 @@ impl Images {
         &self,
         project: &str,
         prefix: &str,
-        decide: impl Fn(&Image) -> Result<ImagePut>,
+        decide: impl Fn(&Image) -> Result<ImagePut> + Sync,
         by: EventRequestor,
     ) -> Result<()> {
         let (fingerprint, _) = self
