@@ -16,7 +16,6 @@ use crate::runtime::host::environment;
 use crate::runtime::images::import::Received;
 use crate::runtime::operations::{Handle, NewOperation, Progress, Stage};
 use crate::runtime::server::LXD_VERSION;
-use crate::runtime::sys::fault;
 use crate::store::repo;
 use crate::{Error, Kind, Result};
 
@@ -78,7 +77,6 @@ impl Images {
                 received = self.download(found, handle) => received?,
                 () = handle.cancel().cancelled() => return handle.cancel().check(),
             };
-            fault("daemon.fetch.received");
             match self.keep(project, received, wanted.clone(), handle).await {
                 // Somebody else has brought it meanwhile.
                 Err(e) if e.kind() == Kind::Exists => {}
