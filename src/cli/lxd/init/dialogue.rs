@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, Write};
 
-use super::ask::Ask;
+use crate::cli::lxd::ask::Ask;
 use super::automatic::{connects, https_address, supported_drivers};
 use super::preseed::{Preseed, PreseedNetwork, PreseedPool, yaml};
 use crate::api::config;
