@@ -227,7 +227,11 @@ mod tests {
     #[test]
     fn nothing_lost_is_said_and_no_is_no() {
         let fake = server(json!({"UnknownVolumes": null, "DependencyErrors": null}));
-        assert!(talk(&fake, "\n\n").1.ends_with("Scanning for unknown volumes...\nNo unknown volumes found. Nothing to do.\n"));
+        assert!(
+            talk(&fake, "\n\n")
+                .1
+                .ends_with("Scanning for unknown volumes...\nNo unknown volumes found. Nothing to do.\n")
+        );
         let fake = server(Value::Null);
         talk(&fake, "no\nno\n").0.unwrap();
         assert!(fake.changes().is_empty());
