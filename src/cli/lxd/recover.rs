@@ -119,7 +119,7 @@ fn unknown_pool<I: BufRead, O: Write>(
 
 fn post(pool: StoragePool) -> StoragePoolsPost {
     let StoragePool { name, driver, config, description, .. } = pool;
-    StoragePoolsPost { name, driver, config, description, ..StoragePoolsPost::default() }
+    StoragePoolsPost { name, driver, config, description }
 }
 
 fn source(config: &ConfigMap) -> &str {
