@@ -38,6 +38,11 @@ pub async fn import(cx: &Context, args: Import) -> Result<i32> {
             _ => files.push(word.as_str()),
         }
     }
+    // A URL may have that sign too.
+    if let ([], Some(first)) = (&files[..], args.words.first().filter(|word| word.contains('='))) {
+        files.push(first.as_str());
+        properties.remove(0);
+    }
     let about = About { properties, public: args.public };
     let imported = match files[..] {
         [url] if url.starts_with("https://") => from_url(&target, url, about).await?,
