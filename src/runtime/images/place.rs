@@ -48,9 +48,14 @@ impl Place {
 
     /// What `metadata.yaml` says; none when there is no such file.
     pub fn metadata(&self) -> Result<Option<ImageMetadata>> {
-        let Some(text) = self.read(&self.directory, METADATA, metadata::MAX)? else { return Ok(None) };
+        let Some(text) = self.metadata_text()? else { return Ok(None) };
         let text = String::from_utf8(text.bytes).ctx(Kind::Invalid, || format!("Failed reading {METADATA:?}"))?;
         metadata::parse(&text).map(Some)
+    }
+
+    /// `metadata.yaml` as it is; none when there is no such file.
+    pub fn metadata_text(&self) -> Result<Option<Text>> {
+        self.read(&self.directory, METADATA, metadata::MAX)
     }
 
     /// Replaces `metadata.yaml`.

@@ -10,6 +10,7 @@ use crate::api::types::{EventRequestor, ImageMetadata};
 use crate::runtime::blocking;
 use crate::runtime::events::Lifecycle;
 use crate::runtime::images::place::{Place, Text};
+use crate::runtime::leases::Want;
 use crate::runtime::url;
 use crate::store::repo;
 
@@ -19,7 +20,7 @@ impl Instances {
     /// # Errors
     /// [`crate::Kind::NotFound`] when there is no such instance.
     pub async fn metadata(&self, project: &str, name: &str) -> Result<Option<ImageMetadata>> {
-        self.at_place(project, name, |place| place.metadata()).await
+        self.at_place((project, name), self.shared(project, name), |place| place.metadata()).await
     }
 
     /// Replaces its `metadata.yaml`; `decide` gets the present one, or why it can't be read.
@@ -32,7 +33,10 @@ impl Instances {
         decide: impl FnOnce(Result<Option<ImageMetadata>>) -> Result<ImageMetadata> + Send + 'static,
         by: EventRequestor,
     ) -> Result<()> {
-        self.at_place(project, name, |place| place.write_metadata(&decide(place.metadata())?)).await?;
+        self.at_place((project, name), self.exclusive(project, name), |place| {
+            place.write_metadata(&decide(place.metadata())?)
+        })
+        .await?;
         let source = url::of(&format!("instances/{}", url::encode(name)), "metadata", project);
         let action = "instance-metadata-updated";
         self.events.lifecycle(Lifecycle { project, action, source, context: None, requestor: Some(&by) });
@@ -41,7 +45,7 @@ impl Instances {
 
     /// Names of its templates.
     pub async fn templates(&self, project: &str, name: &str) -> Result<Vec<String>> {
-        self.at_place(project, name, |place| place.list()).await
+        self.at_place((project, name), self.shared(project, name), |place| place.list()).await
     }
 
     /// The text of one of its templates.
@@ -50,7 +54,8 @@ impl Instances {
     /// [`crate::Kind::NotFound`].
     pub async fn template(&self, (project, name): (&str, &str), path: &str, by: EventRequestor) -> Result<Text> {
         let wanted = path.to_owned();
-        let text = self.at_place(project, name, move |place| place.template(&wanted)).await?;
+        let text =
+            self.at_place((project, name), self.shared(project, name), move |place| place.template(&wanted)).await?;
         self.announce_template((project, name), ("retrieved", path), &by);
         Ok(text)
     }
@@ -63,7 +68,10 @@ impl Instances {
         by: EventRequestor,
     ) -> Result<()> {
         let wanted = path.to_owned();
-        self.at_place(project, name, move |place| place.write_template(&wanted, &text)).await?;
+        self.at_place((project, name), self.exclusive(project, name), move |place| {
+            place.write_template(&wanted, &text)
+        })
+        .await?;
         self.announce_template((project, name), ("created", path), &by);
         Ok(())
     }
@@ -74,7 +82,8 @@ impl Instances {
     /// [`crate::Kind::NotFound`].
     pub async fn remove_template(&self, (project, name): (&str, &str), path: &str, by: EventRequestor) -> Result<()> {
         let wanted = path.to_owned();
-        self.at_place(project, name, move |place| place.remove_template(&wanted)).await?;
+        self.at_place((project, name), self.exclusive(project, name), move |place| place.remove_template(&wanted))
+            .await?;
         self.announce_template((project, name), ("deleted", path), &by);
         Ok(())
     }
@@ -82,12 +91,12 @@ impl Instances {
     /// Works in the directory of an instance's volume, with the instance leased: nothing renames or deletes it meanwhile.
     async fn at_place<T: Send + 'static>(
         &self,
-        project: &str,
-        name: &str,
+        (project, name): (&str, &str),
+        lease: Vec<Want>,
         work: impl FnOnce(&Place) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.record(project, name)?;
-        let _lease = self.leases.take(self.exclusive(project, name)).await;
+        let _lease = self.leases.take(lease).await;
         let (record, pool) = self.db.view(|v| {
             let record = repo::instances::by_name(v, project, name)?;
             let pool = root_pool(v, &expand(v, &record)?)?;

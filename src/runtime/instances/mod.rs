@@ -289,6 +289,10 @@ impl Instances {
         vec![Want::exclusive(Class::Instance, format!("{project}/{name}"))]
     }
 
+    fn shared(&self, project: &str, name: &str) -> Vec<Want> {
+        vec![Want::shared(Class::Instance, format!("{project}/{name}"))]
+    }
+
     /// Refuses profiles that don't exist.
     ///
     /// # Errors

@@ -1,7 +1,5 @@
 //! What goes into archives of an instance: its tree, wherever that is, and what lies beside it.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::Instances;
@@ -12,6 +10,7 @@ use super::files::Kept;
 use super::machine::State;
 use crate::api::types::ConfigMap;
 use crate::runtime::blocking;
+use crate::runtime::images::place::{Place, Text};
 use crate::runtime::spec::Idmap;
 use crate::runtime::spec::pack::{Compression, NoCompression, PackPlace, Part};
 use crate::runtime::storage::Root;
@@ -21,11 +20,6 @@ use crate::{Ctx, Error, Kind, Result};
 
 /// The key that says which ids files have on disk.
 pub(super) const IDS_ON_DISK: &str = "volatile.last_state.idmap";
-
-/// Bytes of `metadata.yaml`, and of one template.
-const LIMIT: u64 = 1 << 20;
-/// Templates of an instance.
-const MAX_TEMPLATES: usize = 1000;
 
 /// An instance that is about to be packed.
 pub(super) struct Source {
@@ -146,35 +140,18 @@ pub(super) fn ids_on_disk(config: &ConfigMap) -> Result<Idmap> {
 /// What lies beside the root of an instance, at this path of the archive: `metadata.yaml` and the templates. They are ours and small, so
 /// that a helper which has become the guest's doesn't have to read them. Blocks.
 pub(super) fn beside(path: &str, place: &Path, modified: i64) -> Result<Vec<Part>> {
-    let mut parts = Vec::new();
-    let mut take = |name: String, file: &Path| -> Result<()> {
-        let failed = || format!("Failed reading {file:?}");
-        let meta = match fs::symlink_metadata(file) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-            meta => meta.ctx(Kind::Internal, failed)?,
-        };
-        if !meta.is_file() || meta.len() > LIMIT {
-            return Err(Error::invalid(format!("{}: it is no file of at most {LIMIT} bytes", failed())));
-        }
-        let content = fs::read_to_string(file).ctx(Kind::Invalid, failed)?;
-        parts.push(Part::File { path: name, content, modified });
-        Ok(())
-    };
-    // An image has metadata of its own.
-    if !path.is_empty() {
-        take(format!("{path}/metadata.yaml"), &place.join("metadata.yaml"))?;
-    }
+    let place = Place::open(place)?;
     let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-    let templates = place.join("templates");
-    let entries = match fs::read_dir(&templates) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(parts),
-        entries => entries.ctx(Kind::Internal, || format!("Failed listing {templates:?}"))?,
-    };
-    for entry in entries.take(MAX_TEMPLATES) {
-        let entry = entry.ctx(Kind::Internal, || format!("Failed listing {templates:?}"))?;
-        let name = entry.file_name();
-        let name = name.to_str().ok_or_else(|| Error::invalid(format!("Failed reading {:?}", entry.path())))?;
-        take(format!("{prefix}templates/{name}"), &entry.path())?;
+    let file = |name: &str, text: Text| Part::File { path: format!("{prefix}{name}"), content: text.bytes, modified };
+    let mut parts = Vec::new();
+    // An image has metadata of its own.
+    if !path.is_empty()
+        && let Some(text) = place.metadata_text()?
+    {
+        parts.push(file("metadata.yaml", text));
+    }
+    for name in place.list()? {
+        parts.push(file(&format!("templates/{name}"), place.template(&name)?));
     }
     Ok(parts)
 }

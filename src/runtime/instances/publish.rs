@@ -102,8 +102,8 @@ impl Instances {
         })
         .await?;
         let Source { root, kept, guest, .. } = source;
-        let tree = Part::Tree { path: "rootfs".into(), place: root, without: Vec::new() };
-        let first = Part::File { path: "metadata.yaml".into(), content: text, modified };
+        let tree = Part::Tree { path: "rootfs".into(), place: root };
+        let first = Part::File { path: "metadata.yaml".into(), content: text.into_bytes(), modified };
         let parts = std::iter::once(first).chain(templates).chain([tree]).collect();
         let archive = Archive { parts, guest, compression, sync: false };
         let (out, into) = pack::pipe()?;

@@ -29,7 +29,7 @@ pub enum Part {
         /// Its path in the archive.
         path: String,
         /// What is in it.
-        content: String,
+        content: Vec<u8>,
         /// Its last change, in seconds since 1970.
         modified: i64,
     },
@@ -39,8 +39,6 @@ pub enum Part {
         path: String,
         /// Where it is.
         place: PackPlace,
-        /// Names at its top that are left out.
-        without: Vec<String>,
     },
 }
 
@@ -115,18 +113,6 @@ impl Algorithm {
             Algorithm::Zstd => Some((1, 19)),
         }
     }
-
-    /// The ending that files packed so have.
-    pub fn ending(self) -> &'static str {
-        match self {
-            Algorithm::None => "",
-            Algorithm::Gzip => ".gz",
-            Algorithm::Bzip2 => ".bz2",
-            Algorithm::Xz => ".xz",
-            Algorithm::Lzma => ".lzma",
-            Algorithm::Zstd => ".zst",
-        }
-    }
 }
 
 impl Compression {
@@ -169,12 +155,7 @@ impl Compression {
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum PackAnswer {
     /// The archive is complete.
-    Done {
-        /// Members.
-        entries: u64,
-        /// Bytes before compression.
-        bytes: u64,
-    },
+    Done,
     /// It isn't, and won't be.
     Failed {
         /// The system's error number; 0 when there was none.

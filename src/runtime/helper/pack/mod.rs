@@ -38,13 +38,13 @@ pub fn main(_args: &[String]) -> i32 {
     let _ = process::die_with_parent();
     let Some([plan, socket, init, output]) = process::inherited_row(PLAN_FD) else { return 2 };
     let answer = match pack(&plan, init, output) {
-        Ok((entries, bytes)) => PackAnswer::Done { entries, bytes },
+        Ok(()) => PackAnswer::Done,
         Err(e) => PackAnswer::Failed { errno: e.errno, what: e.what },
     };
     i32::from(say(&socket, &answer, &[]).is_err())
 }
 
-fn pack(plan: &OwnedFd, init: OwnedFd, output: OwnedFd) -> Result<(u64, u64), Fail> {
+fn pack(plan: &OwnedFd, init: OwnedFd, output: OwnedFd) -> Result<(), Fail> {
     let plan: PackPlan = read_plan(plan.as_fd())?;
     // Ours: the guest's may be anything.
     let own = rustix::fs::open("/proc/self/fd", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
@@ -58,16 +58,16 @@ fn pack(plan: &OwnedFd, init: OwnedFd, output: OwnedFd) -> Result<(u64, u64), Fa
     let mut archive = walk::Archive::new(packed, own);
     for (part, tree) in plan.parts.iter().zip(trees) {
         match (part, tree) {
-            (Part::File { path, content, modified }, _) => archive.file(path, content.as_bytes(), *modified)?,
-            (Part::Tree { path, without, .. }, Some(tree)) => archive.tree(path, &tree, without)?,
+            (Part::File { path, content, modified }, _) => archive.file(path, content, *modified)?,
+            (Part::Tree { path, .. }, Some(tree)) => archive.tree(path, &tree)?,
             (Part::Tree { path, .. }, None) => return Err(Fail::new(format!("opening the tree of {path:?}"))),
         }
     }
-    let done = archive.finish()?;
+    archive.finish()?;
     let mut target = File::from(target);
     target.flush().what(|| "writing the archive")?;
     if plan.sync {
         target.sync_all().what(|| "writing the archive")?;
     }
-    Ok(done)
+    Ok(())
 }

@@ -38,18 +38,14 @@ pub(super) struct Archive {
     links: HashMap<(u64, u64), Vec<u8>>,
     buffer: Vec<u8>,
     entries: u64,
-    bytes: u64,
 }
 
-/// What is the same for all of a tree.
-struct Walk<'a> {
-    ids: Option<&'a ShiftPlan>,
-    without: &'a [String],
-}
+/// How ids on disk become the guest's; as they are without.
+type Unshift<'a> = Option<&'a ShiftPlan>;
 
 impl Archive {
     pub(super) fn new(output: Box<dyn Packed>, own: OwnedFd) -> Archive {
-        Archive { output, own, links: HashMap::new(), buffer: vec![0; BUFFER], entries: 0, bytes: 0 }
+        Archive { output, own, links: HashMap::new(), buffer: vec![0; BUFFER], entries: 0 }
     }
 
     /// A file of root's.
@@ -70,36 +66,32 @@ impl Archive {
     }
 
     /// A tree.
-    pub(super) fn tree(&mut self, path: &str, tree: &Tree, without: &[String]) -> Result<(), Fail> {
-        let walk = Walk { ids: tree.ids.as_ref(), without };
+    pub(super) fn tree(&mut self, path: &str, tree: &Tree) -> Result<(), Fail> {
+        let ids = tree.ids.as_ref();
         let root = tree.root.try_clone().what(|| "duplicating a descriptor")?;
         // Another tree may have the same numbers.
         self.links.clear();
-        self.directory(&walk, root, &mut path.as_bytes().to_vec(), 0)
+        self.directory(ids, root, &mut path.as_bytes().to_vec(), 0)
     }
 
-    /// Ends the archive; says its members and bytes.
-    pub(super) fn finish(mut self) -> Result<(u64, u64), Fail> {
+    /// Ends the archive.
+    pub(super) fn finish(mut self) -> Result<(), Fail> {
         self.write(&[0; 1024])?;
-        self.output.finish().what(|| "writing the archive")?;
-        Ok((self.entries, self.bytes))
+        self.output.finish().what(|| "writing the archive")
     }
 
-    fn directory(&mut self, walk: &Walk<'_>, fd: OwnedFd, path: &mut Vec<u8>, depth: usize) -> Result<(), Fail> {
+    fn directory(&mut self, ids: Unshift<'_>, fd: OwnedFd, path: &mut Vec<u8>, depth: usize) -> Result<(), Fail> {
         if depth > MAX_DEPTH {
             return Err(Fail::new(format!("packing {:?}: too many directories in each other", shown(path))));
         }
         let stat = rustix::fs::fstat(&fd).what(|| format!("reading {:?}", shown(path)))?;
-        let records = attributes(walk, &fd, path)?;
-        self.head(&head(walk, path, EntryType::Directory, &stat, records)?)?;
+        let records = attributes(ids, &fd, path)?;
+        self.head(&head(ids, path, EntryType::Directory, &stat, records)?)?;
         for name in names(&fd, path)? {
-            if depth == 0 && walk.without.iter().any(|n| n.as_bytes() == name.as_bytes()) {
-                continue;
-            }
             let length = path.len();
             path.push(b'/');
             path.extend_from_slice(name.as_bytes());
-            self.entry(walk, (&fd, &name), path, depth)?;
+            self.entry(ids, (&fd, &name), path, depth)?;
             path.truncate(length);
         }
         Ok(())
@@ -107,7 +99,7 @@ impl Archive {
 
     fn entry(
         &mut self,
-        walk: &Walk<'_>,
+        ids: Unshift<'_>,
         (parent, name): (&OwnedFd, &CStr),
         path: &mut Vec<u8>,
         depth: usize,
@@ -120,7 +112,7 @@ impl Archive {
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 // It went away meanwhile.
                 Err(Errno::NOENT) => return Ok(()),
-                Err(Errno::XDEV) => return self.mount_point(walk, (parent, name), path),
+                Err(Errno::XDEV) => return self.mount_point(ids, (parent, name), path),
                 Err(e) => return Err(e).what(|| format!("opening {:?}", shown(path))),
             }
         };
@@ -129,37 +121,37 @@ impl Archive {
         if kind == FileType::Directory {
             let fd = self.reopen(&handle, OFlags::DIRECTORY).what(|| format!("opening {:?}", shown(path)))?;
             drop(handle);
-            return self.directory(walk, fd, path, depth + 1);
+            return self.directory(ids, fd, path, depth + 1);
         }
-        if self.known_link(walk, &stat, path)? {
+        if self.known_link(ids, &stat, path)? {
             return Ok(());
         }
         match kind {
-            FileType::RegularFile => self.regular(walk, &handle, path),
+            FileType::RegularFile => self.regular(ids, &handle, path),
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(&handle, "", Vec::new());
                 let target = target.what(|| format!("reading {:?}", shown(path)))?;
-                let entry = head(walk, path, EntryType::Symlink, &stat, Vec::new())?;
+                let entry = head(ids, path, EntryType::Symlink, &stat, Vec::new())?;
                 self.head(&Head { link: target.to_bytes(), ..entry })
             }
-            FileType::Fifo => self.head(&head(walk, path, EntryType::Fifo, &stat, Vec::new())?),
-            FileType::CharacterDevice | FileType::BlockDevice => self.device(walk, kind, &stat, path),
+            FileType::Fifo => self.head(&head(ids, path, EntryType::Fifo, &stat, Vec::new())?),
+            FileType::CharacterDevice | FileType::BlockDevice => self.device(ids, kind, &stat, path),
             // Sockets are nothing without who listens there.
             _ => Ok(()),
         }
     }
 
     /// What is mounted over is of no concern; the place is.
-    fn mount_point(&mut self, walk: &Walk<'_>, (parent, name): (&OwnedFd, &CStr), path: &[u8]) -> Result<(), Fail> {
+    fn mount_point(&mut self, ids: Unshift<'_>, (parent, name): (&OwnedFd, &CStr), path: &[u8]) -> Result<(), Fail> {
         match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT) {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
-                self.head(&head(walk, path, EntryType::Directory, &stat, Vec::new())?)
+                self.head(&head(ids, path, EntryType::Directory, &stat, Vec::new())?)
             }
             _ => Ok(()),
         }
     }
 
-    fn device(&mut self, walk: &Walk<'_>, kind: FileType, stat: &Stat, path: &[u8]) -> Result<(), Fail> {
+    fn device(&mut self, ids: Unshift<'_>, kind: FileType, stat: &Stat, path: &[u8]) -> Result<(), Fail> {
         let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
         let kind = match kind {
             // A mark of overlays, never a device.
@@ -167,18 +159,18 @@ impl Archive {
             FileType::CharacterDevice => EntryType::Char,
             _ => EntryType::Block,
         };
-        self.head(&Head { device: (major, minor), ..head(walk, path, kind, stat, Vec::new())? })
+        self.head(&Head { device: (major, minor), ..head(ids, path, kind, stat, Vec::new())? })
     }
 
     /// Writes a link to the first name of a file that was seen before; keeps that name in mind otherwise.
-    fn known_link(&mut self, walk: &Walk<'_>, stat: &Stat, path: &[u8]) -> Result<bool, Fail> {
+    fn known_link(&mut self, ids: Unshift<'_>, stat: &Stat, path: &[u8]) -> Result<bool, Fail> {
         if stat.st_nlink < 2 {
             return Ok(false);
         }
         let inode = (stat.st_dev, stat.st_ino);
         if let Some(first) = self.links.get(&inode) {
             let first = first.clone();
-            self.head(&Head { link: &first, ..head(walk, path, EntryType::Link, stat, Vec::new())? })?;
+            self.head(&Head { link: &first, ..head(ids, path, EntryType::Link, stat, Vec::new())? })?;
             return Ok(true);
         }
         let kind = FileType::from_raw_mode(stat.st_mode);
@@ -188,13 +180,13 @@ impl Archive {
         Ok(false)
     }
 
-    fn regular(&mut self, walk: &Walk<'_>, handle: &OwnedFd, path: &[u8]) -> Result<(), Fail> {
+    fn regular(&mut self, ids: Unshift<'_>, handle: &OwnedFd, path: &[u8]) -> Result<(), Fail> {
         let file = self.reopen(handle, OFlags::empty()).what(|| format!("opening {:?}", shown(path)))?;
         let stat = rustix::fs::fstat(&file).what(|| format!("reading {:?}", shown(path)))?;
         let size = u64::try_from(stat.st_size).unwrap_or(0);
-        let mut records = attributes(walk, &file, path)?;
+        let mut records = attributes(ids, &file, path)?;
         let Some(pieces) = content::pieces(&file, &stat) else {
-            self.head(&Head { size, ..head(walk, path, EntryType::Regular, &stat, records)? })?;
+            self.head(&Head { size, ..head(ids, path, EntryType::Regular, &stat, records)? })?;
             return self.pieces(&file, &[(0, size)], path);
         };
         let map = content::map(&pieces);
@@ -205,7 +197,7 @@ impl Archive {
         }
         records.push((b"GNU.sparse.realsize".to_vec(), size.to_string().into()));
         let packed = map.len() as u64 + pieces.iter().map(|(_, length)| length).sum::<u64>();
-        let entry = head(walk, path, EntryType::Regular, &stat, records)?;
+        let entry = head(ids, path, EntryType::Regular, &stat, records)?;
         self.head(&Head { path: &made_up, size: packed, ..entry })?;
         self.write(&map)?;
         self.pieces(&file, &pieces, path)
@@ -214,7 +206,6 @@ impl Archive {
     fn pieces(&mut self, file: &OwnedFd, pieces: &[content::Piece], path: &[u8]) -> Result<(), Fail> {
         let length = pieces.iter().map(|(_, length)| length).sum();
         content::copy(file, pieces, (&mut self.output, &mut self.buffer), || shown(path))?;
-        self.bytes += length;
         self.pad(length)
     }
 
@@ -235,7 +226,6 @@ impl Archive {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fail> {
-        self.bytes += bytes.len() as u64;
         self.output.write_all(bytes).what(|| "writing the archive")
     }
 
@@ -245,9 +235,15 @@ impl Archive {
     }
 }
 
-fn head<'a>(walk: &Walk<'_>, path: &'a [u8], kind: EntryType, stat: &Stat, records: Records) -> Result<Head<'a>, Fail> {
+fn head<'a>(
+    ids: Unshift<'_>,
+    path: &'a [u8],
+    kind: EntryType,
+    stat: &Stat,
+    records: Records,
+) -> Result<Head<'a>, Fail> {
     let unknown = || Fail::new(format!("packing {:?}: its owner is outside of the guest's ids", shown(path)));
-    let owner = match walk.ids {
+    let owner = match ids {
         None => (stat.st_uid, stat.st_gid),
         Some(ids) => (
             ids.shift(Ids::Uid, stat.st_uid).ok_or_else(unknown)?,
@@ -278,7 +274,7 @@ fn names(fd: &OwnedFd, path: &[u8]) -> Result<Vec<CString>, Fail> {
 }
 
 /// Attributes of an open file or directory, as records; ids in them are the guest's.
-fn attributes(walk: &Walk<'_>, fd: &OwnedFd, path: &[u8]) -> Result<Records, Fail> {
+fn attributes(ids: Unshift<'_>, fd: &OwnedFd, path: &[u8]) -> Result<Records, Fail> {
     let mut list = vec![0u8; 65_536];
     let length = match rustix::fs::flistxattr(fd, &mut list[..]) {
         Ok(length) => length,
@@ -297,7 +293,7 @@ fn attributes(walk: &Walk<'_>, fd: &OwnedFd, path: &[u8]) -> Result<Records, Fai
             Err(e) => return Err(e).what(|| format!("reading attributes of {:?}", shown(path))),
         };
         value.truncate(got);
-        let Some(value) = in_guest_ids(walk, name, value) else {
+        let Some(value) = in_guest_ids(ids, name, value) else {
             return Err(Fail::new(format!("packing {:?}: an attribute has ids outside of the guest's", shown(path))));
         };
         total += value.len();
@@ -322,8 +318,8 @@ fn record(name: &[u8], value: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
     }
 }
 
-fn in_guest_ids(walk: &Walk<'_>, name: &[u8], value: Vec<u8>) -> Option<Vec<u8>> {
-    match (walk.ids, name) {
+fn in_guest_ids(ids: Unshift<'_>, name: &[u8], value: Vec<u8>) -> Option<Vec<u8>> {
+    match (ids, name) {
         (Some(ids), b"security.capability") => ids.capabilities(&value),
         (Some(ids), b"system.posix_acl_access" | b"system.posix_acl_default") => ids.acl(&value),
         _ => Some(value),

@@ -137,7 +137,7 @@ impl Instances {
             self.db.view(|v| self.describe(v, &repo::instances::by_id(v, record.id)?, !instance_only))?;
         description.with_guest_ids();
         let modified = Timestamp::now().unix();
-        let file = |path: String, content: String| Part::File { path, content, modified };
+        let file = |path: String, content: String| Part::File { path, content: content.into_bytes(), modified };
         let own = index::text(&description)?;
         let snapshots = description.snapshots.iter().map(|s| s.name.clone()).collect();
         let index = Index {
@@ -157,13 +157,13 @@ impl Instances {
             let place = source.place;
             let beside = path.clone();
             parts.extend(blocking(move || packing::beside(&beside, &place, modified)).await?);
-            parts.push(Part::Tree { path: format!("{path}/rootfs"), place: source.root, without: Vec::new() });
+            parts.push(Part::Tree { path: format!("{path}/rootfs"), place: source.root });
         }
         let (place, root) = (source.place.clone(), source.root.clone());
         const CONTAINER: &str = "backup/container";
         parts.extend(blocking(move || packing::beside(CONTAINER, &place, modified)).await?);
         parts.push(file(format!("{CONTAINER}/backup.yaml"), own));
-        parts.push(Part::Tree { path: format!("{CONTAINER}/rootfs"), place: root, without: Vec::new() });
+        parts.push(Part::Tree { path: format!("{CONTAINER}/rootfs"), place: root });
         Ok(parts)
     }
 

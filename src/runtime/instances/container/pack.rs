@@ -88,13 +88,13 @@ fn spawn(plan: &[u8], init: Option<&OwnedFd>, output: &OwnedFd) -> Result<(Owned
 }
 
 impl Packing {
-    /// Waits until all is written, and says how many bytes that was before compression.
+    /// Waits until all is written.
     ///
     /// # Errors
     /// [`Kind::Unavailable`] when the disk is full.
-    pub async fn done(self) -> Result<u64> {
+    pub async fn done(self) -> Result<()> {
         match self.link.receive::<PackAnswer>().await? {
-            Some((PackAnswer::Done { bytes, .. }, _)) => Ok(bytes),
+            Some((PackAnswer::Done, _)) => Ok(()),
             Some((PackAnswer::Failed { errno: 0, what }, _)) => Err(Error::internal(format!("Failed {what}"))),
             Some((PackAnswer::Failed { errno, what }, _)) => {
                 Err(std::io::Error::from_raw_os_error(errno)).ctx(Kind::Internal, || format!("Failed {what}"))
