@@ -13,6 +13,8 @@ does lxc file push -q /etc/group c1/root/group
 index() { tar -xOf "$SCRATCH/body" "$@" backup/index.yaml; }
 
 it "has none at first"
+req GET "$I?recursion=2"
+meta '.[0].backups' null
 req GET $B
 ok
 meta . '[]'
@@ -40,6 +42,10 @@ succeeded
 req GET $B
 ok
 meta . "[\"$B/b0\",\"$B/backup0\"]"
+req GET "$I?recursion=2"
+meta '[.[] | [.name, (.backups | map(keys | length))]]' '[["c1",[6,6]]]'
+req GET "$I/c1?recursion=1"
+meta '[.backups[].name]' '["b0","backup0"]'
 req GET "$B?recursion=1"
 ok
 meta 'map(.name)' '["b0","backup0"]'
@@ -146,12 +152,10 @@ req DELETE $B/b1
 error 404 'Instance backup not found$'
 
 it "tells about it, and works by the stock client"
-lxc monitor --type=lifecycle --format=json >"$SCRATCH/monitor" &
-monitor=$!
-sleep 0.5
+monitor "$SCRATCH/monitor"
 does lxc export c1 "$SCRATCH/c1.tgz"
 does lxc import "$SCRATCH/c1.tgz" c4
-for ((i = 0; i < 50; i++)); do grep -q instance-created "$SCRATCH/monitor" && break; sleep 0.1; done
+until_true 5 grep -q instance-created "$SCRATCH/monitor"
 kill $monitor
 wait $monitor 2>/dev/null
 same "$(jq -sc 'map(select(.metadata.action|startswith("instance")) | [.metadata.action, .metadata.source, .metadata.context]) | sort' "$SCRATCH/monitor")" \

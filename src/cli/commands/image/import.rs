@@ -6,11 +6,12 @@ use argh::{ArgsInfo, FromArgs};
 use hyper::Method;
 
 use super::alias::ensure;
-use crate::api::client::{ImageUpload, Progress as Report, escape};
+use crate::api::client::{ImageUpload, escape};
 use crate::api::types::{ImagesPost, ImagesPostSource, Operation};
 use crate::cli::commands::file::local;
 use crate::cli::context::{Context, Target};
-use crate::cli::output::{Progress, say};
+use crate::cli::output::say;
+use crate::cli::transfer::sending;
 use crate::error::{Error, Result};
 
 /// `lxc image import`.
@@ -100,14 +101,7 @@ async fn upload(cx: &Context, target: &Target, files: (&str, Option<&str>), abou
         public: about.public,
         properties: about.properties.iter().map(pair).collect::<Vec<_>>().join("&"),
     };
-    let mut progress = Progress::new(cx.quiet);
-    let report: Option<Report> = progress.visible().then(|| {
-        let tell = move |sent: u64, all: u64| {
-            progress.update(&format!("Transferring image: {}%", sent * 100 / all.max(1)));
-        };
-        Box::new(tell) as Report
-    });
-    let operation = target.client.upload_image(image, report).await?;
+    let operation = target.client.upload_image(image, sending(cx, "Transferring image")).await?;
     target.client.wait(&operation.id).await
 }
 
