@@ -1,20 +1,20 @@
 //! Bodies of requests: a few bytes, or files streamed one after the other with the length known before.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
-use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 
 use crate::error::{Ctx, Kind, Result};
 
-/// Bytes that are read from a file and sent at once.
-const CHUNK: usize = 128 << 10;
+/// Bytes that are read from a file and sent at once: below what musl's allocator asks the kernel for anew each time.
+const CHUNK: usize = 64 << 10;
 
 /// Told after each chunk: bytes sent so far, and all of them.
 pub type Progress = Box<dyn FnMut(u64, u64) + Send>;
@@ -91,9 +91,14 @@ async fn feed(
                 }
             }
             Piece::File(path, size) => {
-                // A file that grows meanwhile must not exceed the length that was promised.
-                let mut file = File::open(path).await?.take(size);
-                if !copy(to, &mut file, &mut |n| tell(&mut progress, &mut sent, n, total)).await? {
+                let (to, mut told) = (to.clone(), progress.take());
+                let reader = move || {
+                    let read = read_file(&to, &path, size, &mut |n| tell(&mut told, &mut sent, n, total));
+                    read.map(|taken| (taken, told, sent))
+                };
+                let taken;
+                (taken, progress, sent) = tokio::task::spawn_blocking(reader).await??;
+                if !taken {
                     return Ok(());
                 }
             }
@@ -111,6 +116,29 @@ fn tell(progress: &mut Option<Progress>, sent: &mut u64, more: u64, total: u64) 
     *sent += more;
     if let Some(progress) = progress {
         progress(*sent, total);
+    }
+}
+
+/// Sends the first `size` bytes of a file; false when nobody takes them any more. Blocks: a thread of its own reads ahead, and
+/// copies nothing twice.
+fn read_file(
+    to: &mpsc::Sender<io::Result<Bytes>>,
+    path: &Path,
+    size: u64,
+    told: &mut dyn FnMut(u64),
+) -> io::Result<bool> {
+    // A file that grows meanwhile must not exceed the length that was promised.
+    let mut file = File::open(path)?.take(size);
+    loop {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let read = file.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;
+        if read == 0 {
+            return Ok(true);
+        }
+        if to.blocking_send(Ok(chunk.into())).is_err() {
+            return Ok(false);
+        }
+        told(read as u64);
     }
 }
 

@@ -19,7 +19,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Fail, PLAN_FD, SOCKET_FD, STREAM_FD, THIRD_FD, What, read_plan, say};
-use crate::runtime::spec::files::{FilesAnswer, FilesPlan, FilesTask};
+use crate::runtime::spec::files::{FilesAnswer, FilesPlan, FilesTask, Place};
 use crate::runtime::sys::{process, signal};
 
 /// The word by which the executable becomes this.
@@ -57,21 +57,25 @@ impl<T> Call<T> for std::io::Result<T> {
     }
 }
 
-/// The entry of the hidden mode: plan, socket, process 1's pidfd and the pipe are open descriptors ([`PLAN_FD`], [`SOCKET_FD`],
-/// [`THIRD_FD`], [`STREAM_FD`]).
+/// The descriptor of the lock of a root that another helper has mounted.
+const LOCK_FD: i32 = STREAM_FD + 1;
+
+/// The entry of the hidden mode: plan, socket, the way to the tree, the pipe and a lock are open descriptors ([`PLAN_FD`],
+/// [`SOCKET_FD`], [`THIRD_FD`], [`STREAM_FD`], [`LOCK_FD`]).
 pub fn main(_args: &[String]) -> i32 {
     signal::reset_all();
     let _ = process::hide_memory();
     let _ = process::die_with_parent();
-    let (Some(plan), Some(socket), Some(init), Some(pipe)) = (
+    let (Some(plan), Some(socket), Some(way), Some(pipe), Some(_lock)) = (
         process::inherited(PLAN_FD),
         process::inherited(SOCKET_FD),
         process::inherited(THIRD_FD),
         process::inherited(STREAM_FD),
+        process::inherited(LOCK_FD),
     ) else {
         return 2;
     };
-    let last = match visit(&plan, &socket, init, pipe) {
+    let last = match visit(&plan, &socket, way, pipe) {
         Ok(()) => FilesAnswer::Done,
         Err(Trouble::Path(name, e)) => FilesAnswer::Failed { errno: e.raw_os_error(), what: name.into(), call: true },
         Err(Trouble::Host(e)) => FilesAnswer::Failed { errno: e.errno, what: e.what, call: false },
@@ -79,13 +83,17 @@ pub fn main(_args: &[String]) -> i32 {
     i32::from(say(&socket, &last, &[]).is_err())
 }
 
-fn visit(plan: &OwnedFd, socket: &OwnedFd, init: OwnedFd, pipe: OwnedFd) -> Result<(), Trouble> {
+fn visit(plan: &OwnedFd, socket: &OwnedFd, way: OwnedFd, pipe: OwnedFd) -> Result<(), Trouble> {
     let plan: FilesPlan = read_plan(plan.as_fd())?;
     // Ours: the guest's may be anything.
     let own = rustix::fs::open("/proc/self/fd", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .what(|| "opening \"/proc\"")?;
-    let (root, _lock) = place::enter(&plan.place, &init)?;
-    drop(init);
+    let (root, lock) = place::enter(&plan.place, &way)?;
+    drop(way);
+    if let Place::Stopped(_) = plan.place {
+        let fds: Vec<_> = [Some(root.as_fd()), lock.as_ref().map(AsFd::as_fd)].into_iter().flatten().collect();
+        say(socket, &FilesAnswer::Mounted, &fds).what(|| "answering")?;
+    }
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let tree = tree::Tree { root, own };
     let path = plan.path.as_str();
