@@ -56,7 +56,12 @@ impl Taken {
 impl Line {
     /// Takes a socket over.
     pub fn new(socket: UnixStream) -> Line {
-        Line(Arc::new(Shared { socket, reads: Taken::default(), writes: Taken::default(), last: AtomicBool::new(false) }))
+        Line(Arc::new(Shared {
+            socket,
+            reads: Taken::default(),
+            writes: Taken::default(),
+            last: AtomicBool::new(false),
+        }))
     }
 
     /// Says that the connection ends with the answer.

@@ -54,7 +54,14 @@ impl Watch {
             let mut source = self.0.readable().await?;
             let mut target = to.0.writable().await?;
             let length = usize::try_from(limit - *moved).unwrap_or(MOVED).min(MOVED);
-            match splice(self.0.get_ref(), None, to.0.get_ref(), None, length, SpliceFlags::NONBLOCK | SpliceFlags::MOVE) {
+            match splice(
+                self.0.get_ref(),
+                None,
+                to.0.get_ref(),
+                None,
+                length,
+                SpliceFlags::NONBLOCK | SpliceFlags::MOVE,
+            ) {
                 Ok(0) => break,
                 Ok(count) => *moved += count as u64,
                 Err(Errno::INTR) => {}
