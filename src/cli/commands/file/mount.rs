@@ -91,7 +91,7 @@ fn start(stream: UnixStream, source: &str, target: &str) -> Result<Child> {
     }
 }
 
-/// Waits for the end of sshfs, which unmounts when it is interrupted as we are; whether we were.
+/// Waits for the end of sshfs, which unmounts when it is told to end, as we are; whether we were.
 async fn until_unmounted(
     mut sshfs: Child,
     bridge: impl Future<Output = ()> + Send + 'static,
@@ -111,7 +111,7 @@ async fn until_unmounted(
         asked = true;
         // One that has ended meanwhile is what we want.
         let pid = sshfs.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let _ = pid.map(|pid| kill_process(pid, Signal::INT));
+        let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
     };
     bridge.abort();
     Ok((status, asked))
