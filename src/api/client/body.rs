@@ -1,20 +1,21 @@
 //! Bodies of requests: a few bytes, or files streamed one after the other with the length known before.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
+use rustix::buffer::spare_capacity;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 
 use crate::error::{Ctx, Kind, Result};
 
-/// Bytes that are read from a file and sent at once: below what musl's allocator asks the kernel for anew each time.
-const CHUNK: usize = 64 << 10;
+/// Bytes that are read from a file and sent at once.
+const CHUNK: usize = 128 << 10;
 
 /// Told after each chunk: bytes sent so far, and all of them.
 pub type Progress = Box<dyn FnMut(u64, u64) + Send>;
@@ -127,18 +128,46 @@ fn read_file(
     size: u64,
     told: &mut dyn FnMut(u64),
 ) -> io::Result<bool> {
-    // A file that grows meanwhile must not exceed the length that was promised.
-    let mut file = File::open(path)?.take(size);
-    loop {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        let read = file.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;
+    let file = File::open(path)?;
+    let (give_back, given_back) = std::sync::mpsc::channel::<Vec<u8>>();
+    let mut left = size;
+    while left > 0 {
+        let mut buffer = given_back.try_recv().unwrap_or_default();
+        buffer.clear();
+        buffer.reserve_exact(CHUNK);
+        rustix::io::retry_on_intr(|| rustix::io::read(&file, spare_capacity(&mut buffer)))?;
+        // A file that grows meanwhile must not exceed the length that was promised.
+        buffer.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = buffer.len() as u64;
         if read == 0 {
-            return Ok(true);
+            break;
         }
-        if to.blocking_send(Ok(chunk.into())).is_err() {
+        left -= read;
+        let lent = Lent { buffer, give_back: give_back.clone() };
+        if to.blocking_send(Ok(Bytes::from_owner(lent))).is_err() {
             return Ok(false);
         }
-        told(read as u64);
+        told(read);
+    }
+    Ok(true)
+}
+
+/// A buffer on its way, of use again once it is sent: its pages cost more than what is copied into them.
+struct Lent {
+    buffer: Vec<u8>,
+    give_back: std::sync::mpsc::Sender<Vec<u8>>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // The reader may be done.
+        let _ = self.give_back.send(std::mem::take(&mut self.buffer));
     }
 }
 
