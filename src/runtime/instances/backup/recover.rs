@@ -1,7 +1,8 @@
 //! Instances whose records are lost, found again on disk: `lxd recover`.
 //!
-//! Looking changes nothing. What is brought back has its records written complete, in one commit: were they ever incomplete, the next
-//! start would take the instance for one that was being made, and remove it.
+//! Looking changes nothing. What is brought back is complete with one commit, that of the instance, which comes last: were it ever
+//! incomplete, the next start would take the instance for one that was being made, and remove it. Snapshots whose instance
+//! didn't follow are removed from the records at the next start.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,6 +19,7 @@ use crate::runtime::instances::create::{target_of, volume_of};
 use crate::runtime::instances::expand;
 use crate::runtime::instances::{Instances, plan};
 use crate::runtime::storage::{Driver, Volume, VolumeKind, links};
+use crate::runtime::sys::fault;
 use crate::store::records::{
     ContentKind, InstanceKind, InstanceRecord, Phase, PoolRecord, SnapshotRecord, VolumeRecord,
 };
@@ -26,8 +28,8 @@ use crate::{Ctx, Error, Kind, Result};
 
 /// Bytes of a `backup.yaml` that are read.
 const LIMIT: u64 = 4 << 20;
-/// Snapshots of an instance that are brought back: their records are written together.
-const SNAPSHOTS: usize = 30;
+/// Snapshots whose records are written, or removed, by one commit.
+const AT_ONCE: usize = 30;
 
 /// A pool that is looked at.
 struct Pool {
@@ -181,10 +183,7 @@ impl Instances {
         let _lease = self.leases.take(self.exclusive(&project, lost.volume.name())).await;
         let present = |s: &&InstanceSnapshot| lost.snapshots.contains(&s.name);
         let snapshots: Vec<_> = lost.on_disk.snapshots.iter().filter(present).collect();
-        if snapshots.len() > SNAPSHOTS {
-            return Err(Error::unsupported(format!("Recovering an instance with more than {SNAPSHOTS} snapshots")));
-        }
-        let (record, _) = self.db.transact(|tx| insert(tx, &record, pool, &snapshots)).await?;
+        let record = self.insert_whole(record, pool, &snapshots).await?;
         let privileged = self.db.view(|v| Ok(plan::is_privileged(&expand::expand(v, &record)?.config)))?;
         let owner = if privileged { 0 } else { self.host.idmap.root().0 };
         let driver = self.pools.driver(pool)?;
@@ -194,15 +193,65 @@ impl Instances {
         })
         .await
     }
+
+    /// All records of an instance that is complete on disk.
+    async fn insert_whole(
+        &self,
+        mut record: InstanceRecord,
+        pool: &PoolRecord,
+        snapshots: &[&InstanceSnapshot],
+    ) -> Result<InstanceRecord> {
+        (record.id, _) = self.db.transact(Tx::next_id).await?;
+        let mut inserted = Ok(record.clone());
+        for some in snapshots.chunks(AT_ONCE) {
+            let rows = |tx: &mut Tx| {
+                some.iter().try_for_each(|s| repo::snapshots::insert_ahead(tx, snapshot_of(&record, s)).map(drop))
+            };
+            if let Err(e) = self.db.transact(rows).await {
+                inserted = Err(e);
+                break;
+            }
+            fault("daemon.recover.snapshots");
+        }
+        if inserted.is_ok() {
+            inserted = self.db.transact(|tx| insert(tx, &record, pool)).await.map(|(record, _)| record);
+        }
+        if inserted.is_err() {
+            self.sweep_snapshots(Some(record.id)).await?;
+        }
+        inserted
+    }
+
+    /// Removes records of snapshots whose instance (`of`, or any) was to follow and didn't.
+    pub(in crate::runtime::instances) async fn sweep_snapshots(&self, of: Option<u64>) -> Result<()> {
+        let stray: Vec<u64> = self.db.view(|v| {
+            let all = repo::snapshots::all(v)?;
+            let stray = all.into_iter().filter(|(id, _)| of.is_none_or(|of| of == *id));
+            let stray = stray.filter(|(id, _)| repo::instances::by_id(v, *id).is_err());
+            Ok(stray.flat_map(|(_, snapshots)| snapshots).map(|snapshot| snapshot.id).collect())
+        })?;
+        for some in stray.chunks(AT_ONCE) {
+            self.db.transact(|tx| some.iter().try_for_each(|id| repo::snapshots::remove(tx, *id))).await?;
+        }
+        Ok(())
+    }
 }
 
-/// All records of an instance that is complete on disk.
-fn insert(
-    tx: &mut Tx,
-    record: &InstanceRecord,
-    pool: &PoolRecord,
-    snapshots: &[&InstanceSnapshot],
-) -> Result<InstanceRecord> {
+fn snapshot_of(record: &InstanceRecord, s: &InstanceSnapshot) -> SnapshotRecord {
+    SnapshotRecord {
+        instance: record.id,
+        name: s.name.clone(),
+        config: s.config.clone(),
+        devices: with_root(s.devices.clone(), &record.devices),
+        created_at: s.created_at,
+        expires_at: s.expires_at,
+        phase: Phase::Created,
+        ..SnapshotRecord::default()
+    }
+}
+
+/// The record of an instance and of its volume.
+fn insert(tx: &mut Tx, record: &InstanceRecord, pool: &PoolRecord) -> Result<InstanceRecord> {
     let record = repo::instances::insert(tx, record.clone())?;
     let volume = VolumeRecord {
         pool: pool.id,
@@ -215,19 +264,6 @@ fn insert(
         ..VolumeRecord::default()
     };
     repo::volumes::insert(tx, volume)?;
-    for s in snapshots {
-        let snapshot = SnapshotRecord {
-            instance: record.id,
-            name: s.name.clone(),
-            config: s.config.clone(),
-            devices: with_root(s.devices.clone(), &record.devices),
-            created_at: s.created_at,
-            expires_at: s.expires_at,
-            phase: Phase::Created,
-            ..SnapshotRecord::default()
-        };
-        repo::snapshots::insert(tx, snapshot)?;
-    }
     Ok(record)
 }
 

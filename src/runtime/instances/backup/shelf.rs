@@ -81,8 +81,12 @@ impl Shelf {
         for entry in entries {
             let entry = entry.ctx(Kind::Internal, || format!("Failed listing {directory:?}"))?;
             if let Ok(name) = entry.file_name().into_string() {
-                let facts = self.get(&name)?;
-                found.push((name, facts));
+                match self.get(&name) {
+                    Ok(facts) => found.push((name, facts)),
+                    // It was removed meanwhile.
+                    Err(e) if e.kind() == Kind::NotFound => {}
+                    Err(e) => return Err(e),
+                }
             }
         }
         found.sort_by(|a, b| a.0.cmp(&b.0));
