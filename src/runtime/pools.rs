@@ -169,7 +169,7 @@ impl Pools {
     pub async fn update(
         &self,
         name: &str,
-        decide: impl Fn(&StoragePool) -> Result<StoragePoolPut>,
+        decide: impl Fn(&StoragePool) -> Result<StoragePoolPut> + Sync,
         by: EventRequestor,
     ) -> Result<()> {
         let _lease = self.leases.take(vec![Want::exclusive(Class::Pool, name)]).await;

@@ -86,7 +86,7 @@ impl Images {
         &self,
         project: &str,
         prefix: &str,
-        decide: impl Fn(&Image) -> Result<ImagePut>,
+        decide: impl Fn(&Image) -> Result<ImagePut> + Sync,
         by: EventRequestor,
     ) -> Result<()> {
         let fingerprint = self.change(project, prefix, decide).await?;
@@ -95,7 +95,12 @@ impl Images {
     }
 
     /// The same without telling; answers with the fingerprint.
-    async fn change(&self, project: &str, prefix: &str, decide: impl Fn(&Image) -> Result<ImagePut>) -> Result<String> {
+    async fn change(
+        &self,
+        project: &str,
+        prefix: &str,
+        decide: impl Fn(&Image) -> Result<ImagePut> + Sync,
+    ) -> Result<String> {
         let (fingerprint, _) = self
             .db
             .transact(|tx| {
