@@ -96,6 +96,34 @@ fi
 exec 9>&-
 kill $session 2>/dev/null
 
+it "stopped: a session keeps nobody out"
+does lxc stop -f sft1
+sftp -q -D "$TOOLS/sftp-bridge $S" -b "$SCRATCH/pipe" >"$SCRATCH/session" 2>&1 & session=$!
+exec 9>"$SCRATCH/pipe"
+echo 'ls -1 /etc' >&9
+until_true 10 grep -q passwd "$SCRATCH/session"
+echo beside >"$SCRATCH/beside"
+does lxc file push beside sft1/root/beside
+echo "get /root/beside $SCRATCH/got2" | batch
+same "$(cat "$SCRATCH/got2")" beside 'what another session got'
+echo 'ls -1 /root' >&9
+until_true 10 grep -q beside "$SCRATCH/session"
+# Who came later goes on when the first one has left.
+mkfifo "$SCRATCH/pipe2"
+sftp -q -D "$TOOLS/sftp-bridge $S" -b "$SCRATCH/pipe2" >"$SCRATCH/session2" 2>&1 9>&- & second=$!
+exec 8>"$SCRATCH/pipe2"
+echo 'ls -1 /etc' >&8
+until_true 10 grep -q passwd "$SCRATCH/session2"
+exec 9>&-
+wait $session
+gives beside lxc file pull sft1/root/beside -
+echo 'ls -1 /root' >&8
+until_true 10 grep -q beside "$SCRATCH/session2"
+exec 8>&-
+wait $second
+does lxc start sft1
+gives beside inside sft1 cat /root/beside
+
 it "refuses nonsense"
 printf '\377\377\377\377garbage' | timeout 10 "$TOOLS/sftp-bridge" $S >"$SCRATCH/nonsense"
 same "$(wc -c <"$SCRATCH/nonsense")" 0 answered
