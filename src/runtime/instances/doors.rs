@@ -199,7 +199,8 @@ impl Instances {
         self.open_door(id, spec.privileged()).await
     }
 
-    fn guest_root(&self, privileged: bool) -> u32 {
+    /// The guest's root, as the host sees it.
+    pub(super) fn guest_root(&self, privileged: bool) -> u32 {
         if privileged { 0 } else { self.host.idmap.root().0 }
     }
 

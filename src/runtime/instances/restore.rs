@@ -107,7 +107,10 @@ impl Instances {
                     }
                 }
                 becomes.devices = snapshot.devices.clone();
-                let pools = (root_pool(tx, &expand(tx, &was)?)?, root_pool(tx, &expand(tx, &becomes)?)?);
+                let expanded = expand(tx, &becomes)?;
+                // It may come of an archive, or another instance may have its addresses by now.
+                self.check_by_itself(&becomes, &expanded)?;
+                let pools = (root_pool(tx, &expand(tx, &was)?)?, root_pool(tx, &expanded)?);
                 if pools.0.id != pools.1.id {
                     let text = "The storage pool of the root disk can only be changed through move";
                     return Err(Error::internal(text));

@@ -5,22 +5,28 @@ use std::collections::BTreeMap;
 use super::create::{root_pool, volume_of};
 use super::expand::{Expanded, expand, over};
 use super::{Instances, snapshot_names};
-use crate::api::types::{EventRequestor, InstanceSnapshot, InstanceSnapshotsPost, Operation, Timestamp};
+use crate::api::config::device;
+use crate::api::types::{ConfigMap, Devices, EventRequestor, InstanceSnapshot, InstanceSnapshotsPost, Operation, Timestamp};
 use crate::runtime::events::Lifecycle;
 use crate::runtime::storage::{Guest, Volume};
 use crate::runtime::sys::fault;
 use crate::runtime::{blocking, url};
-use crate::store::records::{InstanceRecord, Phase, PoolRecord, SnapshotRecord};
+use crate::store::records::{InstanceRecord, Phase, PoolRecord, ProfileRecord, SnapshotRecord};
 use crate::store::{Read, repo};
 use crate::{Error, Kind, Result};
 
 /// A snapshot as clients see it: architecture, profiles and the like are the instance's of now. Pure.
-pub(super) fn show(record: &SnapshotRecord, instance: &InstanceRecord, expanded: Expanded) -> InstanceSnapshot {
+pub(super) fn show(
+    record: &SnapshotRecord,
+    devices: Devices,
+    instance: &InstanceRecord,
+    expanded: Expanded,
+) -> InstanceSnapshot {
     InstanceSnapshot {
         architecture: instance.architecture.clone(),
         config: record.config.clone(),
         created_at: record.created_at,
-        devices: record.devices.clone(),
+        devices,
         ephemeral: instance.ephemeral,
         expanded_config: expanded.config,
         expanded_devices: expanded.devices,
@@ -34,20 +40,40 @@ pub(super) fn show(record: &SnapshotRecord, instance: &InstanceRecord, expanded:
     }
 }
 
+/// Devices of a snapshot as its instance can have them: when that has been moved since, or copied, its root disk is the
+/// instance's of now. Records keep what was there when the snapshot was made. Pure.
+fn with_root(snapshot: &Devices, instance: &InstanceRecord, profiles: &BTreeMap<u64, ProfileRecord>) -> Devices {
+    let pool = |own: &Devices| {
+        let expanded = over(instance.profiles.iter().filter_map(|id| profiles.get(id)), &ConfigMap::new(), own);
+        expanded.devices.into_values().find(device::is_root).and_then(|mut disk| disk.remove("pool"))
+    };
+    let mut devices = snapshot.clone();
+    if pool(snapshot) != pool(&instance.devices) {
+        devices.retain(|_, d| !device::is_root(d));
+        let root = instance.devices.iter().filter(|(_, d)| device::is_root(d));
+        devices.extend(root.map(|(name, d)| (name.clone(), d.clone())));
+    }
+    devices
+}
+
+fn profiles_of(r: &impl Read, instance: &InstanceRecord) -> Result<BTreeMap<u64, ProfileRecord>> {
+    instance.profiles.iter().map(|id| Ok((*id, repo::profiles::by_id(r, *id)?))).collect()
+}
+
 /// Snapshots of one instance as clients see them, oldest first; those that aren't complete are left out.
 pub(super) fn show_all(
     r: &impl Read,
     instance: &InstanceRecord,
     records: &[SnapshotRecord],
 ) -> Result<Vec<InstanceSnapshot>> {
-    let mut known = BTreeMap::new();
-    for id in &instance.profiles {
-        known.insert(*id, repo::profiles::by_id(r, *id)?);
-    }
-    let expanded =
-        |s: &SnapshotRecord| over(instance.profiles.iter().filter_map(|id| known.get(id)), &s.config, &s.devices);
+    let known = profiles_of(r, instance)?;
     let complete = records.iter().filter(|s| s.phase == Phase::Created);
-    Ok(complete.map(|s| show(s, instance, expanded(s))).collect())
+    let shown = complete.map(|s| {
+        let devices = with_root(&s.devices, instance, &known);
+        let expanded = over(instance.profiles.iter().filter_map(|id| known.get(id)), &s.config, &devices);
+        show(s, devices, instance, expanded)
+    });
+    Ok(shown.collect())
 }
 
 impl Instances {
@@ -72,7 +98,7 @@ impl Instances {
         shown.into_iter().next().ok_or_else(|| no_snapshot(project, instance, name))
     }
 
-    /// The records of an instance and of a snapshot of it that is complete.
+    /// The records of an instance and of a snapshot of it that is complete, with devices that the instance can have.
     pub(super) fn snapshot_record(
         &self,
         project: &str,
@@ -82,7 +108,10 @@ impl Instances {
         self.db.view(|v| {
             let record = repo::instances::by_name(v, project, instance)?;
             match repo::snapshots::by_name(v, record.id, name) {
-                Ok(snapshot) if snapshot.phase == Phase::Created => Ok((record, snapshot)),
+                Ok(mut snapshot) if snapshot.phase == Phase::Created => {
+                    snapshot.devices = with_root(&snapshot.devices, &record, &profiles_of(v, &record)?);
+                    Ok((record, snapshot))
+                }
                 Err(e) if e.kind() != Kind::NotFound => Err(e),
                 _ => Err(no_snapshot(project, instance, name)),
             }
@@ -387,7 +416,9 @@ impl Instances {
         fault("daemon.snapshot_delete.marked");
         if let Err(e) = self.remove_snapshot_volume_and_record(&record, &snapshot, &pool).await {
             // It may be used or deleted again.
-            self.confirm_snapshot(snapshot.id).await?;
+            if let Err(undo) = self.confirm_snapshot(snapshot.id).await {
+                tracing::warn!(instance, "Failed undoing a deletion: {}", undo.chain());
+            }
             return Err(e);
         }
         fault("daemon.snapshot_delete.forgotten");

@@ -8,19 +8,17 @@ use std::fs;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use super::import::with_root;
+use super::import::archived;
 use super::index::{self, OnDisk};
 use super::keeper;
 use crate::api::config::{self, instance, names};
 use crate::api::types::{InstanceSnapshot, RecoverResult, RecoverVolume, StoragePoolsPost};
 use crate::runtime::blocking;
-use crate::runtime::instances::create::{target_of, volume_of};
+use crate::runtime::instances::create::{new_volume, target_of, volume_of};
 use crate::runtime::instances::expand;
 use crate::runtime::instances::{Instances, plan};
 use crate::runtime::storage::{Driver, Volume, VolumeKind, links};
-use crate::store::records::{
-    ContentKind, InstanceKind, InstanceRecord, Phase, PoolRecord, SnapshotRecord, VolumeRecord,
-};
+use crate::store::records::{InstanceKind, InstanceRecord, Phase, PoolRecord, SnapshotRecord, VolumeRecord};
 use crate::store::{Tx, repo};
 use crate::{Ctx, Error, Kind, Result};
 
@@ -172,7 +170,7 @@ impl Instances {
             name: instance.name.clone(),
             pool: pool.name.clone(),
             instance: instance.clone(),
-            snapshots: Vec::new(),
+            snapshots: lost.on_disk.snapshots.clone(),
         };
         let mut record = self.record_of(&project, lost.volume.name(), &contents, pool)?;
         record.config = instance.config.clone();
@@ -186,7 +184,7 @@ impl Instances {
         }
         let (record, _) = self.db.transact(|tx| insert(tx, &record, pool, &snapshots)).await?;
         let privileged = self.db.view(|v| Ok(plan::is_privileged(&expand::expand(v, &record)?.config)))?;
-        let owner = if privileged { 0 } else { self.host.idmap.root().0 };
+        let owner = self.guest_root(privileged);
         let driver = self.pools.driver(pool)?;
         blocking(move || {
             links::create(driver.paths(), &lost.volume)?;
@@ -204,28 +202,9 @@ fn insert(
     snapshots: &[&InstanceSnapshot],
 ) -> Result<InstanceRecord> {
     let record = repo::instances::insert(tx, record.clone())?;
-    let volume = VolumeRecord {
-        pool: pool.id,
-        project: record.project.clone(),
-        kind: record.kind.into(),
-        name: record.name.clone(),
-        content: ContentKind::Filesystem,
-        created_at: record.created_at,
-        phase: Phase::Created,
-        ..VolumeRecord::default()
-    };
-    repo::volumes::insert(tx, volume)?;
+    repo::volumes::insert(tx, VolumeRecord { phase: Phase::Created, ..new_volume(&record, pool.id) })?;
     for s in snapshots {
-        let snapshot = SnapshotRecord {
-            instance: record.id,
-            name: s.name.clone(),
-            config: s.config.clone(),
-            devices: with_root(s.devices.clone(), &record.devices),
-            created_at: s.created_at,
-            expires_at: s.expires_at,
-            phase: Phase::Created,
-            ..SnapshotRecord::default()
-        };
+        let snapshot = SnapshotRecord { instance: record.id, ..archived(s, s.config.clone()) };
         repo::snapshots::insert(tx, snapshot)?;
     }
     Ok(record)
