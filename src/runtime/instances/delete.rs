@@ -1,6 +1,7 @@
 //! Deleting an instance: marked, moved to the pool's trash, forgotten.
 
 use super::Instances;
+use super::copy::BATCH;
 use super::create::{root_pool, volume_of};
 use super::expand::expand;
 use super::machine::State;
@@ -107,7 +108,6 @@ impl Instances {
 
     /// A few at a time: a transaction has its limits.
     async fn remove_snapshot_records(&self, id: u64) -> Result<()> {
-        const BATCH: usize = 40;
         let snapshots = self.db.view(|v| repo::snapshots::list(v, id))?;
         for batch in snapshots.chunks(BATCH) {
             self.db.transact(|tx| batch.iter().try_for_each(|s| repo::snapshots::remove(tx, s.id))).await?;
