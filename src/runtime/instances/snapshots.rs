@@ -130,11 +130,13 @@ impl Instances {
         by: EventRequestor,
     ) -> Result<Operation> {
         let record = self.record(project, instance)?;
+        // For a wrong pattern; the name is chosen when it is taken.
         let name = match post.name.as_str() {
-            "" => self.next_snapshot_name(&record)?,
+            "" => next_name(&self.db.view(|v| expand(v, &record))?, &[])?,
             name => name.to_owned(),
         };
         snapshot_names::check(&name)?;
+        let name = Some(post.name).filter(|name| !name.is_empty());
         let new = self.operation_on("Snapshotting instance", project, instance, by.clone());
         let (this, project, instance) = (self.clone(), project.to_owned(), instance.to_owned());
         Ok(self.operations.start(new, move |_| async move {
@@ -155,13 +157,6 @@ impl Instances {
         Error::invalid(format!("Unable to create a stateful snapshot. {why}"))
     }
 
-    pub(super) fn next_snapshot_name(&self, record: &InstanceRecord) -> Result<String> {
-        let (expanded, taken) = self.db.view(|v| Ok((expand(v, record)?, repo::snapshots::list(v, record.id)?)))?;
-        let taken: Vec<&str> = taken.iter().map(|s| s.name.as_str()).collect();
-        let pattern = expanded.config.get("snapshots.pattern").map_or("", String::as_str);
-        snapshot_names::next(pattern, &taken, Timestamp::now())
-    }
-
     /// Makes a snapshot of an instance, which may run.
     pub(super) async fn snapshot_now(
         &self,
@@ -171,8 +166,8 @@ impl Instances {
         by: Option<&EventRequestor>,
     ) -> Result<()> {
         let _lease = self.leases.take(self.exclusive(project, instance)).await;
-        let name = wanted.name.clone();
         let (record, snapshot, pool) = self.reserve_snapshot(project, instance, wanted).await?;
+        let name = snapshot.name.clone();
         fault("daemon.snapshot.reserved");
         let made = self.copy_to_snapshot(&record, &pool, &name).await;
         fault("daemon.snapshot.volume");
@@ -196,11 +191,6 @@ impl Instances {
         instance: &str,
         wanted: Wanted,
     ) -> Result<(InstanceRecord, SnapshotRecord, PoolRecord)> {
-        let failed = |e: Error| {
-            let text = format!("Failed creating instance snapshot record {:?}: {e}", wanted.name);
-            Error::new(e.kind(), text)
-        };
-        snapshot_names::check_characters(&wanted.name).map_err(failed)?;
         let created_at = Timestamp::now();
         let (reserved, _) = self
             .db
@@ -211,10 +201,21 @@ impl Instances {
                 }
                 let expanded = expand(tx, &record)?;
                 let pool = root_pool(tx, &expanded)?;
+                let name = match &wanted.name {
+                    Some(name) => name.clone(),
+                    // The lease keeps others from taking it meanwhile.
+                    None => next_name(&expanded, &self.db.view(|v| repo::snapshots::list(v, record.id))?)?,
+                };
+                let failed = |e: Error| {
+                    let text = format!("Failed creating instance snapshot record {name:?}: {e}");
+                    Error::new(e.kind(), text)
+                };
+                snapshot_names::check(&name)?;
+                snapshot_names::check_characters(&name).map_err(failed)?;
                 let kept = expanded.config.get("snapshots.expiry").map_or("", String::as_str);
                 let snapshot = SnapshotRecord {
                     instance: record.id,
-                    name: wanted.name.clone(),
+                    name: name.clone(),
                     config: record.config.clone(),
                     devices: record.devices.clone(),
                     created_at,
@@ -440,10 +441,17 @@ impl Instances {
 
 /// A snapshot that is to be made.
 pub(super) struct Wanted {
-    /// Its name.
-    pub(super) name: String,
+    /// Its name; the next one by `snapshots.pattern` when there is none.
+    pub(super) name: Option<String>,
     /// When it may go; by `snapshots.expiry` when not said.
     pub(super) expires_at: Option<Timestamp>,
+}
+
+/// The next name by `snapshots.pattern`.
+fn next_name(expanded: &Expanded, taken: &[SnapshotRecord]) -> Result<String> {
+    let taken: Vec<&str> = taken.iter().map(|s| s.name.as_str()).collect();
+    let pattern = expanded.config.get("snapshots.pattern").map_or("", String::as_str);
+    snapshot_names::next(pattern, &taken, Timestamp::now())
 }
 
 /// The volume of a snapshot, as the storage drivers name it.
