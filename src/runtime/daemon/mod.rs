@@ -213,6 +213,7 @@ async fn after_start(services: Arc<Services>) {
     let (instances, expiring) = (services.instances.clone(), services.instances.clone());
     tokio::join!(
         starting,
+        services.pools.sweep_when_woken(),
         services.networks.watch(services.warnings.clone()),
         services.instances.watch_snapshots(),
         instances.keep_descriptions(),

@@ -259,7 +259,7 @@ impl Instances {
             self.refresh_snapshots((origin, &from), (&target, &to), by).await?;
         }
         self.refresh_root((origin, &from), (&target, &to)).await?;
-        self.sweep_copies(&to);
+        self.pools.wake_sweeper(&to);
         self.pools.wake_emptier(&to);
         Ok(())
     }

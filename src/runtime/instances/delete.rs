@@ -117,13 +117,13 @@ impl Instances {
 
     /// The last instance of an image that is gone takes the image's layer along.
     async fn sweep_layer_of(&self, record: &InstanceRecord, pool: &PoolRecord) -> Result<()> {
-        self.sweep_copies(pool);
+        self.pools.wake_sweeper(pool);
         let Some(image) = record.config.get("volatile.base_image") else { return Ok(()) };
         if self.db.view(|v| repo::images::list(v, None))?.iter().any(|i| i.fingerprint == *image) {
             return Ok(());
         }
-        let pools = self.pools.clone();
-        blocking(move || pools.sweep_layers()).await
+        let (pools, pool) = (self.pools.clone(), pool.clone());
+        blocking(move || pools.sweep_pool(&pool)).await
     }
 
     /// Deletes an instance that has stopped and was not meant to stay, in the background; others stay.

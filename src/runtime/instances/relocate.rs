@@ -106,7 +106,7 @@ impl Instances {
         let (driver, volume) = (self.pools.driver(from)?, volume_of(record)?);
         blocking(move || driver.delete_volume(&volume)).await?;
         fault("daemon.move.removed");
-        self.sweep_copies(from);
+        self.pools.wake_sweeper(from);
         self.pools.wake_emptier(from);
         Ok(())
     }
@@ -155,7 +155,7 @@ impl Instances {
         if let Err(e) = undone {
             tracing::warn!(instance = %record.name, "Failed undoing a move: {}", e.chain());
         }
-        self.sweep_copies(to);
+        self.pools.wake_sweeper(to);
         self.pools.wake_emptier(to);
     }
 }

@@ -147,7 +147,7 @@ impl Instances {
         let driver = self.pools.driver(&pool)?;
         let (volume, from) = (volume_of(record)?, snapshot_of(record, &snapshot.name)?);
         blocking(move || driver.restore_volume(&volume, &from)).await?;
-        self.sweep_copies(&pool);
+        self.pools.wake_sweeper(&pool);
         self.pools.wake_emptier(&pool);
         Ok(())
     }

@@ -281,22 +281,9 @@ impl Instances {
         blocking(move || driver.delete_volume(&volume)).await?;
         fault("daemon.snapshot_delete.volume");
         self.db.transact(|tx| repo::snapshots::remove(tx, snapshot.id)).await?;
-        self.sweep_copies(pool);
+        self.pools.wake_sweeper(pool);
         self.pools.wake_emptier(pool);
         Ok(())
-    }
-
-    /// Has layers removed that were some volume's, in the background: nobody waits for space.
-    pub(super) fn sweep_copies(&self, pool: &PoolRecord) {
-        let has_layers = self.pools.driver(pool).is_ok_and(|driver| driver.layered().is_some());
-        if has_layers {
-            let pools = self.pools.clone();
-            tokio::spawn(async move {
-                if let Err(e) = blocking(move || pools.sweep_layers()).await {
-                    tracing::warn!("Failed removing layers that nothing needs: {}", e.chain());
-                }
-            });
-        }
     }
 
     /// Changes when a snapshot may go, in the background; `decide` gets the date of now.
