@@ -20,12 +20,10 @@ pub struct Parsed {
     pub words: Vec<String>,
 }
 
-static TOP: Command = ROOT;
-
 /// Reads a command line without its first word.
 pub fn parse(args: &[String]) -> Result<Parsed> {
     let mut rest: Vec<&str> = args.iter().map(String::as_str).collect();
-    let (mut command, mut path) = (&TOP, vec!["lxc"]);
+    let (mut command, mut path) = (&ROOT, vec!["lxc"]);
     while let Some(at) = first_word(&rest, command) {
         let Some(next) = command.find(rest[at]) else { break };
         command = next;
@@ -236,7 +234,7 @@ mod tests {
 
     #[test]
     fn argh_takes_the_flags_of_each_row_and_no_others() {
-        each(&TOP, &mut |command| {
+        each(&ROOT, &mut |command| {
             let Some(run) = &command.run else { return };
             let mut known: Vec<String> = (run.info)().flags.iter().map(|f| f.long.replace("--", "")).collect();
             known.retain(|long| long != "help");
@@ -249,7 +247,7 @@ mod tests {
     #[test]
     fn rows_are_sorted_and_unambiguous() {
         let (mut leaves, mut visible) = (0, 0);
-        each(&TOP, &mut |command| {
+        each(&ROOT, &mut |command| {
             let words = |c: &'static Command| std::iter::once(c.name).chain(c.aliases.iter().copied());
             let mut all: Vec<&str> = command.commands.iter().flat_map(words).collect();
             assert!(command.commands.is_sorted_by_key(|c| c.name), "commands of {}", command.name);

@@ -5,10 +5,16 @@
 
 use std::time::Duration;
 
-use super::context::Context;
+use serde_json::Value;
+
+use super::commands::operation::flattened;
+use super::context::{Context, Target};
 use super::table::{Command, Flag, GLOBAL, Kind, ROOT};
+use crate::api::client::path;
+use crate::api::config::device::kind_of;
 use crate::api::config::instance::Target as Of;
 use crate::api::config::{Subject, completions, value_completions};
+use crate::api::types::{DeviceMap, from_tree};
 
 /// How long a server may take to say names.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -27,10 +33,8 @@ struct Place<'a> {
     only_words: bool,
 }
 
-static TOP: Command = ROOT;
-
 fn place<'a>(line: &'a [String]) -> Place<'a> {
-    let mut place = Place { command: &TOP, words: Vec::new(), flag: None, only_words: false };
+    let mut place = Place { command: &ROOT, words: Vec::new(), flag: None, only_words: false };
     for word in line {
         if place.flag.take().is_some() {
             continue;
@@ -112,67 +116,138 @@ async fn value(cx: &Context, flag: &'static Flag, start: &str) -> Vec<Candidate>
         "compression" => choice(&["none", "gzip", "bzip2", "lzma", "xz", "zstd"]),
         "console" => choice(&["console", "vga"]),
         "protocol" => choice(&["lxd", "simplestreams"]),
-        "storage" => names(cx, start, &["/1.0/storage-pools"]).await,
-        "profile" => names(cx, start, &["/1.0/profiles"]).await,
-        "network" => names(cx, start, &["/1.0/networks"]).await,
-        "project" | "target-project" | "projects" => names(cx, start, &["/1.0/projects"]).await,
-        "target" | "destination-target" => names(cx, start, &["/1.0/cluster/members"]).await,
+        "storage" => names(cx, start, "/1.0/storage-pools").await,
+        "profile" => names(cx, start, "/1.0/profiles").await,
+        "network" => names(cx, start, "/1.0/networks").await,
+        "project" | "target-project" | "projects" => names(cx, start, "/1.0/projects").await,
+        "target" | "destination-target" => names(cx, start, "/1.0/cluster/members").await,
         "config" => keys(Subject::Instance(Of::Profile), start),
         _ => Vec::new(),
     }
 }
 
+/// Where the words of a usage come from.
+enum Source {
+    /// Keys of what the words before name.
+    Keys,
+    /// A list on the server.
+    List(&'static str),
+    /// A list below what the first word names.
+    Below(&'static [&'static str]),
+    /// The user's short names.
+    Aliases,
+    /// Names of remotes, with what follows them.
+    Remotes(&'static str),
+}
+
+/// The sources by what stands in the usage; of several the first counts.
+const SOURCES: &[(&str, Source)] = &[
+    ("key", Source::Keys),
+    ("<instance>", Source::List("/1.0/instances")),
+    ("<source>", Source::List("/1.0/instances")),
+    ("<destination>", Source::List("/1.0/instances")),
+    ("<image>", Source::List("/1.0/images/aliases")),
+    ("<remote>:]<alias>", Source::List("/1.0/images/aliases")),
+    ("<alias>", Source::Aliases),
+    ("<old alias>", Source::Aliases),
+    ("<profile", Source::List("/1.0/profiles")),
+    ("<pool>", Source::List("/1.0/storage-pools")),
+    ("<network>", Source::List("/1.0/networks")),
+    ("<acl>", Source::List("/1.0/network-acls")),
+    ("<zone>", Source::List("/1.0/network-zones")),
+    ("<project>", Source::List("/1.0/projects")),
+    ("<operation>", Source::List("/1.0/operations")),
+    ("<warning-uuid>", Source::List("/1.0/warnings")),
+    ("<member>", Source::List("/1.0/cluster/members")),
+    ("<cluster", Source::List("/1.0/cluster/members")),
+    ("<group>", Source::List("/1.0/cluster/groups")),
+    ("<remote>:]<fingerprint>", Source::List("/1.0/certificates")),
+    ("<fingerprint>", Source::List("/1.0/images")),
+    ("<volume>", Source::Below(&["volumes", "custom"])),
+    ("<snapshot>", Source::Below(&["snapshots"])),
+    ("<remote>:", Source::Remotes(":")),
+    ("<remote>", Source::Remotes("")),
+];
+
+/// The words of a usage; within brackets spaces are no ends.
+fn holders(usage: &str) -> Vec<String> {
+    let (mut out, mut depth) = (vec![String::new()], 0);
+    for letter in usage.chars() {
+        depth += i32::from(matches!(letter, '<' | '[')) - i32::from(matches!(letter, '>' | ']'));
+        match out.last_mut() {
+            Some(last) if letter != ' ' || depth > 0 => last.extend(letter.to_lowercase()),
+            _ => out.push(String::new()),
+        }
+    }
+    out.retain(|word| !matches!(word.as_str(), "" | "[flags]"));
+    out
+}
+
 /// Words of a command, by the place they have in its usage.
 async fn words(cx: &Context, place: &Place<'_>, current: &str) -> Vec<Candidate> {
-    let holders: Vec<&str> = place.command.usage.split_whitespace().filter(|word| *word != "[flags]").collect();
-    let at = place.words.len();
+    let (holders, at) = (holders(place.command.usage), place.words.len());
     let Some(holder) = holders.get(at).or(holders.last().filter(|last| last.contains("..."))) else {
         return Vec::new();
     };
-    let has = |part: &str| holder.to_lowercase().contains(part);
-    let first = place.words.first().copied().unwrap_or_default();
-    let lists: &[&str] = match () {
-        () if has("key>") => return subject(place).map_or(Vec::new(), |subject| keys(subject, current)),
-        () if has("<instance>") || has("<source>") || has("<destination>") => &["/1.0/instances"],
-        () if has("<image>") => &["/1.0/images/aliases"],
-        () if has("<alias>") && place.command.usage.contains("<remote>") => &["/1.0/images/aliases"],
-        () if has("<alias>") || has("<old alias>") => return aliases(cx),
-        () if has("<profile>") || has("<profiles>") => &["/1.0/profiles"],
-        () if has("<pool>") => &["/1.0/storage-pools"],
-        () if has("<network>") => &["/1.0/networks"],
-        () if has("<acl>") => &["/1.0/network-acls"],
-        () if has("<zone>") => &["/1.0/network-zones"],
-        () if has("<project>") => &["/1.0/projects"],
-        () if has("<operation>") => &["/1.0/operations"],
-        () if has("<warning-uuid>") => &["/1.0/warnings"],
-        () if has("<member>") || has("<cluster") => &["/1.0/cluster/members"],
-        () if has("<group>") => &["/1.0/cluster/groups"],
-        () if has("<fingerprint>") => &["/1.0/certificates"],
-        () if has("<volume>") => return volumes(cx, first).await,
-        () if *holder == "<snapshot>" => return below(cx, first, &["instances", "snapshots"], current).await,
-        () if holder.starts_with("[<remote>:]") => return remotes(cx, ":"),
-        () if has("<remote>") => return remotes(cx, ""),
-        () => return Vec::new(),
+    let source = SOURCES.iter().find(|(part, _)| holder.contains(part));
+    let mut found = match source.map(|(_, source)| source) {
+        Some(Source::Keys) => own_keys(cx, place, current).await,
+        Some(Source::List(list)) => names(cx, current, list).await,
+        Some(Source::Below(list)) => below(cx, place, list).await,
+        Some(Source::Aliases) => aliases(cx),
+        Some(Source::Remotes(end)) => remotes(cx, end),
+        None => Vec::new(),
     };
-    names(cx, current, lists).await
+    // The keys of no instance are the server's.
+    if holder.contains("[<instance>]") && holders.get(at + 1).is_some_and(|next| next.contains("key")) {
+        found.extend(keys(Subject::Server, current));
+    }
+    found
 }
 
-/// What the keys of a command are keys of.
-fn subject(place: &Place<'_>) -> Option<Subject<'static>> {
+/// Keys of what the words so far name.
+async fn own_keys(cx: &Context, place: &Place<'_>, current: &str) -> Vec<Candidate> {
     let usage = place.command.usage;
+    let word = |at: usize| place.words.get(at).copied().unwrap_or_default();
+    if usage.contains("<device>") {
+        return match device(cx, place).await.as_ref().map(kind_of) {
+            Some(Ok(kind)) => keys(Subject::Device(kind.name, kind.sub), current),
+            _ => Vec::new(),
+        };
+    }
+    let instance = match word(0).ends_with(':') || word(0).contains('=') {
+        true => Subject::Server,
+        false => Subject::Instance(Of::Profile),
+    };
     let known = [
-        ("<instance>] <key", Subject::Instance(Of::Profile)),
+        ("<driver>", Subject::Pool(word(1))),
+        ("<volume>", Subject::Volume("dir")),
+        ("<pool>", Subject::Pool("dir")),
+        ("<instance>] <key", instance),
         ("<profile> <key", Subject::Instance(Of::Profile)),
         ("<project> <key", Subject::Project),
         ("<network> <key", Subject::Network("bridge")),
-        ("<pool> <key", Subject::Pool("dir")),
-        ("<volume> <key", Subject::Volume("dir")),
+        ("<network> [key", Subject::Network("bridge")),
     ];
-    known.into_iter().find(|(part, _)| usage.contains(part)).map(|(_, subject)| subject)
+    let subject = known.into_iter().find(|(part, _)| usage.contains(part));
+    subject.map_or(Vec::new(), |(_, subject)| keys(subject, current))
+}
+
+/// The device that the words name: the server's, or one that is being added.
+async fn device(cx: &Context, place: &Place<'_>) -> Option<DeviceMap> {
+    let [holder, name, rest @ ..] = &place.words[..] else { return None };
+    if let (true, [kind, rest @ ..]) = (place.command.usage.contains("<type>"), rest) {
+        let pairs = rest.iter().filter_map(|word| word.split_once('='));
+        return Some(pairs.chain([("type", *kind)]).map(|(key, value)| (key.into(), value.into())).collect());
+    }
+    let target = cx.target(holder).ok()?;
+    let list = if place.command.usage.contains("<profile>") { "profiles" } else { "instances" };
+    let found = ask(&target, &path(&[list, &target.name])).await?;
+    ["devices", "expanded_devices"].iter().find_map(|of| from_tree(found.get(of)?.get(name)?).ok())
 }
 
 /// Keys, and after `=` values of one.
-fn keys(subject: Subject<'static>, current: &str) -> Vec<Candidate> {
+fn keys(subject: Subject<'_>, current: &str) -> Vec<Candidate> {
     let plain = |word: String| (word, String::new());
     match current.split_once('=') {
         None => completions(subject, current).into_iter().map(plain).collect(),
@@ -184,49 +259,42 @@ fn keys(subject: Subject<'static>, current: &str) -> Vec<Candidate> {
 }
 
 /// Names on a server, as they are written on the command line: with `remote:` where the user wrote one.
-async fn names(cx: &Context, current: &str, lists: &[&str]) -> Vec<Candidate> {
-    let (prefix, remote) = match current.split_once(':') {
-        Some((remote, _)) => (format!("{remote}:"), remote),
-        None => (String::new(), ""),
+async fn names(cx: &Context, current: &str, list: &str) -> Vec<Candidate> {
+    let remote = current.split_once(':').map_or(String::new(), |(remote, _)| format!("{remote}:"));
+    let mut found = match cx.target(&remote) {
+        Ok(target) => listed(&target, list).await,
+        Err(_) => Vec::new(),
     };
-    let mut found = Vec::new();
-    for list in lists {
-        found.extend(listed(cx, remote, list).await.into_iter().map(|name| (format!("{prefix}{name}"), String::new())));
-    }
-    if prefix.is_empty() && !current.is_empty() {
+    found.iter_mut().for_each(|(name, _)| name.insert_str(0, &remote));
+    if remote.is_empty() && !current.is_empty() {
         found.extend(remotes(cx, ":"));
     }
     found
 }
 
-/// The last parts of the URLs of a list; none when the server does not say.
-async fn listed(cx: &Context, remote: &str, list: &str) -> Vec<String> {
-    let Ok(target) = cx.target(&if remote.is_empty() { String::new() } else { format!("{remote}:") }) else {
-        return Vec::new();
-    };
-    let urls = tokio::time::timeout(PATIENCE, target.client.get::<serde_json::Value>(list)).await;
-    let Ok(Ok(urls)) = urls else { return Vec::new() };
-    // Operations come in lists by their state.
-    let all: Vec<&serde_json::Value> = match &urls {
-        serde_json::Value::Object(map) => map.values().filter_map(|list| list.as_array()).flatten().collect(),
-        other => other.as_array().into_iter().flatten().collect(),
-    };
+/// What a server says; none when it does not say it soon.
+async fn ask(target: &Target, address: &str) -> Option<Value> {
+    tokio::time::timeout(PATIENCE, target.client.get(address)).await.ok()?.ok()
+}
+
+/// The last parts of the URLs of a list.
+async fn listed(target: &Target, list: &str) -> Vec<Candidate> {
+    let urls = ask(target, list).await.unwrap_or_default();
     let last = |url: &str| Some(url.split('?').next()?.rsplit('/').next()?.to_string());
-    all.iter().filter_map(|url| last(url.as_str()?)).filter(|name| !name.contains(char::is_control)).collect()
+    let names = flattened(&urls).filter_map(|url| last(url.as_str()?));
+    names.filter(|name| !name.contains(char::is_control)).map(|name| (name, String::new())).collect()
 }
 
-/// Snapshots of an instance.
-async fn below(cx: &Context, holder: &str, kind: &[&str; 2], _current: &str) -> Vec<Candidate> {
-    let (remote, name) = holder.split_once(':').unwrap_or(("", holder));
-    let address = crate::api::client::path(&[kind[0], name, kind[1]]);
-    listed(cx, remote, &address).await.into_iter().map(|name| (name, String::new())).collect()
-}
-
-/// The custom volumes of a pool.
-async fn volumes(cx: &Context, pool: &str) -> Vec<Candidate> {
-    let (remote, pool) = pool.split_once(':').unwrap_or(("", pool));
-    let address = crate::api::client::path(&["storage-pools", pool, "volumes", "custom"]);
-    listed(cx, remote, &address).await.into_iter().map(|name| (name, String::new())).collect()
+/// Names in a list below the instance, or pool and volume, of the first words.
+async fn below(cx: &Context, place: &Place<'_>, list: &[&str]) -> Vec<Candidate> {
+    let [first, rest @ ..] = &place.words[..] else { return Vec::new() };
+    let Ok(target) = cx.target(first) else { return Vec::new() };
+    let address = match rest {
+        [volume, ..] => path(&[&["storage-pools", &target.name, "volumes", "custom", volume], list].concat()),
+        [] if place.command.usage.contains("<pool>") => path(&[&["storage-pools", &target.name], list].concat()),
+        [] => path(&[&["instances", &target.name], list].concat()),
+    };
+    listed(&target, &address).await
 }
 
 fn remotes(cx: &Context, end: &str) -> Vec<Candidate> {

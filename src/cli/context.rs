@@ -34,6 +34,27 @@ pub struct Target {
     pub client: Client,
 }
 
+/// What is said of `--target` where there are no members to choose from.
+pub const NO_CLUSTER: &str = "To use --target, the destination remote must be a cluster";
+
+impl Target {
+    /// The name of the project that is worked in.
+    pub fn project(&self) -> &str {
+        match self.client.project() {
+            "" => "default",
+            project => project,
+        }
+    }
+
+    /// Refuses servers that stand alone, in these words.
+    pub async fn clustered(&self, refusal: &str) -> Result<()> {
+        match self.client.server().await?.environment.server_clustered {
+            true => Ok(()),
+            false => Err(Error::invalid(refusal)),
+        }
+    }
+}
+
 impl Context {
     /// The answer to a wrong number of words: help, and an error unless there were none.
     pub fn wrong_count(&self, words: usize) -> Result<i32> {

@@ -37,6 +37,22 @@ pub fn pairs(words: &[String]) -> Result<ConfigMap> {
     words.iter().map(|word| pair(word)).collect()
 }
 
+/// Reads the `key=value` words of flags, and of what is made, as they are.
+pub fn overrides(words: &[String]) -> Result<ConfigMap> {
+    shown_overrides(words, String::clone)
+}
+
+/// As [`overrides`], with a wrong word in brackets, as LXD's client shows those of pools and volumes.
+pub fn storage_overrides(words: &[String]) -> Result<ConfigMap> {
+    shown_overrides(words, |word| format!("[{word}]"))
+}
+
+fn shown_overrides(words: &[String], shown: fn(&String) -> String) -> Result<ConfigMap> {
+    let bad = |word| Error::invalid(format!("Bad key=value pair: {}", shown(word)));
+    let pair = |word: &String| word.split_once('=').map(|(key, value)| (key.into(), value.into()));
+    words.iter().map(|word| pair(word).ok_or_else(|| bad(word))).collect()
+}
+
 fn pair(word: &str) -> Result<(String, String)> {
     let (key, value) =
         word.split_once('=').ok_or_else(|| Error::invalid(format!("Invalid key=value configuration: {word}")))?;

@@ -40,12 +40,10 @@ impl Format {
     }
 }
 
-static TOP: Command = ROOT;
-
 /// All pages: names of files and what is in them. Hidden commands have none.
 pub fn pages(format: Format) -> Vec<(String, String)> {
     let mut out = Vec::new();
-    collect(&TOP, vec!["lxc"], format, &mut out);
+    collect(&ROOT, vec!["lxc"], format, &mut out);
     out
 }
 
@@ -90,7 +88,7 @@ impl Page<'_> {
     fn related(&self) -> Vec<(Vec<&'static str>, &'static str)> {
         let mut out = Vec::new();
         if let Some((_, parent)) = self.path.split_last().filter(|(_, parent)| !parent.is_empty()) {
-            let mut group = &TOP;
+            let mut group = &ROOT;
             for name in &parent[1..] {
                 group = group.find(name).unwrap_or(group);
             }

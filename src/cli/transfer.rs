@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::context::Context;
-use super::output::Progress;
+use super::output::{BROKEN_PIPE, Progress};
 use crate::api::client::{Download, Progress as Report};
 use crate::error::{Ctx, Kind, Result};
 
@@ -59,14 +59,18 @@ pub fn sending(cx: &Context, label: &str) -> Option<Report> {
     Some(Box::new(move |sent, all| meter.tell(sent, all)))
 }
 
-/// Writes what arrives. `what` names the place in errors.
+/// Writes what arrives. `what` is the label of its progress, and the place; at `-`, standard output, nothing else is
+/// said, and a reader that went away ends the program.
 pub async fn receive(cx: &Context, mut from: Download, to: &mut dyn Write, what: (&str, &str)) -> Result<()> {
     let (label, place) = what;
     let mut meter = if place == "-" { None } else { Meter::new(cx, label) };
     let (mut done, all) = (0, from.length.unwrap_or(0));
     let failed = || format!("Failed writing {place:?}");
     while let Some(piece) = from.next().await? {
-        to.write_all(&piece).ctx(Kind::Internal, failed)?;
+        match to.write_all(&piece) {
+            Err(_) if place == "-" => std::process::exit(BROKEN_PIPE),
+            written => written.ctx(Kind::Internal, failed)?,
+        }
         done += piece.len() as u64;
         if let Some(meter) = &mut meter {
             meter.tell(done, all);

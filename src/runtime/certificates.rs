@@ -117,7 +117,7 @@ impl Certificates {
     pub async fn update(
         &self,
         fingerprint: &str,
-        decide: impl Fn(&Certificate) -> Result<CertificatePut>,
+        decide: impl Fn(&Certificate) -> Result<CertificatePut> + Sync,
         by: EventRequestor,
     ) -> Result<()> {
         let change = |tx: &mut crate::store::Tx| {

@@ -44,7 +44,15 @@ impl Pools {
     /// [`Kind::Unavailable`] when the thread that empties the trash can't be started.
     pub fn new(db: Db, events: Events, leases: Leases, lxd_dir: PathBuf) -> Result<Pools> {
         let emptier = Arc::new(Emptier::start()?);
-        Ok(Pools { db, events, leases, lxd_dir: Arc::new(lxd_dir), emptier, sweeper: Arc::default(), drivers: Arc::default() })
+        Ok(Pools {
+            db,
+            events,
+            leases,
+            lxd_dir: Arc::new(lxd_dir),
+            emptier,
+            sweeper: Arc::default(),
+            drivers: Arc::default(),
+        })
     }
 
     /// The leases of the daemon.
@@ -205,7 +213,7 @@ impl Pools {
     pub async fn update(
         &self,
         name: &str,
-        decide: impl Fn(&StoragePool) -> Result<StoragePoolPut>,
+        decide: impl Fn(&StoragePool) -> Result<StoragePoolPut> + Sync,
         by: EventRequestor,
     ) -> Result<()> {
         let _lease = self.leases.take(vec![Want::exclusive(Class::Pool, name)]).await;

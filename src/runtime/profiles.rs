@@ -74,7 +74,7 @@ impl Profiles {
         &self,
         project: &str,
         name: &str,
-        decide: impl Fn(&Profile) -> Result<ProfilePut>,
+        decide: impl Fn(&Profile) -> Result<ProfilePut> + Sync,
         by: EventRequestor,
     ) -> Result<()> {
         let wants = vec![Want::exclusive(Class::Profile, format!("{project}/{name}"))];

@@ -108,7 +108,11 @@ impl Server {
     /// # Errors
     /// Those of `decide`; [`crate::Kind::Invalid`] with LXD's text for unknown keys and wrong values. What the host
     /// refuses is taken back.
-    pub async fn set_config(&self, decide: impl Fn(&ConfigMap) -> Result<ConfigMap>, by: EventRequestor) -> Result<()> {
+    pub async fn set_config(
+        &self,
+        decide: impl Fn(&ConfigMap) -> Result<ConfigMap> + Sync,
+        by: EventRequestor,
+    ) -> Result<()> {
         let _alone = self.changing.lock().await;
         let before = self.config()?;
         self.write(|present| {
@@ -128,7 +132,7 @@ impl Server {
         Ok(())
     }
 
-    async fn write(&self, decide: impl Fn(&ConfigMap) -> Result<ConfigMap>) -> Result<()> {
+    async fn write(&self, decide: impl Fn(&ConfigMap) -> Result<ConfigMap> + Sync) -> Result<()> {
         let written = self.db.transact(|tx| {
             let before = read(tx)?;
             let after = decide(&before)?;

@@ -61,7 +61,12 @@ impl Warnings {
     ///
     /// # Errors
     /// [`crate::Kind::Invalid`] for a status that people can't set.
-    pub async fn set_status(&self, uuid: &str, status: &str, check: impl Fn(&Warning) -> Result<()>) -> Result<()> {
+    pub async fn set_status(
+        &self,
+        uuid: &str,
+        status: &str,
+        check: impl Fn(&Warning) -> Result<()> + Sync,
+    ) -> Result<()> {
         let status = WarningStatus::parse(status).filter(|s| *s != WarningStatus::Resolved);
         let status = status.ok_or_else(|| Error::invalid("Status may only be set to \"new\" or \"acknowledged\""))?;
         self.db

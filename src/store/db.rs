@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
@@ -61,28 +61,36 @@ impl Db {
     /// with nothing written. Returns with the local view at the revision or beyond. Dropping the future takes nothing
     /// back that was sent already. Fails with [`Kind::Busy`] when others were faster every time, and with
     /// [`Kind::Unavailable`] when the disk refused.
-    pub async fn transact<T>(&self, change: impl FnMut(&mut Tx) -> Result<T>) -> Result<(T, Rev)> {
-        self.run(change, tokio::time::sleep).await
+    pub async fn transact<T: Send>(&self, mut change: impl FnMut(&mut Tx) -> Result<T> + Send) -> Result<(T, Rev)> {
+        let mut value = None;
+        let mut keep = |tx: &mut Tx| change(tx).map(|made| value = Some(made));
+        let rev = self.run(&mut keep, &|pause| Box::pin(tokio::time::sleep(pause))).await?;
+        Ok((value.ok_or_else(unchanged)?, rev))
     }
 
     /// [`Db::transact`] for threads that may block; needs no runtime.
-    pub fn transact_blocking<T>(&self, change: impl FnMut(&mut Tx) -> Result<T>) -> Result<(T, Rev)> {
-        block_on(self.run(change, |pause| {
+    pub fn transact_blocking<T: Send>(&self, mut change: impl FnMut(&mut Tx) -> Result<T> + Send) -> Result<(T, Rev)> {
+        let mut value = None;
+        let mut keep = |tx: &mut Tx| change(tx).map(|made| value = Some(made));
+        let sleep = |pause| -> Pause {
             std::thread::sleep(pause);
-            std::future::ready(())
-        }))
+            Box::pin(std::future::ready(()))
+        };
+        let rev = block_on(self.run(&mut keep, &sleep))?;
+        Ok((value.ok_or_else(unchanged)?, rev))
     }
 
-    async fn run<T, P: Future<Output = ()>>(
+    /// Once for all changes, whatever they give.
+    async fn run(
         &self,
-        mut change: impl FnMut(&mut Tx) -> Result<T>,
-        sleep: impl Fn(Duration) -> P,
-    ) -> Result<(T, Rev)> {
+        change: &mut (dyn FnMut(&mut Tx) -> Result<()> + Send),
+        sleep: &(dyn Fn(Duration) -> Pause + Sync),
+    ) -> Result<Rev> {
         let mut ids = Vec::new();
         for attempt in 0..ATTEMPTS {
             let started = Instant::now();
-            let (value, prepared) = self.prepare(ids, &mut change)?;
-            let Some(commit) = prepared.commit else { return Ok((value, prepared.seen)) };
+            let prepared = self.prepare(ids, change)?;
+            let Some(commit) = prepared.commit else { return Ok(prepared.seen) };
             let txn = commit.txn;
             let outcome = match self.store.commit(commit).wait().await? {
                 Outcome::Unknown => settled(self.store.resolve(txn).wait().await?)?,
@@ -92,7 +100,7 @@ impl Db {
                 if !prepared.block.is_empty() {
                     self.ids.refill(prepared.block);
                 }
-                return Ok((value, rev));
+                return Ok(rev);
             }
             ids = prepared.taken;
             sleep(pause(attempt, started.elapsed())).await;
@@ -100,10 +108,10 @@ impl Db {
         Err(Error::new(Kind::Busy, "Failed writing to the database: too many changes of the same thing at once"))
     }
 
-    fn prepare<T>(&self, ids: Vec<u64>, change: &mut impl FnMut(&mut Tx) -> Result<T>) -> Result<(T, Prepared)> {
+    fn prepare(&self, ids: Vec<u64>, change: &mut dyn FnMut(&mut Tx) -> Result<()>) -> Result<Prepared> {
         let mut tx = Tx::new(self.store.snapshot()?, Ids::new(&self.ids, ids));
-        let value = change(&mut tx)?;
-        Ok((value, tx.prepare()))
+        change(&mut tx)?;
+        Ok(tx.prepare())
     }
 
     /// Changes below a prefix from revision `from` on, in commit order.
@@ -112,6 +120,13 @@ impl Db {
     pub fn watch(&self, prefix: Prefix, from: Rev) -> Watch {
         self.store.watch(prefix, from)
     }
+}
+
+type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// For a transaction that was committed without having run: there is none.
+fn unchanged() -> Error {
+    Error::internal("A transaction has made nothing")
 }
 
 /// What a lost answer has turned out to be.

@@ -13,6 +13,8 @@ does lxc file push -q /etc/group c1/root/group
 index() { tar -xOf "$SCRATCH/body" "$@" backup/index.yaml; }
 
 it "has none at first"
+req GET "$I?recursion=2"
+meta '.[0].backups' null
 req GET $B
 ok
 meta . '[]'
@@ -40,6 +42,10 @@ succeeded
 req GET $B
 ok
 meta . "[\"$B/b0\",\"$B/backup0\"]"
+req GET "$I?recursion=2"
+meta '[.[] | [.name, (.backups | map(keys | length))]]' '[["c1",[6,6]]]'
+req GET "$I/c1?recursion=1"
+meta '[.backups[].name]' '["b0","backup0"]'
 req GET "$B?recursion=1"
 ok
 meta 'map(.name)' '["b0","backup0"]'

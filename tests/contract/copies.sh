@@ -149,7 +149,8 @@ meta '[.devices.root.pool, .expanded_devices.root.pool]' '["cpother","cpother"]'
 does lxc copy cp1/s1 cpsnap
 does lxc copy cp1 cpback -s default
 does lxc restore cpback s1
-same "$(lxc config device get cpsnap root pool) $(lxc config device get cpback root pool)" 'cpother default'
+pool() { lxc config show --expanded "$1" | sed -n 's/^    pool: //p'; }
+same "$(pool cpsnap) $(pool cpback)" 'cpother default'
 gone cpsnap cpback
 does lxc move cp1 cpm -s default
 same "$(lxc config device get cpm root pool) $(snapshots cpm) $(file cpm /root/f)" 'default s1 s2 new'

@@ -6,7 +6,7 @@
 # covers: GET /1.0/images/aliases, POST /1.0/images/aliases
 # covers: GET /1.0/images/aliases/{name}, PUT /1.0/images/aliases/{name}, PATCH /1.0/images/aliases/{name}
 # covers: POST /1.0/images/aliases/{name}, DELETE /1.0/images/aliases/{name}
-# covers: POST /1.0/images/{fingerprint}/refresh, POST /1.0/images/{fingerprint}/secret
+# covers: POST /1.0/images/{fingerprint}/refresh
 . "$(dirname "$0")/lib.bash"
 M=/1.0/images
 fingerprint=$(sha256sum "$BB" | cut -d' ' -f1)
@@ -301,10 +301,8 @@ meta 'map(.fingerprint)' "[\"$one\"]"
 req GET "$M?filter=type+eq+virtual-machine"
 meta . '[]'
 
-it "answers a plain image to refresh, and a secret for it"
+it "refuses to refresh an image that has no source"
 req POST "$M/$one/refresh"
-if ours; then [ "$code" -ge 400 ] && like "$body" 'not supported yet'; else same "$code" 202 code; fi
-req POST "$M/$one/secret" '{}'
 if ours; then [ "$code" -ge 400 ] && like "$body" 'not supported yet'; else same "$code" 202 code; fi
 
 it "works with the client"

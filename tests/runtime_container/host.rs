@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use lxbox::runtime::instances::container::{
     Ended, ExecProcess, ExecSpec, ExecStreams, RunDirs, Running, Stdio, begin, forget, idmap, plan,
 };
+use lxbox::runtime::spec::cgroup::{Group, Hierarchy, group_name};
 use lxbox::runtime::spec::{ContainerSpec, Limits, RootSource, Shift, VERSION};
 use lxbox::runtime::sys::{cgroup, executable};
 
@@ -134,9 +135,26 @@ impl Host {
     }
 }
 
+impl Host {
+    fn groups(&self, hierarchies: &[Hierarchy]) -> Vec<Group> {
+        let group = |h: &Hierarchy| Group {
+            unified: h.unified,
+            controllers: h.controllers.clone(),
+            path: h.base.join(group_name("default", &self.name)),
+            inode: 0,
+        };
+        hierarchies.iter().map(group).collect()
+    }
+}
+
 impl Drop for Host {
     fn drop(&mut self) {
-        cgroup::remove_helpers(&cgroup::discover().unwrap());
+        let hierarchies = cgroup::discover().unwrap();
+        if std::thread::panicking() {
+            // Nobody has buried the guest.
+            let _ = cgroup::bring_down(&self.groups(&hierarchies), Duration::from_secs(5));
+        }
+        cgroup::remove_helpers(&hierarchies);
         let _ = fs::remove_dir_all(&self.dir);
     }
 }

@@ -490,6 +490,7 @@ does lxc network acl delete cra
 no_net
 
 it "walks every step that the sources name"
+all_of daemon.recover.snapshots # by recover.sh
 same "$(sources)" "$(printf '%s\n' "${POINTS[@]}" | sort -u)" points
 
 it "leaves nothing behind"

@@ -43,4 +43,76 @@ does lxc exec rec2 -- true
 req POST /internal/recover/validate "$pools"
 meta . '{"UnknownVolumes":null,"DependencyErrors":null}'
 does lxc delete -f rec2
+
+# lose: the database goes. talk CLIENT ANSWER...: `lxd recover` by that client.
+source=$(lxc storage get default source)
+lose() { end_daemon TERM; rm "$LXD_DIR"/database/*; begin_daemon; }
+talk() {
+	local client=$1
+	shift
+	# LXD's goes on asking for what is missing for ever when there are no more answers.
+	printf '%s\n' "$@" | timeout 60 "$client" recover 2>&1 | head -c 20000 >"$SCRATCH/said"
+	status=${PIPESTATUS[1]}
+	out=$(cat "$SCRATCH/said")
+}
+prepare() { lxc image import "$BB" --alias bb && lxc profile device add default root disk path=/ pool=default; }
+pool=(yes default "$driver" "$source" '' no)
+
+clients=(lxd)
+[ ! -x /usr/bin/lxd ] || clients+=(/usr/bin/lxd)
+for client in "${clients[@]}"; do
+	it "is asked for by a dialogue ($client)"
+	does prepare
+	does lxc profile create rec
+	does lxc init bb rec3 -p default -p rec
+	does lxc init bb rec4
+	for s in s0 s1; do does lxc snapshot rec3 $s; done
+	until_true 10 described rec3 'name: .*s1'
+	until_true 10 described rec4 'name: .*rec4'
+	lose
+	talk "$client" "${pool[@]}" no
+	same "$status" 0 'status after no'
+	unlike "$out" Scanning 'scanned without leave'
+	talk "$client" "${pool[@]}" yes
+	[ "$client" != lxd ] || same "$status" 1 'status with something missing'
+	like "$out" 'NEW: "default" .backend="'"$driver"'", source="'"$source"
+	like "$out" 'Container "rec3" on pool "default" in project "default" .includes 2 snapshots'
+	like "$out" 'Profile "rec" in project "default"'
+	same "$(lxc list -f csv -c n)" '' 'brought back by looking'
+	does lxc profile create rec
+	talk "$client" "${pool[@]}" yes no
+	same "$(lxc list -f csv -c n)" '' 'brought back after no'
+	talk "$client" "${pool[@]}" yes yes
+	same "$status" 0 "$out"
+	like "$out" 'Starting recovery...'
+	same "$(lxc list -f csv -c nS)" $'rec3,2\nrec4,0' 'what is back'
+	does lxc start rec3 rec4
+	does lxc restore rec3 s0
+	talk "$client" '' ''
+	like "$out" 'EXISTING: "default"'
+	like "$out" 'No unknown volumes found. Nothing to do.'
+	does lxc delete -f rec3 rec4
+	does lxc profile delete rec
+done
+
+it "brings back more snapshots than one commit holds, whole or not at all"
+does prepare
+does lxc init bb rec5
+for s in $(seq 70); do lxc query -X POST -d "{\"name\":\"s$s\"}" $I/rec5/snapshots >/dev/null; done
+count() { [ "$(lxc list -f csv -c S)" = 70 ]; }
+until_true 60 count
+until_true 10 described rec5 'name: .*s70'
+end_daemon TERM
+rm "$LXD_DIR"/database/*
+begin_daemon LXBOX_FAULT=daemon.recover.snapshots
+pid=$(daemon)
+talk lxd "${pool[@]}" yes yes
+until_true 10 dead "$pid"
+begin_daemon
+same "$(lxc list -f csv -c n)" '' 'instances after a death'
+talk lxd no yes yes
+same "$status" 0 "$out"
+same "$(lxc list -f csv -c nS)" rec5,70 'what is back'
+does lxc start rec5
+does lxc delete -f rec5
 done_testing

@@ -30,6 +30,7 @@ mod socket;
 mod tests;
 mod tls;
 mod transfer;
+mod web;
 
 use body::small;
 pub use body::{Body, Piece, Progress};
@@ -42,6 +43,7 @@ pub use path::{Query, escape, path, with_query};
 pub use socket::{Socket, SocketReader, SocketWriter};
 pub use tls::certificate_of;
 pub use transfer::{Download, FileContent, InstanceFile, Upload, file_address};
+pub use web::{Answer, Web};
 
 /// The largest JSON answer that is taken, in bytes: far above what 10,000 instances need.
 const MAX_REPLY: usize = 512 << 20;

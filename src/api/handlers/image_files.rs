@@ -5,7 +5,7 @@ use hyper::body::Frame;
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::{HeaderMap, StatusCode};
 
-use super::images::visible;
+use super::images::opened;
 use super::part::{self, Part};
 use crate::api::request::{Payload, Query, Request};
 use crate::api::response::{Reply, header_value};
@@ -68,8 +68,7 @@ async fn from_json(request: &mut Request) -> Result<Reply> {
         "instance" | "container" | "virtual-machine" | "snapshot" => {
             Ok(Reply::operation(request.services.instances.publish(&project, post, by)?))
         }
-        "image" => Err(Error::unsupported("Copying an image from a server")),
-        "url" => Err(Error::unsupported("Importing an image from a URL")),
+        "image" | "url" => Ok(Reply::operation(request.services.images.fetch(&project, post, by)?)),
         "" => Err(Error::invalid("The image's source is missing")),
         // LXD's text.
         _ => Err(Error::internal("Invalid images JSON")),
@@ -79,9 +78,7 @@ async fn from_json(request: &mut Request) -> Result<Reply> {
 /// `GET`: the image's file, or both as multipart.
 pub async fn export(request: Request) -> Result<Reply> {
     let (project, fingerprint) = (request.project_name(), request.param(0).to_owned());
-    if !request.caller.trusted {
-        visible(&request, request.services.images.get(&project, &fingerprint))?;
-    }
+    opened(&request, true)?;
     let by = request.caller.requestor();
     let export: Export = request.services.images.export(&project, &fingerprint, by).await?;
     answer(&request, export).await

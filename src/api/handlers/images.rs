@@ -28,9 +28,20 @@ pub fn visible(request: &Request, found: Result<Image>) -> Result<Image> {
     }
 }
 
+/// The image of the path if the caller may see it, maybe because he knows a secret for it, which is then `used`.
+pub fn opened(request: &Request, used: bool) -> Result<Image> {
+    let project = request.project_name();
+    let found = request.services.images.get(&project, request.param(0));
+    let secret = request.query.get("secret").filter(|secret| !secret.is_empty());
+    match (&found, secret) {
+        (Ok(image), Some(secret)) if request.services.images.is_opened(&project, image, secret, used) => found,
+        _ => visible(request, found),
+    }
+}
+
 /// `GET {fingerprint}`, which may be cut short as long as it names one image.
 pub async fn get(request: Request) -> Result<Reply> {
-    let image = visible(&request, request.services.images.get(&request.project_name(), request.param(0)))?;
+    let image = opened(&request, false)?;
     Reply::with_etag(&image, &protected(&image))
 }
 
@@ -80,8 +91,9 @@ pub async fn refresh(request: Request) -> Result<Reply> {
     Err(Error::unsupported("Refreshing an image from its server"))
 }
 
-/// `POST {fingerprint}/secret`: refused until copies between hosts come.
+/// `POST {fingerprint}/secret`: a secret by which a stranger may fetch the image once.
 pub async fn secret(request: Request) -> Result<Reply> {
-    request.services.images.get(&request.project()?, request.param(0))?;
-    Err(Error::unsupported("Making a secret for a private image"))
+    let project = request.project()?;
+    let images = &request.services.images;
+    Ok(Reply::operation(images.secret(&project, request.param(0), request.caller.requestor())?))
 }

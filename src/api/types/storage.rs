@@ -102,8 +102,8 @@ pub struct StorageVolume {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RecoverPost {
-    /// The pools to look at, known or not.
-    #[serde(rename = "Pools")]
+    /// The pools to look at, known or not. Clients write it either way.
+    #[serde(alias = "Pools")]
     pub pools: Option<Vec<StoragePoolsPost>>,
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::api::client::Client;
 use crate::api::types::from_json;
-use crate::error::{Ctx, Kind, Result};
+use crate::error::{Ctx, Error, Kind, Result};
 
 /// Words alone.
 #[derive(FromArgs, ArgsInfo)]
@@ -63,6 +63,14 @@ pub struct Vm {
     /// the words
     #[argh(positional)]
     pub words: Vec<String>,
+}
+
+/// Checks how data is to travel between servers.
+pub fn transfer_mode(mode: &str) -> Result<()> {
+    match mode {
+        "pull" | "push" | "relay" => Ok(()),
+        other => Err(Error::invalid(format!("Invalid transfer mode {other:?}"))),
+    }
 }
 
 /// `GET`s a list, both as it came, for JSON output, and as typed objects.

@@ -4,13 +4,12 @@ use argh::{ArgsInfo, FromArgs};
 use serde_json::{Value, json};
 
 use super::args::OnMember;
+use super::thing::Thing;
 use crate::api::client::{path, with_query};
 use crate::api::types::{Instance, InstancePut, InstanceSnapshot, ServerPut};
-use crate::cli::context::{Context, Target};
-use crate::cli::edit::edit as in_editor;
-use crate::cli::input::{piped, settings};
+use crate::cli::context::{Context, NO_CLUSTER, Target};
+use crate::cli::input::settings;
 use crate::cli::output::{emit, say, yaml};
-use crate::cli::yaml_in::from_yaml;
 use crate::error::{Error, Result};
 
 /// `lxc config get` and `show`.
@@ -54,8 +53,8 @@ pub async fn show(cx: &Context, args: Expanded) -> Result<i32> {
             if args.expanded {
                 return Err(Error::invalid("--expanded cannot be used with a server"));
             }
-            if args.target.is_some() && !target.client.server().await?.environment.server_clustered {
-                return Err(Error::invalid("To use --target, the destination remote must be a cluster"));
+            if args.target.is_some() {
+                target.clustered(NO_CLUSTER).await?;
             }
             let server: Value = target.client.get(&server_path(&args.target)).await?;
             json!({ "config": server["config"] })
@@ -195,56 +194,21 @@ pub async fn change_instance(target: &Target, change: impl FnOnce(&mut InstanceP
 
 /// `lxc config edit`.
 pub async fn edit(cx: &Context, args: OnMember) -> Result<i32> {
-    let target = cx.server(&args.words)?;
-    match target.name.split_once('/') {
-        None if target.name.is_empty() => edit_server(&target, &server_path(&args.target)).await,
-        None => edit_instance(&target).await,
-        Some((instance, snapshot)) => edit_snapshot(&target, instance, snapshot).await,
-    }
-}
-
-async fn edit_server(target: &Target, address: &str) -> Result<i32> {
-    let put = async |text: &str, etag: &str| target.client.put(address, &from_yaml::<ServerPut>(text)?, etag).await;
-    match piped()? {
-        Some(text) => put(&text, "").await?,
+    let Target { name, client, .. } = cx.server(&args.words)?;
+    let thing = |address| Thing { client, address };
+    match name.split_once('/') {
+        None if name.is_empty() => {
+            thing(server_path(&args.target)).edit::<ServerPut, ServerPut>("server", "config").await
+        }
         None => {
-            let (server, etag): (Value, String) = target.client.get_with_etag(address).await?;
-            let text = yaml(&json!({ "config": server["config"] }));
-            let help = "### The configuration of the server. Lines that begin with # are left out.\n\n";
-            in_editor(&format!("{help}{text}"), async |text| put(text, &etag).await).await?;
+            let thing = thing(path(&["instances", &name]));
+            thing.edit::<InstancePut, InstancePut>("container or virtual machine", "all of it").await
+        }
+        Some((instance, snapshot)) => {
+            let thing = thing(path(&["instances", instance, "snapshots", snapshot]));
+            thing.edit::<SnapshotPut, SnapshotPut>("snapshot", "when it may go").await
         }
     }
-    Ok(0)
-}
-
-async fn edit_instance(target: &Target) -> Result<i32> {
-    let address = path(&["instances", &target.name]);
-    let put = async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<InstancePut>(text)?, etag).await;
-    match piped()? {
-        Some(text) => put(&text, "").await?,
-        None => {
-            let (instance, etag): (Instance, String) = target.client.get_with_etag(&address).await?;
-            let text = yaml(&json!(changeable(instance)));
-            let help = "### The configuration of an instance. Lines that begin with # are left out.\n### Its name is shown by `lxc list` and changed by `lxc rename`.\n\n";
-            in_editor(&format!("{help}{text}"), async |text| put(text, &etag).await).await?;
-        }
-    }
-    Ok(0)
-}
-
-async fn edit_snapshot(target: &Target, instance: &str, snapshot: &str) -> Result<i32> {
-    let address = path(&["instances", instance, "snapshots", snapshot]);
-    let put = async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<SnapshotPut>(text)?, etag).await;
-    match piped()? {
-        Some(text) => put(&text, "").await?,
-        None => {
-            let (found, etag): (InstanceSnapshot, String) = target.client.get_with_etag(&address).await?;
-            let help = "### When a snapshot may go. Lines that begin with # are left out.\n\n";
-            let text = yaml(&json!({ "expires_at": found.expires_at }));
-            in_editor(&format!("{help}{text}"), async |text| put(text, &etag).await).await?;
-        }
-    }
-    Ok(0)
 }
 
 /// What PUT takes of a snapshot.

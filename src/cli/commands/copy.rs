@@ -4,10 +4,12 @@ use argh::{ArgsInfo, FromArgs};
 use hyper::Method;
 use serde_json::Value;
 
+use super::args::{Words, transfer_mode};
 use super::create::device_overrides;
 use crate::api::client::{path, with_query};
 use crate::api::types::{ConfigMap, Devices, InstanceSource, InstancesPost, from_json};
-use crate::cli::context::{Context, Target};
+use crate::cli::context::{Context, NO_CLUSTER, Target};
+use crate::cli::input::overrides;
 use crate::cli::waiting::run;
 use crate::error::{Ctx, Error, Kind, Result};
 
@@ -99,13 +101,9 @@ pub struct Move {
     words: Vec<String>,
 }
 
-use super::args::Words;
-
 /// `lxc copy`.
 pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
-    if !matches!(args.mode.as_str(), "pull" | "push" | "relay") {
-        return Err(Error::invalid(format!("Invalid transfer mode {:?}", args.mode)));
-    }
+    transfer_mode(&args.mode)?;
     let source = cx.named(&args.words[0], "source instance name")?;
     let default = format!("{}:", source.remote);
     let mut target = cx.target(args.words.get(1).unwrap_or(&default))?;
@@ -116,7 +114,7 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
         target.name = source.name.split('/').next().unwrap_or_default().to_string();
     }
     if args.target.is_some() {
-        clustered(&target, "To use --target, the destination remote must be a cluster").await?;
+        target.clustered(NO_CLUSTER).await?;
     }
     let post = copied(&source, &target.name, &args).await?;
     if let Some(project) = &args.target_project {
@@ -125,15 +123,6 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
     let address = with_query("/1.0/instances", &[("target", args.target.as_deref().unwrap_or(""))]);
     run(cx, &target.client, (Method::POST, &address, &post), "Transferring instance: ").await?;
     Ok(0)
-}
-
-/// Puts `key=value` words into a configuration.
-fn override_config(config: &mut ConfigMap, words: &[String]) -> Result<()> {
-    for word in words {
-        let (key, value) = word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key=value pair: {word}")))?;
-        config.insert(key.into(), value.into());
-    }
-    Ok(())
 }
 
 /// The request that makes a copy of an instance, or of a snapshot given as `instance/snapshot`.
@@ -151,7 +140,7 @@ async fn copied(source: &Target, name: &str, args: &Copy) -> Result<InstancesPos
     let kept = |key: &str| matches!(key, "volatile.base_image" | "volatile.last_state.idmap");
     config.retain(|key, _| !key.starts_with("volatile.") || kept(key));
     let base_image = config.get("volatile.base_image").cloned().unwrap_or_default();
-    override_config(&mut config, &args.config)?;
+    config.extend(overrides(&args.config)?);
     let inherited: Devices = from_json(&part("expanded_devices")).ctx(Kind::Internal, failed)?;
     override_devices(&mut devices, &inherited, args)?;
     Ok(InstancesPost {
@@ -175,10 +164,7 @@ async fn copied(source: &Target, name: &str, args: &Copy) -> Result<InstancesPos
             container_only: args.instance_only,
             refresh: args.refresh,
             // Said in any case: without it the server takes the project of the copy.
-            project: match source.client.project() {
-                "" => "default".into(),
-                project => project.into(),
-            },
+            project: source.project().into(),
             allow_inconsistent: args.allow_inconsistent,
             ..InstanceSource::default()
         },
@@ -190,8 +176,7 @@ async fn copied(source: &Target, name: &str, args: &Copy) -> Result<InstancesPos
 /// Lays what `--device` and `--storage` say over the devices of the copy; `inherited` are those with the profiles'.
 fn override_devices(devices: &mut Devices, inherited: &Devices, args: &Copy) -> Result<()> {
     for (name, keys) in device_overrides(&args.device)? {
-        let device = devices.remove(&name).or_else(|| inherited.get(&name).cloned()).unwrap_or_default();
-        let mut device = device;
+        let mut device = devices.remove(&name).or_else(|| inherited.get(&name).cloned()).unwrap_or_default();
         device.extend(keys);
         devices.insert(name, device);
     }
@@ -230,19 +215,9 @@ async fn rename_to(source: &Target, new: &str) -> Result<i32> {
     Ok(0)
 }
 
-/// Refuses servers that stand alone.
-async fn clustered(target: &Target, refusal: &str) -> Result<()> {
-    match target.client.server().await?.environment.server_clustered {
-        true => Ok(()),
-        false => Err(Error::invalid(refusal)),
-    }
-}
-
 /// `lxc move`: a new name, another pool, project or member of a cluster, on the same server.
 pub async fn move_to(cx: &Context, args: Move) -> Result<i32> {
-    if !matches!(args.mode.as_str(), "pull" | "push" | "relay") {
-        return Err(Error::invalid(format!("Invalid transfer mode {:?}", args.mode)));
-    }
+    transfer_mode(&args.mode)?;
     let changes = !args.config.is_empty() || !args.device.is_empty() || !args.profile.is_empty() || args.no_profiles;
     let elsewhere = args.storage.is_some() || args.target.is_some() || args.target_project.is_some();
     if args.words.len() < 2 && !elsewhere {
@@ -266,7 +241,7 @@ pub async fn move_to(cx: &Context, args: Move) -> Result<i32> {
         return rename_to(&source, &target.name).await;
     }
     if args.target.is_some() {
-        clustered(&source, "The source LXD server is not clustered").await?;
+        source.clustered("The source LXD server is not clustered").await?;
     }
     migrate(cx, &source, &target.name, &args).await
 }

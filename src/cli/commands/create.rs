@@ -8,7 +8,7 @@ use super::exec::attach_console;
 use crate::api::client::{path, with_query};
 use crate::api::types::{DeviceMap, Devices, InstancePut, InstanceStatePut, InstancesPost, Operation, Profile};
 use crate::cli::context::{Context, Target};
-use crate::cli::input::piped;
+use crate::cli::input::{overrides, piped};
 use crate::cli::output::{note, say};
 use crate::cli::waiting::run;
 use crate::cli::yaml_in::from_yaml;
@@ -168,12 +168,9 @@ async fn request(target: &Target, args: &Init, read: InstancePut) -> Result<Inst
     } else if !args.profile.is_empty() {
         post.profiles = Some(args.profile.clone());
     }
-    for word in &args.config {
-        let (key, value) = word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key=value pair: {word}")))?;
-        post.config.insert(key.into(), value.into());
-    }
-    let overrides = device_overrides(&args.device)?;
-    let wanted = args.network.is_some() || args.storage.is_some() || !overrides.is_empty();
+    post.config.extend(overrides(&args.config)?);
+    let devices = device_overrides(&args.device)?;
+    let wanted = args.network.is_some() || args.storage.is_some() || !devices.is_empty();
     let inherited = if wanted { inherited(target, post.profiles.as_deref()).await? } else { Devices::new() };
     if let Some(network) = args.network.as_deref().filter(|n| !n.is_empty()) {
         let (name, device) = network_device(target, network, &inherited).await?;
@@ -183,7 +180,7 @@ async fn request(target: &Target, args: &Init, read: InstancePut) -> Result<Inst
         let (name, device) = root_device(&post.devices, &inherited, pool);
         post.devices.insert(name, device);
     }
-    for (name, keys) in overrides {
+    for (name, keys) in devices {
         let device = post.devices.remove(&name).or_else(|| inherited.get(&name).cloned());
         let mut device = match device {
             Some(device) => device,

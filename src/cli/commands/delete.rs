@@ -45,18 +45,16 @@ pub async fn delete(cx: &Context, args: Delete) -> Result<i32> {
         deleted.map_err(|e| {
             Error::new(
                 e.kind(),
-                format!("Failed deleting instance {:?} in project {:?}: {}", target.name, project(target), e.message()),
+                format!(
+                    "Failed deleting instance {:?} in project {:?}: {}",
+                    target.name,
+                    target.project(),
+                    e.message()
+                ),
             )
         })?;
     }
     Ok(0)
-}
-
-fn project(target: &Target) -> &str {
-    match target.client.project() {
-        "" => "default",
-        project => project,
-    }
 }
 
 /// The URL of an instance, or of a snapshot given as `instance/snapshot`.

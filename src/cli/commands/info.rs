@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::api::client::{path, with_query};
 use crate::api::types::{InstanceFull, InstanceState, InstanceStateNetwork, Server};
-use crate::cli::context::{Context, Target};
+use crate::cli::context::{Context, NO_CLUSTER, Target};
 use crate::cli::output::{Rows, bytes_iec, emit, local_date, render, say, yaml};
 use crate::error::{Error, Result};
 
@@ -37,8 +37,8 @@ pub async fn info(cx: &Context, args: Info) -> Result<i32> {
         return Ok(0);
     }
     let member = args.target.as_deref().unwrap_or("");
-    if !member.is_empty() && !target.client.server().await?.environment.server_clustered {
-        return Err(Error::invalid("To use --target, the destination remote must be a cluster"));
+    if !member.is_empty() {
+        target.clustered(NO_CLUSTER).await?;
     }
     if args.resources {
         super::resources::show(&target.client, member).await?;

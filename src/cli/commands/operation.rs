@@ -15,6 +15,12 @@ fn document(operation: &Operation) -> Value {
     value
 }
 
+/// What is in a list from a server; operations come in lists by their state.
+pub fn flattened(list: &Value) -> impl Iterator<Item = &Value> {
+    let groups = list.as_object().into_iter().flat_map(|groups| groups.values());
+    groups.chain([list]).filter_map(Value::as_array).flatten()
+}
+
 /// `lxc operation list`.
 pub async fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
@@ -22,8 +28,7 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
         return Err(Error::invalid("Filtering isn't supported yet"));
     }
     let all: Value = target.client.get("/1.0/operations?recursion=1").await?;
-    let groups = all.as_object().into_iter().flat_map(|groups| groups.values());
-    let raw: Vec<Value> = groups.filter_map(Value::as_array).flatten().cloned().collect();
+    let raw: Vec<Value> = flattened(&all).cloned().collect();
     let text = serde_json::to_vec(&raw).unwrap_or_default();
     let operations: Vec<Operation> = from_json(&text).ctx(Kind::Internal, || "Failed reading the operations")?;
     let clustered = operations.iter().any(|o| !matches!(o.location.as_str(), "" | "none"));

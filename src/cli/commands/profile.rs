@@ -5,13 +5,12 @@ use serde_json::json;
 
 use super::args::{Format, Words, fetch, objects};
 use super::configure::change_instance;
+use super::thing::Thing;
 use crate::api::client::path;
 use crate::api::types::{Profile, ProfilePut, ProfilesPost, RenamePost};
 use crate::cli::context::{Context, Target};
-use crate::cli::edit::edit as in_editor;
-use crate::cli::input::{piped, settings};
+use crate::cli::input::settings;
 use crate::cli::output::{Rows, emit, render, say, sort_rows, yaml};
-use crate::cli::yaml_in::from_yaml;
 use crate::error::{Error, Kind, Result};
 
 /// `lxc profile copy`.
@@ -102,19 +101,8 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
 /// `lxc profile edit`.
 pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "profile name")?;
-    let address = path(&["profiles", &target.name]);
-    let put = async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<ProfilePut>(text)?, etag).await;
-    match piped()? {
-        Some(text) => put(&text, "").await?,
-        None => {
-            let (profile, etag): (Profile, String) = target.client.get_with_etag(&address).await?;
-            let text = yaml(&json!(profile));
-            let help =
-                "### A profile. Lines that begin with # are left out; name and used_by can't be changed here.\n\n";
-            in_editor(&format!("{help}{text}"), async |text| put(text, &etag).await).await?;
-        }
-    }
-    Ok(0)
+    let thing = Thing { address: path(&["profiles", &target.name]), client: target.client };
+    thing.edit::<Profile, ProfilePut>("profile", "all but name and used_by").await
 }
 
 /// `lxc profile get`.

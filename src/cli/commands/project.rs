@@ -9,18 +9,15 @@ use super::thing::Thing;
 use crate::api::client::path;
 use crate::api::types::{ConfigMap, Project};
 use crate::cli::context::Context;
-use crate::cli::input::settings;
+use crate::cli::input::{overrides, settings};
 use crate::cli::output::{Rows, bytes_iec, emit, render, say, sort_rows, yaml};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// `lxc project list`.
 pub async fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
     let (raw, projects) = fetch::<Project>(&target.client, "/1.0/projects?recursion=1").await?;
-    let current = match target.client.project() {
-        "" => "default",
-        project => project,
-    };
+    let current = target.project();
     let row = |p: &Project| {
         let has = |feature: &str| match p.config.get(feature).is_some_and(|v| v == "true") {
             true => "YES".to_string(),
@@ -116,12 +113,7 @@ fn thing(cx: &Context, word: &str) -> Result<Thing> {
 /// `lxc project create`.
 pub async fn create(cx: &Context, args: Create) -> Result<i32> {
     let target = cx.named(&args.words[0], "project name")?;
-    let mut config = ConfigMap::new();
-    for word in &args.config {
-        let (key, value) = word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key=value pair: {word}")))?;
-        config.insert(key.into(), value.into());
-    }
-    target.client.post("/1.0/projects", &json!({ "name": target.name, "config": config })).await?;
+    target.client.post("/1.0/projects", &json!({ "name": target.name, "config": overrides(&args.config)? })).await?;
     if !cx.quiet {
         say!("Project {} created", target.name);
     }

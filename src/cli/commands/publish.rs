@@ -8,6 +8,7 @@ use super::image::alias::ensure;
 use crate::api::client::path;
 use crate::api::types::{InstanceStatePut, Timestamp};
 use crate::cli::context::{Context, Target};
+use crate::cli::input::overrides;
 use crate::cli::output::{note, say};
 use crate::cli::waiting::run;
 use crate::error::{Error, Kind, Result};
@@ -72,18 +73,14 @@ pub async fn publish(cx: &Context, args: Publish) -> Result<i32> {
 }
 
 fn request(source: &Target, args: &Publish, pairs: &[String]) -> Result<Value> {
-    let mut properties = serde_json::Map::new();
-    for word in pairs {
-        let (key, value) = word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key=value pair: {word}")))?;
-        properties.insert(key.into(), value.into());
-    }
+    let properties = overrides(pairs)?;
     let kind = if source.name.contains('/') { "snapshot" } else { "instance" };
     let mut post = json!({
         "source": { "type": kind, "name": source.name }, "public": args.public,
         "compression_algorithm": args.compression.as_deref().unwrap_or(""),
     });
     if !properties.is_empty() {
-        post["properties"] = Value::Object(properties);
+        post["properties"] = json!(properties);
     }
     if let Some(text) = &args.expire {
         let wrong = || Error::invalid(format!("Invalid expiration date: {text:?} is not like 2030-12-31T23:59:59Z"));

@@ -52,14 +52,14 @@ pub async fn add(cx: &Context, args: Add) -> Result<i32> {
     if addr.is_empty() {
         return Err(Error::invalid("Remote address must not be empty"));
     }
-    if args.words.len() == 1 && BASE64.decode(addr.as_bytes()).is_ok_and(|text| text.starts_with(b"{")) {
-        return Err(Error::unsupported("Adding a remote by a token alone"));
-    }
-    if name.contains([':', ' ', '/']) {
+    if name.contains(':') {
         return Err(Error::invalid("Remote names may not contain colons"));
     }
     if let Some(present) = cx.config.borrow().remotes.get(&name) {
         return Err(Error::new(Kind::Exists, format!("Remote {name} exists as <{}>", present.addr)));
+    }
+    if BASE64.decode(addr.as_bytes()).is_ok_and(|text| text.starts_with(b"{")) {
+        return Err(Error::unsupported("Adding a remote by a token"));
     }
     let remote = match args.protocol.as_deref().unwrap_or("lxd") {
         "lxd" | "" => match address(&addr)? {

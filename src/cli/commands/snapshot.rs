@@ -2,9 +2,9 @@
 
 use argh::{ArgsInfo, FromArgs};
 use hyper::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::api::client::path;
+use crate::api::client::{Client, path};
 use crate::api::types::InstancePut;
 use crate::cli::context::Context;
 use crate::cli::waiting::run;
@@ -41,18 +41,32 @@ pub struct Restore {
 /// `lxc snapshot`.
 pub async fn snapshot(cx: &Context, args: Snapshot) -> Result<i32> {
     let target = cx.named(&args.words[0], "instance name")?;
+    let address = |rest: &[&str]| path(&[&["instances", &target.name], rest].concat());
     let name = args.words.get(1).map_or("", String::as_str);
-    if args.reuse && !name.is_empty() {
-        match target.client.delete(&path(&["instances", &target.name, "snapshots", name])).await {
+    let post = json!({ "name": name, "stateful": args.stateful });
+    take(cx, &target.client, post, (args.reuse, args.no_expiry), address).await
+}
+
+/// Makes a snapshot in place of one that may be there (`how.0`), and to be kept (`how.1`); `address` makes URLs below
+/// what it is of.
+pub async fn take(
+    cx: &Context,
+    client: &Client,
+    mut post: Value,
+    how: (bool, bool),
+    address: impl Fn(&[&str]) -> String,
+) -> Result<i32> {
+    let (reuse, keep) = how;
+    if let Some(name) = post["name"].as_str().filter(|name| reuse && !name.is_empty()) {
+        match client.delete(&address(&["snapshots", name])).await {
             Err(error) if error.kind() != Kind::NotFound => return Err(error),
             _ => {}
         }
     }
-    let mut post = json!({ "name": name, "stateful": args.stateful });
-    if args.no_expiry {
+    if keep {
         post["expires_at"] = "0001-01-01T00:00:00Z".into();
     }
-    run(cx, &target.client, (Method::POST, &path(&["instances", &target.name, "snapshots"]), &post), "").await?;
+    run(cx, client, (Method::POST, &address(&["snapshots"]), &post), "").await?;
     Ok(0)
 }
 

@@ -4,14 +4,13 @@ use argh::{ArgsInfo, FromArgs};
 use serde_json::{Map, Value, json};
 
 use super::args::{Format, OnMember, Words, fetch, objects};
+use super::thing::Thing;
 use crate::api::client::{path, with_query};
 use crate::api::types::{ResourcesStoragePool, StoragePool, StoragePoolPut, StoragePoolsPost};
 use crate::cli::context::{Context, Target};
-use crate::cli::edit::edit as in_editor;
-use crate::cli::input::{piped, settings};
+use crate::cli::input::{settings, storage_overrides};
 use crate::cli::output::{Rows, bytes_iec, emit, render, say, sort_rows, yaml};
-use crate::cli::yaml_in::from_yaml;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// `lxc storage info`.
 #[derive(FromArgs, ArgsInfo)]
@@ -46,6 +45,10 @@ fn address(target: &Target, rest: &[&str], member: &Option<String>) -> String {
     with_query(&path(&segments), &[("target", member.as_deref().unwrap_or(""))])
 }
 
+fn thing(target: Target, member: &Option<String>) -> Thing {
+    Thing { address: address(&target, &[], member), client: target.client }
+}
+
 /// `lxc storage list`.
 pub async fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
@@ -73,11 +76,7 @@ pub async fn create(cx: &Context, args: OnMember) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
     let mut post = StoragePoolsPost { name: target.name.clone(), ..StoragePoolsPost::default() };
     post.driver = args.words[1].clone();
-    for word in &args.words[2..] {
-        let (key, value) =
-            word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key=value pair: [{word}]")))?;
-        post.config.insert(key.into(), value.into());
-    }
+    post.config = storage_overrides(&args.words[2..])?;
     let member = args.target.as_deref().unwrap_or("");
     target.client.post(&with_query("/1.0/storage-pools", &[("target", member)]), &post).await?;
     match member {
@@ -98,18 +97,11 @@ pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
 /// `lxc storage show`.
 pub async fn show(cx: &Context, args: Show) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
-    let text = match args.resources {
-        true => {
-            let address = address(&target, &["resources"], &args.target);
-            yaml(&json!(target.client.get::<ResourcesStoragePool>(&address).await?))
-        }
-        false => {
-            let mut pool: StoragePool = target.client.get(&address(&target, &[], &args.target)).await?;
-            pool.used_by.sort();
-            yaml(&json!(pool))
-        }
-    };
-    emit(text.as_bytes());
+    if !args.resources {
+        return thing(target, &args.target).show::<StoragePool>().await;
+    }
+    let address = address(&target, &["resources"], &args.target);
+    emit(yaml(&json!(target.client.get::<ResourcesStoragePool>(&address).await?)).as_bytes());
     Ok(0)
 }
 
@@ -162,30 +154,14 @@ fn users(urls: &[String]) -> Value {
 /// `lxc storage edit`.
 pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
-    let address = address(&target, &[], &None);
-    let put =
-        async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<StoragePoolPut>(text)?, etag).await;
-    match piped()? {
-        Some(text) => put(&text, "").await?,
-        None => {
-            let (pool, etag): (StoragePool, String) = target.client.get_with_etag(&address).await?;
-            let help =
-                "### A storage pool. Lines that begin with # are left out; config and description can be changed.\n\n";
-            let text = format!("{help}{}", yaml(&json!(pool)));
-            in_editor(&text, async |text| put(text, &etag).await).await?;
-        }
-    }
-    Ok(0)
+    let thing = thing(target, &None);
+    thing.edit::<StoragePool, StoragePoolPut>("storage pool", "config and description").await
 }
 
 /// `lxc storage get`.
 pub async fn get(cx: &Context, args: OnMember) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
-    let pool: StoragePool = target.client.get(&address(&target, &[], &args.target)).await?;
-    if let Some(value) = pool.config.get(&args.words[1]) {
-        say!("{value}");
-    }
-    Ok(0)
+    thing(target, &args.target).get(&args.words[1]).await
 }
 
 /// `lxc storage set`.

@@ -5,13 +5,14 @@ use data_encoding::BASE64;
 use serde_json::json;
 
 use super::args::{Format, Words, fetch, objects};
+use super::tokens::{self, Guest};
 use crate::api::client::path;
 use crate::api::tls;
 use crate::api::types::{Certificate, CertificatePut, CertificatesPost, Timestamp};
 use crate::cli::context::Context;
 use crate::cli::edit::edit as in_editor;
 use crate::cli::input::piped;
-use crate::cli::output::{Rows, emit, long_date, render, sort_rows, yaml};
+use crate::cli::output::{Rows, emit, long_date, render, say, sort_rows, yaml};
 use crate::cli::yaml_in::from_yaml;
 use crate::error::{Ctx, Error, Kind, Result};
 
@@ -114,5 +115,21 @@ pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
 pub async fn remove(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "certificate fingerprint")?;
     target.client.delete(&path(&["certificates", &target.name])).await?;
+    Ok(0)
+}
+
+/// `lxc config trust list-tokens`.
+pub async fn list_tokens(cx: &Context, args: Format) -> Result<i32> {
+    tokens::list(&cx.server(&args.words)?, Guest::Client, &args.format).await?;
+    Ok(0)
+}
+
+/// `lxc config trust revoke-token`.
+pub async fn revoke_token(cx: &Context, args: Words) -> Result<i32> {
+    let target = cx.target(&args.words[0])?;
+    tokens::revoke(&target, Guest::Client).await?;
+    if !cx.quiet {
+        say!("Certificate add token for {} deleted", target.name);
+    }
     Ok(0)
 }

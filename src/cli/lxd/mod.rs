@@ -5,8 +5,10 @@
 
 mod activate;
 mod api;
+mod ask;
 mod init;
 mod parse;
+mod recover;
 mod shutdown;
 mod socket;
 mod waitready;
@@ -34,6 +36,7 @@ pub fn run(command: &Command, api: &SocketApi) -> Option<Result<()>> {
         Command::Help(text) => Some(print(text)),
         Command::Version => Some(print(&format!("{LXD_VERSION}\n"))),
         Command::Init(flags) => Some(init::run(flags, api)),
+        Command::Recover => Some(recover::run(&mut ask::Ask::terminal(), api)),
         Command::WaitReady { timeout } => Some(waitready::run(api, *timeout)),
         Command::Shutdown { timeout, force } => Some(shutdown::run(api, *timeout, *force)),
     }

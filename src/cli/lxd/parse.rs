@@ -42,6 +42,8 @@ pub enum Command {
     Daemon(DaemonFlags),
     /// `lxd init`.
     Init(InitFlags),
+    /// `lxd recover`.
+    Recover,
     /// `lxd waitready`; seconds, `None` waits for ever.
     WaitReady {
         /// Seconds.
@@ -107,6 +109,7 @@ fn command(verb: Option<&'static Verb>, given: &Given) -> Result<Command> {
         "doctor" => Command::Doctor,
         "import" => return Err(Error::invalid("Command has been replaced with \"lxd recover\"")),
         "init" => Command::Init(init_flags(given)),
+        "recover" => Command::Recover,
         "shutdown" => Command::Shutdown { timeout: given.seconds("timeout"), force: given.on("force") },
         "version" => Command::Version,
         "waitready" => Command::WaitReady { timeout: given.seconds("timeout") },

@@ -21,7 +21,7 @@ pub(super) const CLUSTER: Command = group(
             .run(run!(cluster::enable, args::Words, 1..=2)),
         leaf("evacuate", "[<remote>:]<member>", "Move the instances of a member elsewhere")
             .aliases(&["evac"])
-            .flags(&[switch("force", "Do it by force")])
+            .flags(&[switch("force", "Do not ask")])
             .run(run!(cluster::evacuate, cluster::Force, 1..=1)),
         leaf("get", "[<remote>:]<member> <key>", "Print a configuration value of a member").run(run!(
             cluster::get,
@@ -94,7 +94,7 @@ pub(super) const CLUSTER: Command = group(
             2..=2
         )),
         leaf("restore", "[<remote>:]<member>", "Bring the instances back to an evacuated member")
-            .flags(&[switch("force", "Do it by force")])
+            .flags(&[switch("force", "Do not ask")])
             .run(run!(cluster::restore, cluster::Force, 1..=1)),
         leaf("revoke-token", "[<remote>:]<member>", "Make a join token invalid").run(run!(
             cluster::revoke_token,

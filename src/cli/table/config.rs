@@ -36,8 +36,8 @@ group("trust", "Look after the clients that are trusted", &[
 leaf("add", "[<remote>:] [<cert>]", "Trust a client").flags(&[text("name", "Name to give it"), text("projects", "Projects the client may use, separated by commas"), switch("restricted", "Let the client use only some projects"), text("type", "Kind of certificate (client or metrics)").default("client")]).run(run!(trust::add, trust::Add, 0..=2)),
 leaf("edit", "[<remote>:]<fingerprint>", "Edit what a trusted client may do as YAML").run(run!(trust::edit, args::Words, 1..=1)),
 leaf("list", "[<remote>:]", "List the trusted clients").aliases(&["ls"]).flags(&[FORMAT]).run(run!(trust::list, args::Format, 0..=1)),
-leaf("list-tokens", "[<remote>:]", "List the client tokens that are still valid").flags(&[FORMAT]).run(run!(trust_tokens::list, args::Format, 0..=1)),
+leaf("list-tokens", "[<remote>:]", "List the client tokens that are still valid").flags(&[FORMAT]).run(run!(trust::list_tokens, args::Format, 0..=1)),
 leaf("remove", "[<remote>:]<fingerprint>", "Stop trusting a client").aliases(&["rm"]).run(run!(trust::remove, args::Words, 1..=1)),
-leaf("revoke-token", "[<remote>:] <name>", "Make a client token invalid").run(run!(trust_tokens::revoke, args::Words, 1..=1)),
+leaf("revoke-token", "[<remote>:] <name>", "Make a client token invalid").run(run!(trust::revoke_token, args::Words, 1..=1)),
 leaf("show", "[<remote>:]<fingerprint>", "Show a trusted client").run(run!(trust::show, args::Words, 1..=1)),]),
 leaf("unset", "[<remote>:][<instance>] <key>", "Unset a configuration key of an instance or the server").flags(&[TARGET]).run(run!(configure::unset, args::OnMember, 1..=2)),]);

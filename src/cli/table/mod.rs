@@ -226,7 +226,7 @@ pub const GLOBAL: &[Flag] = &[
 ];
 
 /// `lxc` itself.
-pub const ROOT: Command = {
+pub static ROOT: Command = {
     let mut root = group("lxc", "Work with LXD servers from the command line", COMMANDS);
     root.more = "Every command below explains itself when called with --help.";
     root.flags = &[switch("all", "Show less common commands too")];

@@ -15,7 +15,7 @@ leaf("list", "[<remote>:]", "List the ACLs").aliases(&["ls"]).flags(&[FORMAT]).r
 leaf("rename", "[<remote>:]<ACL> <new-name>", "Rename an ACL").aliases(&["mv"]).run(run!(network::acl::rename, args::Words, 2..=2)),
 group("rule", "Look after the rules of an ACL", &[
 leaf("add", "[<remote>:]<ACL> <direction> <key>=<value>...", "Add a rule to an ACL").run(run!(network::acl::add_rule, args::Words, 3..)),
-leaf("remove", "[<remote>:]<ACL> <direction> <key>=<value>...", "Remove rules from an ACL").flags(&[switch("force", "Do it by force")]).run(run!(network::acl::remove_rule, network::acl::RemoveRule, 2..)),]).explained(),
+leaf("remove", "[<remote>:]<ACL> <direction> <key>=<value>...", "Remove rules from an ACL").flags(&[switch("force", "Remove all that match")]).run(run!(network::acl::remove_rule, network::acl::RemoveRule, 2..)),]).explained(),
 leaf("set", "[<remote>:]<ACL> <key>=<value>...", "Set configuration keys of an ACL").run(run!(network::acl::set, args::Words, 2..)),
 leaf("show", "[<remote>:]<ACL>", "Show an ACL").run(run!(network::acl::show, args::Words, 1..=1)),
 leaf("show-log", "[<remote>:]<ACL>", "Show the log of an ACL").run(run!(network::acl::show_log, args::Words, 1..=1)),
@@ -35,7 +35,7 @@ leaf("get", "[<remote>:]<network> <listen_address> <key>", "Print a configuratio
 leaf("list", "[<remote>:]<network>", "List the address forwards of a network").aliases(&["ls"]).flags(&[FORMAT]).run(run!(network::forward::list, args::Format, 1..=1)),
 group("port", "Look after the ports of address forwards", &[
 leaf("add", "[<remote>:]<network> <listen_address> <protocol> <listen_port(s)> <target_address> [<target_port(s)>]", "Add ports to an address forward").flags(&[TARGET]).run(run!(network::forward::add_port, args::OnMember, 5..=6)),
-leaf("remove", "[<remote>:]<network> <listen_address> [<protocol>] [<listen_port(s)>]", "Remove ports from an address forward").flags(&[switch("force", "Do it by force"), TARGET]).run(run!(network::forward::remove_port, network::forward::RemovePort, 2..=4)),]).explained(),
+leaf("remove", "[<remote>:]<network> <listen_address> [<protocol>] [<listen_port(s)>]", "Remove ports from an address forward").flags(&[switch("force", "Remove all that match"), TARGET]).run(run!(network::forward::remove_port, network::forward::RemovePort, 2..=4)),]).explained(),
 leaf("set", "[<remote>:]<network> <listen_address> <key>=<value>...", "Set keys of an address forward").flags(&[TARGET]).run(run!(network::forward::set, args::OnMember, 3..)),
 leaf("show", "[<remote>:]<network> <listen_address>", "Show an address forward").flags(&[TARGET]).run(run!(network::forward::show, args::OnMember, 2..=2)),
 leaf("unset", "[<remote>:]<network> <listen_address> <key>", "Unset a key of an address forward").run(run!(network::forward::unset, args::Words, 3..=3)),]),

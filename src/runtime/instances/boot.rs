@@ -32,6 +32,7 @@ impl Instances {
     /// Called once, before the API is served. One instance that can't be adopted doesn't keep the others from it.
     pub async fn converge(&self) -> Result<()> {
         let records = self.db.view(|v| repo::instances::list(v, None))?;
+        self.sweep_snapshots(None).await?;
         self.sweep_logs(&records);
         self.sweep_doors(records.iter().map(|r| r.id).collect()).await;
         // Limits of network devices that went with their guests.

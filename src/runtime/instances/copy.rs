@@ -210,7 +210,12 @@ impl Instances {
     }
 
     /// Writes the records of the snapshots, and with the last of them that the instance is complete.
-    pub(super) async fn confirm_copy(&self, record: &InstanceRecord, volume: u64, snapshots: &[SnapshotRecord]) -> Result<()> {
+    pub(super) async fn confirm_copy(
+        &self,
+        record: &InstanceRecord,
+        volume: u64,
+        snapshots: &[SnapshotRecord],
+    ) -> Result<()> {
         let split = snapshots.len().saturating_sub(BATCH);
         let (first, last) = snapshots.split_at(split);
         for batch in first.chunks(BATCH) {

@@ -72,7 +72,11 @@ impl Instances {
 
     fn full(&self, (id, instance, snapshots): (u64, Instance, Option<Vec<InstanceSnapshot>>)) -> InstanceFull {
         let state = Some(self.state(id, instance.status_code));
-        InstanceFull { state, instance, backups: None, snapshots: snapshots.filter(|s| !s.is_empty()) }
+        let backups = self.backups_of(id).unwrap_or_else(|e| {
+            tracing::warn!(instance = %instance.name, "Failed listing backups: {}", e.chain());
+            None
+        });
+        InstanceFull { state, instance, backups, snapshots: snapshots.filter(|s| !s.is_empty()) }
     }
 
     /// One instance; with its state when `depth` asks for it.
@@ -84,11 +88,13 @@ impl Instances {
             let record = repo::instances::by_name(v, project, name)?;
             Ok((record.id, self.show(v, &record)?))
         })?;
-        let (state, snapshots) = match depth {
-            Depth::Plain => (None, None),
-            Depth::Full => (Some(self.state(id, instance.status_code)), Some(self.snapshots(project, name)?)),
-        };
-        Ok(InstanceFull { instance, backups: None, state, snapshots: snapshots.filter(|s| !s.is_empty()) })
+        if depth == Depth::Plain {
+            return Ok(InstanceFull { instance, backups: None, state: None, snapshots: None });
+        }
+        let snapshots = Some(self.snapshots(project, name)?).filter(|s| !s.is_empty());
+        let (this, status) = (self.clone(), instance.status_code);
+        let (backups, state) = blocking(move || Ok((this.backups_of(id)?, this.state(id, status)))).await?;
+        Ok(InstanceFull { instance, backups, state: Some(state), snapshots })
     }
 
     /// Reads small files of the kernel.

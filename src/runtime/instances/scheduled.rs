@@ -64,7 +64,8 @@ impl Instances {
                 let over = |s: &&crate::store::records::SnapshotRecord| {
                     s.phase == Phase::Created && s.expires_at.is_set() && s.expires_at <= now
                 };
-                let instance = repo::instances::by_id(v, id)?;
+                // One that is being recovered comes after its snapshots.
+                let Ok(instance) = repo::instances::by_id(v, id) else { continue };
                 expired.extend(snapshots.iter().filter(over).map(|s| (instance.clone(), s.name.clone())));
             }
             Ok(expired)

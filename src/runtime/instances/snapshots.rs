@@ -6,7 +6,9 @@ use super::create::{root_pool, volume_of};
 use super::expand::{Expanded, expand, over};
 use super::{Instances, snapshot_names};
 use crate::api::config::device;
-use crate::api::types::{ConfigMap, Devices, EventRequestor, InstanceSnapshot, InstanceSnapshotsPost, Operation, Timestamp};
+use crate::api::types::{
+    ConfigMap, Devices, EventRequestor, InstanceSnapshot, InstanceSnapshotsPost, Operation, Timestamp,
+};
 use crate::runtime::events::Lifecycle;
 use crate::runtime::storage::{Guest, Volume};
 use crate::runtime::sys::fault;

@@ -45,7 +45,7 @@ impl Instances {
         &self,
         project: &str,
         name: &str,
-        decide: impl Fn(&Instance) -> Result<InstancePut>,
+        decide: impl Fn(&Instance) -> Result<InstancePut> + Sync,
         by: EventRequestor,
     ) -> Result<()> {
         let mut wants = self.exclusive(project, name);

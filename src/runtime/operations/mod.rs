@@ -22,8 +22,11 @@ use crate::runtime::events::Events;
 use crate::runtime::random;
 use crate::{Error, Kind, Result};
 
+mod progress;
 mod sockets;
+mod tokens;
 
+pub use progress::{Progress, Stage};
 pub use sockets::{Socket, Sockets};
 
 /// How long an ended operation can still be asked for.
@@ -45,6 +48,8 @@ pub struct NewOperation {
     pub metadata: Option<Map<String, Value>>,
     /// Websockets it waits for; none makes it a plain task.
     pub sockets: Option<Sockets>,
+    /// Whether it does nothing and only says a secret, until that is used.
+    pub token: bool,
 }
 
 impl NewOperation {
@@ -58,6 +63,7 @@ impl NewOperation {
             requestor: None,
             metadata: None,
             sockets: None,
+            token: false,
         }
     }
 
@@ -94,10 +100,11 @@ struct Entry {
 pub struct Cancel(Arc<(std::sync::atomic::AtomicBool, Notify)>);
 
 impl Cancel {
-    /// Asks the task to stop.
-    pub fn cancel(&self) {
-        self.0.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    /// Asks the task to stop; whether it is the first to ask.
+    pub fn cancel(&self) -> bool {
+        let first = !self.0.0.swap(true, std::sync::atomic::Ordering::SeqCst);
         self.0.1.notify_waiters();
+        first
     }
 
     /// Whether it was asked to stop.
@@ -143,11 +150,20 @@ impl Handle {
     /// Sets one member of its metadata and tells listeners.
     pub fn set(&self, name: &str, value: impl Into<Value>) {
         let value = value.into();
+        self.change(|metadata| drop(metadata.insert(name.into(), value)));
+    }
+
+    /// Changes its metadata and tells listeners.
+    fn change(&self, change: impl FnOnce(&mut Map<String, Value>)) {
+        self.quietly(change);
+        self.events.operation(&self.entry.project, &self.entry.state.borrow());
+    }
+
+    fn quietly(&self, change: impl FnOnce(&mut Map<String, Value>)) {
         self.entry.state.send_modify(|op| {
-            op.metadata.get_or_insert_default().insert(name.into(), value);
+            change(op.metadata.get_or_insert_default());
             op.updated_at = Timestamp::now();
         });
-        self.events.operation(&self.entry.project, &self.entry.state.borrow());
     }
 
     /// A text of its metadata; empty when it has none of this name.
@@ -191,7 +207,12 @@ impl Operations {
         let now = Timestamp::now();
         let pending = Operation {
             id: random::uuid(),
-            class: if new.sockets.is_some() { "websocket" } else { "task" }.into(),
+            class: match new.sockets {
+                Some(_) => "websocket",
+                None if new.token => tokens::CLASS,
+                None => "task",
+            }
+            .into(),
             description: new.description.into(),
             created_at: now,
             updated_at: now,
@@ -256,9 +277,10 @@ impl Operations {
         list
     }
 
-    /// Whether any operation is still running.
+    /// How many operations still do something.
     pub fn running(&self) -> usize {
-        self.lock().values().filter(|e| !e.state.borrow().status_code.is_final()).count()
+        let works = |op: &Operation| !op.status_code.is_final() && op.class != tokens::CLASS;
+        self.lock().values().filter(|e| works(&e.state.borrow())).count()
     }
 
     /// Waits for the end of an operation, at most `limit`; answers with how it stands then.

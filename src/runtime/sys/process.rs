@@ -141,6 +141,12 @@ pub fn inherited(number: i32) -> Option<OwnedFd> {
     Some(fd)
 }
 
+/// The same for `N` descriptors in a row, `first` being the lowest number; `None` when one isn't open.
+pub fn inherited_row<const N: usize>(first: i32) -> Option<[OwnedFd; N]> {
+    let row: Option<Vec<OwnedFd>> = (first..).take(N).map(inherited).collect();
+    row?.try_into().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

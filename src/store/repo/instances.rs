@@ -34,7 +34,9 @@ pub fn by_id(r: &impl Read, id: u64) -> Result<InstanceRecord> {
 /// Adds an instance; its id is chosen here. Its profiles have to exist.
 pub fn insert(tx: &mut Tx, mut instance: InstanceRecord) -> Result<InstanceRecord> {
     projects::require(tx, &instance.project)?;
-    instance.id = tx.next_id()?;
+    if instance.id == 0 {
+        instance.id = tx.next_id()?;
+    }
     let taken = || Error::new(Kind::Exists, "This \"instances\" entry already exists");
     index::claim(tx, name_key(&instance.project, &instance.name), instance.id, taken)?;
     let after = targets(&instance);

@@ -48,8 +48,13 @@ pub fn by_id(r: &impl Read, id: u64) -> Result<SnapshotRecord> {
 }
 
 /// Adds a snapshot; its id is chosen here. Its instance has to exist.
-pub fn insert(tx: &mut Tx, mut snapshot: SnapshotRecord) -> Result<SnapshotRecord> {
+pub fn insert(tx: &mut Tx, snapshot: SnapshotRecord) -> Result<SnapshotRecord> {
     instances::by_id(tx, snapshot.instance)?;
+    insert_ahead(tx, snapshot)
+}
+
+/// Adds a snapshot of an instance that is added after it: nothing finds it before.
+pub fn insert_ahead(tx: &mut Tx, mut snapshot: SnapshotRecord) -> Result<SnapshotRecord> {
     snapshot.id = tx.next_id()?;
     index::claim(tx, name_key(snapshot.instance, &snapshot.name), snapshot.id, taken)?;
     tx.put(&snapshot)?;

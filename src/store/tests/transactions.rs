@@ -109,10 +109,10 @@ fn a_lost_answer_does_not_apply_twice_nor_claim_success() {
 }
 
 /// Runs `first`, with `second` slipping in before its first attempt is committed; says how often `first` ran.
-fn race<T>(
+fn race<T: Send>(
     db: &Db,
-    mut first: impl FnMut(&mut Tx) -> Result<T>,
-    second: impl Fn(&mut Tx) -> Result<()>,
+    mut first: impl FnMut(&mut Tx) -> Result<T> + Send,
+    second: impl Fn(&mut Tx) -> Result<()> + Sync,
 ) -> (Result<T>, u32) {
     let runs = AtomicU32::new(0);
     let result = db.transact_blocking(|tx| {

@@ -1,17 +1,16 @@
 //! How a cluster begins and grows: the first member, join tokens, the certificate.
 
 use argh::{ArgsInfo, FromArgs};
-use data_encoding::BASE64;
 use hyper::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::clustered;
-use crate::api::client::path;
-use crate::api::types::{Cluster, Operation, Timestamp};
+use crate::api::types::Cluster;
 use crate::cli::commands::args::{Format, Words};
-use crate::cli::context::{Context, Target};
+use crate::cli::commands::tokens::{self, Guest, Token};
+use crate::cli::context::Context;
 use crate::cli::input::answer;
-use crate::cli::output::{Rows, local_date, render, say, sort_rows};
+use crate::cli::output::say;
 use crate::cli::waiting::run;
 use crate::error::{Error, Kind, Result};
 
@@ -39,57 +38,19 @@ pub async fn add(cx: &Context, args: Add) -> Result<i32> {
     };
     target.client.require("clustering_join_token").await?;
     let made = target.client.begin(Method::POST, "/1.0/cluster/members", &json!({ "server_name": name })).await?;
-    let token = token(&made).ok_or_else(|| Error::internal("The server sent no token"))?;
+    let token = Token::read(&made, Guest::Member).ok_or_else(|| Error::internal("The server sent no token"))?;
     if !cx.quiet {
         say!("Member {name} join token:");
     }
-    say!("{token}");
+    say!("{}", token.text);
     Ok(0)
-}
-
-/// The token of an operation, as members that join take it; none when it is no such operation.
-fn token(operation: &Operation) -> Option<String> {
-    let metadata = operation.metadata.as_ref()?;
-    let value = |key: &str| metadata.get(key).cloned().unwrap_or(Value::Null);
-    metadata.get("serverName").or(metadata.get("server_name"))?;
-    let text = json!({
-        "server_name": value("serverName"), "fingerprint": value("fingerprint"), "addresses": value("addresses"),
-        "secret": value("secret"), "expires_at": value("expiresAt"),
-    });
-    Some(BASE64.encode(text.to_string().as_bytes()))
-}
-
-/// The operations that are join tokens, with the member's name.
-async fn tokens(target: &Target) -> Result<Vec<(String, Operation)>> {
-    let all: Value = target.client.get("/1.0/operations?recursion=1").await?;
-    let lists = all.as_object().into_iter().flatten().filter_map(|(_, list)| list.as_array()).flatten();
-    let all = lists.filter_map(|one| serde_json::from_value::<Operation>(one.clone()).ok());
-    let named = all.filter(|one| one.class == "token").filter_map(|one| {
-        let name = one.metadata.as_ref()?.get("serverName")?.as_str()?.to_string();
-        Some((name, one))
-    });
-    Ok(named.collect())
 }
 
 /// `lxc cluster list-tokens`.
 pub async fn list_tokens(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
     clustered(&target).await?;
-    let found = tokens(&target).await?;
-    let expiry =
-        |one: &Operation| one.metadata.as_ref().and_then(|m| m.get("expiresAt")?.as_str().and_then(Timestamp::parse));
-    let rows = found.iter().filter_map(|(name, one)| {
-        let expires = expiry(one).map_or(String::new(), local_date);
-        Some(vec![name.clone(), token(one)?, expires])
-    });
-    let mut cells: Vec<Vec<String>> = rows.collect();
-    sort_rows(&mut cells);
-    let raw = || {
-        let row = |(name, one): &(String, Operation)| json!({ "ServerName": name, "Token": token(one), "ExpiresAt": expiry(one) });
-        Value::Array(found.iter().map(row).collect())
-    };
-    let head = ["NAME", "TOKEN", "EXPIRES AT"].map(String::from).to_vec();
-    render(&args.format, &Rows { head, cells, raw: &raw })?;
+    tokens::list(&target, Guest::Member, &args.format).await?;
     Ok(0)
 }
 
@@ -97,14 +58,9 @@ pub async fn list_tokens(cx: &Context, args: Format) -> Result<i32> {
 pub async fn revoke_token(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "cluster member name")?;
     clustered(&target).await?;
-    let found = tokens(&target).await?.into_iter().find(|(name, _)| *name == target.name);
-    let Some((name, operation)) = found else {
-        let text = format!("No cluster join token for member {} on remote: {}", target.name, target.remote);
-        return Err(Error::not_found(text));
-    };
-    target.client.delete(&path(&["operations", &operation.id])).await?;
+    tokens::revoke(&target, Guest::Member).await?;
     if !cx.quiet {
-        say!("Cluster join token for {}:{name} deleted", target.remote);
+        say!("Cluster join token for {}:{} deleted", target.remote, target.name);
     }
     Ok(0)
 }

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::client::path;
-use crate::api::types::{Cluster, ConfigMap};
+use crate::api::types::ConfigMap;
 use crate::cli::commands::thing::Thing;
 use crate::cli::context::{Context, Target};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 pub mod group;
 mod join;
@@ -55,9 +55,5 @@ async fn member(cx: &Context, word: &str, extension: &str) -> Result<(Thing, Str
 /// Refuses servers that stand alone.
 async fn clustered(target: &Target) -> Result<()> {
     target.client.require("clustering").await?;
-    let cluster: Cluster = target.client.get("/1.0/cluster").await?;
-    match cluster.enabled {
-        true => Ok(()),
-        false => Err(Error::invalid("LXD server isn't part of a cluster")),
-    }
+    target.clustered("LXD server isn't part of a cluster").await
 }

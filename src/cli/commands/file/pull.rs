@@ -1,7 +1,6 @@
 //! `lxc file pull`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -10,7 +9,7 @@ use argh::{ArgsInfo, FromArgs};
 use super::{Place, base, clean, local, place};
 use crate::api::client::{FileContent, InstanceFile};
 use crate::cli::context::Context;
-use crate::cli::output::{BROKEN_PIPE, emit};
+use crate::cli::output::emit;
 use crate::cli::transfer::receive;
 use crate::error::{Error, Result};
 
@@ -81,14 +80,8 @@ async fn one(cx: &Context, found: InstanceFile, way: (&str, &str)) -> Result<()>
     let (from, path) = way;
     tracing::info!("Pulling {path} from {from}");
     match found.content {
-        FileContent::File(mut download) if path == "-" => {
-            let mut out = std::io::stdout().lock();
-            while let Some(piece) = download.next().await? {
-                if out.write_all(&piece).and_then(|()| out.flush()).is_err() {
-                    std::process::exit(BROKEN_PIPE);
-                }
-            }
-            Ok(())
+        FileContent::File(download) if path == "-" => {
+            receive(cx, download, &mut std::io::stdout().lock(), ("", path)).await
         }
         FileContent::File(download) => {
             let mut file = File::create(path).map_err(|e| local("open", path, &e))?;

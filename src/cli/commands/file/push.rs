@@ -131,7 +131,7 @@ async fn one(cx: &Context, to: &Place, way: (&str, &str), how: (Owner, bool)) ->
     owner = Owner { mode: owner.mode.or(own.mode), uid: owner.uid.or(own.uid), gid: owner.gid.or(own.gid) };
     if create {
         let parent = Path::new(path).parent().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
-        directories(to, &parent, Owner { mode: None, ..owner }).await?;
+        directories(cx, to, &parent, Owner { mode: None, ..owner }).await?;
     }
     // A pipe, or a file of /proc, has no length that could be promised.
     let content = match opened {
@@ -159,7 +159,7 @@ async fn send(cx: &Context, to: &Place, way: (&str, &str), what: (&str, Owner, V
 }
 
 /// Makes the directories of a path that are missing.
-async fn directories(to: &Place, path: &str, owner: Owner) -> Result<()> {
+async fn directories(cx: &Context, to: &Place, path: &str, owner: Owner) -> Result<()> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let upto = |count: usize| format!("/{}", parts[..count].join("/"));
     let mut there = 0;
@@ -172,12 +172,8 @@ async fn directories(to: &Place, path: &str, owner: Owner) -> Result<()> {
         break;
     }
     for count in there + 1..=parts.len() {
-        let mut headers = vec![("X-LXD-type", "directory".to_string())];
-        headers.extend(owner.mode.map(|mode| ("X-LXD-mode", format!("{mode:04o}"))));
-        headers.extend(owner.uid.map(|uid| ("X-LXD-uid", uid.to_string())));
-        headers.extend(owner.gid.map(|gid| ("X-LXD-gid", gid.to_string())));
-        let address = file_address(&to.instance, &upto(count));
-        to.target.client.upload(Upload { address, headers, content: Vec::new() }, None).await?;
+        let path = upto(count);
+        send(cx, to, (&path, &path), ("directory", owner, Vec::new())).await?;
     }
     Ok(())
 }
@@ -189,7 +185,7 @@ async fn recursive(cx: &Context, to: &Place, way: (&[String], &str), create: boo
         let found = fs::metadata(first).map_err(|e| local("open", first, &e))?;
         // The permissions of a file would make directories nobody can look into.
         let mode = found.is_dir().then_some(found.mode() & 0o777);
-        directories(to, path, Owner { mode, ..Owner::of(&found) }).await?;
+        directories(cx, to, path, Owner { mode, ..Owner::of(&found) }).await?;
     }
     for source in sources {
         let source = clean(source);

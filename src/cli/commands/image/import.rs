@@ -6,11 +6,12 @@ use argh::{ArgsInfo, FromArgs};
 use hyper::Method;
 
 use super::alias::ensure;
-use crate::api::client::{ImageUpload, Progress as Report, escape};
+use crate::api::client::{ImageUpload, escape};
 use crate::api::types::{ImagesPost, ImagesPostSource, Operation};
 use crate::cli::commands::file::local;
 use crate::cli::context::{Context, Target};
-use crate::cli::output::{Progress, say};
+use crate::cli::output::say;
+use crate::cli::transfer::sending;
 use crate::error::{Error, Result};
 
 /// `lxc image import`.
@@ -36,6 +37,11 @@ pub async fn import(cx: &Context, args: Import) -> Result<i32> {
             _ if word.ends_with(':') => target = cx.target(word)?,
             _ => files.push(word.as_str()),
         }
+    }
+    // A URL may have that sign too.
+    if let ([], Some(first)) = (&files[..], args.words.first().filter(|word| word.contains('='))) {
+        files.push(first.as_str());
+        properties.remove(0);
     }
     let about = About { properties, public: args.public };
     let imported = match files[..] {
@@ -95,14 +101,7 @@ async fn upload(cx: &Context, target: &Target, files: (&str, Option<&str>), abou
         public: about.public,
         properties: about.properties.iter().map(pair).collect::<Vec<_>>().join("&"),
     };
-    let mut progress = Progress::new(cx.quiet);
-    let report: Option<Report> = progress.visible().then(|| {
-        let tell = move |sent: u64, all: u64| {
-            progress.update(&format!("Transferring image: {}%", sent * 100 / all.max(1)));
-        };
-        Box::new(tell) as Report
-    });
-    let operation = target.client.upload_image(image, report).await?;
+    let operation = target.client.upload_image(image, sending(cx, "Transferring image")).await?;
     target.client.wait(&operation.id).await
 }
 

@@ -55,6 +55,7 @@ pub async fn refresh(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc image copy`.
 #[derive(FromArgs, ArgsInfo)]
+#[expect(dead_code, reason = "the copy itself is not there yet; its flags are taken")]
 pub struct Copy {
     /// names
     #[argh(option)]
@@ -89,15 +90,12 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
         return Err(Error::invalid("Can't provide a name for the target image"));
     }
     let fingerprint = dereference(&source, args.vm).await?;
-    let image: Value = source.client.get(&path(&["images", &fingerprint])).await?;
+    let _: Value = source.client.get(&path(&["images", &fingerprint])).await?;
     if source.remote == target.remote && args.target_project.is_none() {
         return Err(Error::invalid("The source and target servers must be different"));
     }
     if source.client.server().await?.environment.addresses.is_empty() {
         return Err(Error::invalid("The source server isn't listening on the network"));
     }
-    let aliases = args.alias.len() + usize::from(args.copy_aliases);
-    let what = if args.public || image["public"] == true { "a public image" } else { "an image" };
-    tracing::debug!(mode = args.mode, auto_update = args.auto_update, aliases, "Not copying");
-    Err(Error::unsupported(format!("Copying {what} between servers or projects")))
+    Err(Error::unsupported("Copying an image between servers or projects"))
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Volume, volume};
 use crate::api::client::{path, with_query};
+use crate::cli::commands::args::transfer_mode;
 use crate::cli::context::{Context, Target};
 use crate::cli::output::say;
 use crate::cli::waiting::run;
@@ -86,7 +87,7 @@ fn way(cx: &Context, words: &[String]) -> Result<Way> {
 
 /// `lxc storage volume copy`.
 pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
-    mode(&args.mode)?;
+    transfer_mode(&args.mode)?;
     let Way { from, to, name } = way(cx, &args.words)?;
     let found: Value = from.target.client.get(&from.address(&args.target)).await?;
     let post = json!({
@@ -94,7 +95,7 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
         "content_type": found["content_type"],
         "source": {
             "type": "copy", "name": from.label(), "pool": from.target.name, "volume_only": args.volume_only,
-            "refresh": args.refresh, "project": if from.target.client.project().is_empty() { "default" } else { from.target.client.project() },
+            "refresh": args.refresh, "project": from.target.project(),
             "location": args.target.as_deref().unwrap_or(""),
         },
     });
@@ -113,7 +114,7 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
 
 /// `lxc storage volume move`.
 pub async fn move_to(cx: &Context, args: Move) -> Result<i32> {
-    mode(&args.mode)?;
+    transfer_mode(&args.mode)?;
     let Way { from, to, name } = way(cx, &args.words)?;
     if args.destination_target.is_some() {
         return Err(Error::unsupported("Moving a storage volume to another cluster member"));
@@ -122,17 +123,10 @@ pub async fn move_to(cx: &Context, args: Move) -> Result<i32> {
     if let Some(project) = &args.target_project {
         post["project"] = json!(project);
     }
-    let request = (Method::POST, from.address(&args.target), &post);
-    run(cx, &from.target.client, (request.0, &request.1, request.2), "Transferring storage volume: ").await?;
+    let request = (Method::POST, &*from.address(&args.target), &post);
+    run(cx, &from.target.client, request, "Transferring storage volume: ").await?;
     if !cx.quiet {
         say!("Storage volume moved successfully!");
     }
     Ok(0)
-}
-
-fn mode(mode: &str) -> Result<()> {
-    match mode {
-        "pull" | "push" | "relay" => Ok(()),
-        other => Err(Error::invalid(format!("Invalid transfer mode {other:?}"))),
-    }
 }

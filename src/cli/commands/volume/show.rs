@@ -10,7 +10,7 @@ use crate::api::types::{ConfigMap, StorageVolume, Timestamp};
 use crate::cli::commands::args::{OnMember, fetch};
 use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
-use crate::cli::input::settings;
+use crate::cli::input::{settings, storage_overrides};
 use crate::cli::output::{Rows, bytes_iec, local_date, render, say, sort_rows};
 use crate::error::{Error, Result};
 
@@ -50,12 +50,7 @@ struct SnapshotPut {
 pub async fn create(cx: &Context, args: Create) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
     let (kind, name) = super::typed(&args.words[1]);
-    let mut config = ConfigMap::new();
-    for word in &args.words[2..] {
-        let (key, value) =
-            word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key=value pair: [{word}]")))?;
-        config.insert(key.into(), value.into());
-    }
+    let config = storage_overrides(&args.words[2..])?;
     let post = json!({ "name": name, "type": kind, "content_type": args.kind, "config": config });
     let member = args.target.as_deref().unwrap_or("");
     let address = with_query(&path(&["storage-pools", &target.name, "volumes", kind]), &[("target", member)]);

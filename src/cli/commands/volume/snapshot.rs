@@ -1,14 +1,13 @@
 //! `lxc storage volume snapshot` and `restore`.
 
 use argh::{ArgsInfo, FromArgs};
-use hyper::Method;
 use serde_json::{Value, json};
 
 use super::volume;
 use crate::cli::commands::args::OnMember;
+use crate::cli::commands::snapshot::take;
 use crate::cli::context::Context;
-use crate::cli::waiting::run;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// `lxc storage volume snapshot`.
 #[derive(FromArgs, ArgsInfo)]
@@ -35,19 +34,8 @@ pub async fn snapshot(cx: &Context, args: Snapshot) -> Result<i32> {
     }
     let client = &volume.target.client;
     let _: Value = client.get(&volume.address(&args.target)).await?;
-    let name = args.words.get(2).map_or("", String::as_str);
-    if args.reuse && !name.is_empty() {
-        match client.delete(&volume.below(&["snapshots", name], &args.target)).await {
-            Err(error) if error.kind() != Kind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    let mut post = json!({ "name": name });
-    if args.no_expiry {
-        post["expires_at"] = "0001-01-01T00:00:00Z".into();
-    }
-    run(cx, client, (Method::POST, &volume.below(&["snapshots"], &args.target), &post), "").await?;
-    Ok(0)
+    let post = json!({ "name": args.words.get(2).map_or("", String::as_str) });
+    take(cx, client, post, (args.reuse, args.no_expiry), |rest| volume.below(rest, &args.target)).await
 }
 
 /// `lxc storage volume restore`.

@@ -3,12 +3,12 @@
 
 use std::io::{BufRead, Write};
 
-use super::ask::Ask;
 use super::automatic::{connects, https_address, supported_drivers};
 use super::preseed::{Preseed, PreseedNetwork, PreseedPool, yaml};
 use crate::api::config;
 use crate::api::types::DeviceMap;
 use crate::cli::lxd::api::{Api, Reply, segment};
+use crate::cli::lxd::ask::Ask;
 use crate::error::{Error, Result};
 
 /// Asks what to set up. Nothing is changed.

@@ -12,20 +12,16 @@ mod mount;
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::{Fail, PLAN_FD, SOCKET_FD, STREAM_FD, THIRD_FD, What, read_plan, say};
+use super::{Fail, PLAN_FD, STREAM_FD, What, read_plan, say};
 use crate::runtime::spec::attach::{AttachAnswer, AttachPlan, Task};
 use crate::runtime::sys::{process, signal};
 
-/// The entry of the hidden mode: plan, socket and the pidfd of process 1 are open descriptors ([`PLAN_FD`], [`SOCKET_FD`],
-/// [`THIRD_FD`]); the command's streams follow from [`STREAM_FD`] on.
+/// The entry of the hidden mode: plan, socket and the pidfd of process 1 are open descriptors
+/// from [`PLAN_FD`] on; the command's streams follow from [`STREAM_FD`] on.
 pub fn main(_args: &[String]) -> i32 {
     signal::reset_all();
     let _ = process::hide_memory();
-    let (Some(plan), Some(socket), Some(init)) =
-        (process::inherited(PLAN_FD), process::inherited(SOCKET_FD), process::inherited(THIRD_FD))
-    else {
-        return 2;
-    };
+    let Some([plan, socket, init]) = process::inherited_row(PLAN_FD) else { return 2 };
     let streams: Vec<OwnedFd> = (STREAM_FD..STREAM_FD + 3).map_while(process::inherited).collect();
     match visit(&plan, &socket, init, streams) {
         Ok(()) => 0,

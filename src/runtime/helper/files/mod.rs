@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{Fail, PLAN_FD, SOCKET_FD, STREAM_FD, THIRD_FD, What, read_plan, say};
+use super::{Fail, PLAN_FD, What, read_plan, say};
 use crate::runtime::spec::files::{FilesAnswer, FilesPlan, FilesTask};
 use crate::runtime::sys::{process, signal};
 
@@ -57,20 +57,13 @@ impl<T> Call<T> for std::io::Result<T> {
     }
 }
 
-/// The entry of the hidden mode: plan, socket, process 1's pidfd and the pipe are open descriptors ([`PLAN_FD`], [`SOCKET_FD`],
-/// [`THIRD_FD`], [`STREAM_FD`]).
+/// The entry of the hidden mode: plan, socket, process 1's pidfd and the pipe are open descriptors
+/// from [`PLAN_FD`] on.
 pub fn main(_args: &[String]) -> i32 {
     signal::reset_all();
     let _ = process::hide_memory();
     let _ = process::die_with_parent();
-    let (Some(plan), Some(socket), Some(init), Some(pipe)) = (
-        process::inherited(PLAN_FD),
-        process::inherited(SOCKET_FD),
-        process::inherited(THIRD_FD),
-        process::inherited(STREAM_FD),
-    ) else {
-        return 2;
-    };
+    let Some([plan, socket, init, pipe]) = process::inherited_row(PLAN_FD) else { return 2 };
     let last = match visit(&plan, &socket, init, pipe) {
         Ok(()) => FilesAnswer::Done,
         Err(Trouble::Path(name, e)) => FilesAnswer::Failed { errno: e.raw_os_error(), what: name.into(), call: true },

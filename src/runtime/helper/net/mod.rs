@@ -31,7 +31,7 @@ pub use confine::SYSTEM_CALLS;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::{Fail, PLAN_FD, SOCKET_FD, STREAM_FD, THIRD_FD, What, read_plan, say};
+use super::{Fail, PLAN_FD, STREAM_FD, What, read_plan, say};
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::net::{FromNet, NetLaunch, NetRecord, RECORD, SOCKET};
 use crate::runtime::spec::shim::Process;
@@ -45,20 +45,15 @@ pub const MODE: &str = "net";
 /// The descriptor of the lease file, open for reading and writing.
 pub const LEASES_FD: i32 = STREAM_FD;
 
-/// The entry of the hidden mode: plan, socket, run directory and lease file are open descriptors ([`PLAN_FD`], [`SOCKET_FD`],
-/// [`THIRD_FD`], [`LEASES_FD`]).
+/// The entry of the hidden mode: plan, socket, run directory and lease file are open descriptors
+/// from [`PLAN_FD`] on.
 pub fn main(_args: &[String]) -> i32 {
     signal::reset_all();
     // It ends when its bridge does: neither a terminal nor a service stop ends it before.
     for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
         let _ = signal::ignore(number);
     }
-    let inherited = process::inherited;
-    let (Some(plan), Some(socket), Some(dir), Some(leases)) =
-        (inherited(PLAN_FD), inherited(SOCKET_FD), inherited(THIRD_FD), inherited(LEASES_FD))
-    else {
-        return 2;
-    };
+    let Some([plan, socket, dir, leases]) = process::inherited_row(PLAN_FD) else { return 2 };
     match prepare(&plan, dir, File::from(leases)) {
         Ok((server, listener)) => {
             drop(plan);

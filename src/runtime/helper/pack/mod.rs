@@ -20,7 +20,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::{Fail, PLAN_FD, SOCKET_FD, STREAM_FD, THIRD_FD, What, read_plan, say};
+use super::{Fail, PLAN_FD, What, read_plan, say};
 use crate::runtime::helper::unpack::confine;
 use crate::runtime::spec::pack::{PackAnswer, PackPlan, Part};
 use crate::runtime::sys::{process, signal};
@@ -28,22 +28,15 @@ use crate::runtime::sys::{process, signal};
 /// The word by which the executable becomes this.
 pub const MODE: &str = "pack";
 
-/// The entry of the hidden mode: plan, socket, process 1's pidfd and the output are open descriptors ([`PLAN_FD`], [`SOCKET_FD`],
-/// [`THIRD_FD`], [`STREAM_FD`]).
+/// The entry of the hidden mode: plan, socket, process 1's pidfd and the output are open descriptors
+/// from [`PLAN_FD`] on.
 pub fn main(_args: &[String]) -> i32 {
     signal::reset_all();
     // A daemon that hangs up is an error to answer, or nobody is there to hear it.
     let _ = signal::ignore(libc::SIGPIPE);
     let _ = process::hide_memory();
     let _ = process::die_with_parent();
-    let (Some(plan), Some(socket), Some(init), Some(output)) = (
-        process::inherited(PLAN_FD),
-        process::inherited(SOCKET_FD),
-        process::inherited(THIRD_FD),
-        process::inherited(STREAM_FD),
-    ) else {
-        return 2;
-    };
+    let Some([plan, socket, init, output]) = process::inherited_row(PLAN_FD) else { return 2 };
     let answer = match pack(&plan, init, output) {
         Ok((entries, bytes)) => PackAnswer::Done { entries, bytes },
         Err(e) => PackAnswer::Failed { errno: e.errno, what: e.what },

@@ -16,7 +16,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, Xatt
 use rustix::io::Errno;
 
 use self::progress::{Before, Moment, Progress, State};
-use super::{Fail, PLAN_FD, SOCKET_FD, What, read_plan, say};
+use super::{Fail, PLAN_FD, What, read_plan, say};
 use crate::runtime::spec::idmap::Ids;
 use crate::runtime::spec::shift::{ShiftAnswer, ShiftPlan};
 use crate::runtime::sys::{process, signal};
@@ -27,11 +27,11 @@ pub const MODE: &str = "shift";
 const CAPABILITY: &str = "security.capability";
 const ACLS: [&str; 2] = ["system.posix_acl_access", "system.posix_acl_default"];
 
-/// The entry of the hidden mode: plan and socket are open descriptors ([`PLAN_FD`], [`SOCKET_FD`]).
+/// The entry of the hidden mode: plan and socket are open descriptors from [`PLAN_FD`] on.
 pub fn main(_args: &[String]) -> i32 {
     signal::reset_all();
     let _ = process::die_with_parent();
-    let (Some(plan), Some(socket)) = (process::inherited(PLAN_FD), process::inherited(SOCKET_FD)) else { return 2 };
+    let Some([plan, socket]) = process::inherited_row(PLAN_FD) else { return 2 };
     let answer = match read_plan::<ShiftPlan>(plan.as_fd()).and_then(|plan| settle(&plan)) {
         Ok(()) => ShiftAnswer::Done,
         Err(e) => ShiftAnswer::Failed { errno: e.errno, what: e.what },

@@ -78,7 +78,7 @@ impl Images {
         &self,
         project: &str,
         name: &str,
-        decide: impl Fn(&ImageAliasesEntry) -> Result<ImageAliasesEntryPut>,
+        decide: impl Fn(&ImageAliasesEntry) -> Result<ImageAliasesEntryPut> + Sync,
         by: EventRequestor,
     ) -> Result<()> {
         self.db

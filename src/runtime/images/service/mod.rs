@@ -19,6 +19,7 @@ use crate::{Ctx, Error, Kind, Result};
 
 mod aliases;
 mod export;
+mod fetch;
 mod files;
 mod upload;
 
@@ -85,9 +86,21 @@ impl Images {
         &self,
         project: &str,
         prefix: &str,
-        decide: impl Fn(&Image) -> Result<ImagePut>,
+        decide: impl Fn(&Image) -> Result<ImagePut> + Sync,
         by: EventRequestor,
     ) -> Result<()> {
+        let fingerprint = self.change(project, prefix, decide).await?;
+        self.events.announce(project, "image-updated", url::of("images", &fingerprint, project), &by);
+        Ok(())
+    }
+
+    /// The same without telling; answers with the fingerprint.
+    async fn change(
+        &self,
+        project: &str,
+        prefix: &str,
+        decide: impl Fn(&Image) -> Result<ImagePut> + Sync,
+    ) -> Result<String> {
         let (fingerprint, _) = self
             .db
             .transact(|tx| {
@@ -108,8 +121,7 @@ impl Images {
                 Ok(record.fingerprint)
             })
             .await?;
-        self.events.announce(project, "image-updated", url::of("images", &fingerprint, project), &by);
-        Ok(())
+        Ok(fingerprint)
     }
 
     /// Removes an image and its aliases, in the background; instances made of it are not touched.
@@ -139,6 +151,24 @@ impl Images {
             this.events.announce(&project, "image-deleted", url, &by);
             Ok(())
         }))
+    }
+
+    /// A secret by which a stranger may see an image and fetch its files once; the operation tells it.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`].
+    pub fn secret(&self, project: &str, prefix: &str, by: EventRequestor) -> Result<Operation> {
+        let record = self.db.view(|v| repo::images::by_prefix(v, project, prefix))?;
+        let url = url::of("images", &record.fingerprint, project);
+        let new = NewOperation::task("Image download token", project).on("images", vec![url.clone()]).by(by.clone());
+        let operation = self.operations.token(new);
+        self.events.announce(project, "image-secret-created", url, &by);
+        Ok(operation)
+    }
+
+    /// Whether this secret opens the image; `used` for the last time.
+    pub fn is_opened(&self, project: &str, image: &Image, secret: &str, used: bool) -> bool {
+        self.operations.opens(secret, "images", &url::of("images", &image.fingerprint, project), used)
     }
 
     /// Removes files without a record, which an interrupted upload or deletion left. Blocks; for the start.

@@ -66,7 +66,7 @@ impl Upload {
         }
     }
 
-    async fn finish(self, wanted: String) -> Result<Received> {
+    pub(super) async fn finish(self, wanted: String) -> Result<Received> {
         drop(self.chunks);
         let receiver = self.receiver.await.ctx(Kind::Internal, || "Failed receiving an image")??;
         blocking(move || receiver.finish((!wanted.is_empty()).then_some(wanted.as_str()))).await
@@ -207,7 +207,10 @@ fn record(project: &str, imported: Imported, wanted: NewImage) -> ImageRecord {
         properties,
         profiles: Vec::new(),
         created_at: wanted.made_at.unwrap_or(Timestamp::from_unix(metadata.creation_date)),
-        expires_at: wanted.made_at.map_or(Timestamp::from_unix(metadata.expiry_date), |_| wanted.expires_at),
+        expires_at: match wanted.made_at.is_some() || wanted.expires_at.is_set() {
+            true => wanted.expires_at,
+            false => Timestamp::from_unix(metadata.expiry_date),
+        },
         uploaded_at: Timestamp::now(),
         last_used_at: Timestamp::ZERO,
         split: imported.split,

@@ -159,7 +159,8 @@ impl Instances {
         let (record, volume, pool) = self.reserve(record).await?;
         let unfinished = self.unfinished(&record, &pool);
         fault("daemon.restore.reserved");
-        let snapshots: Vec<_> = contents.snapshots.iter().map(|s| archived(s, with_guest_ids(s.config.clone()))).collect();
+        let snapshots: Vec<_> =
+            contents.snapshots.iter().map(|s| archived(s, with_guest_ids(s.config.clone()))).collect();
         let made = self.fill(&record, &pool, contents, file).await;
         fault("daemon.restore.volume");
         let confirmed = match made {

@@ -43,6 +43,12 @@ impl Instances {
         Ok(all.into_iter().map(|(name, facts)| shown(name, facts)).collect())
     }
 
+    /// The same of the instance of this id; none when it has none. Blocks.
+    pub(super) fn backups_of(&self, id: u64) -> Result<Option<Vec<InstanceBackup>>> {
+        let all = self.shelf(id).list()?;
+        Ok((!all.is_empty()).then(|| all.into_iter().map(|(name, facts)| shown(name, facts)).collect()))
+    }
+
     /// One backup.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! Instances whose records are lost, found again on disk: `lxd recover`.
 //!
-//! Looking changes nothing. What is brought back has its records written complete, in one commit: were they ever incomplete, the next
-//! start would take the instance for one that was being made, and remove it.
+//! Looking changes nothing. What is brought back is complete with one commit, that of the instance, which comes last: were it ever
+//! incomplete, the next start would take the instance for one that was being made, and remove it. Snapshots whose instance
+//! didn't follow are removed from the records at the next start.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,14 +19,15 @@ use crate::runtime::instances::create::{new_volume, target_of, volume_of};
 use crate::runtime::instances::expand;
 use crate::runtime::instances::{Instances, plan};
 use crate::runtime::storage::{Driver, Volume, VolumeKind, links};
+use crate::runtime::sys::fault;
 use crate::store::records::{InstanceKind, InstanceRecord, Phase, PoolRecord, SnapshotRecord, VolumeRecord};
 use crate::store::{Tx, repo};
 use crate::{Ctx, Error, Kind, Result};
 
 /// Bytes of a `backup.yaml` that are read.
 const LIMIT: u64 = 4 << 20;
-/// Snapshots of an instance that are brought back: their records are written together.
-const SNAPSHOTS: usize = 30;
+/// Snapshots whose records are written, or removed, by one commit.
+const AT_ONCE: usize = 30;
 
 /// A pool that is looked at.
 struct Pool {
@@ -179,10 +181,7 @@ impl Instances {
         let _lease = self.leases.take(self.exclusive(&project, lost.volume.name())).await;
         let present = |s: &&InstanceSnapshot| lost.snapshots.contains(&s.name);
         let snapshots: Vec<_> = lost.on_disk.snapshots.iter().filter(present).collect();
-        if snapshots.len() > SNAPSHOTS {
-            return Err(Error::unsupported(format!("Recovering an instance with more than {SNAPSHOTS} snapshots")));
-        }
-        let (record, _) = self.db.transact(|tx| insert(tx, &record, pool, &snapshots)).await?;
+        let record = self.insert_whole(record, pool, &snapshots).await?;
         let privileged = self.db.view(|v| Ok(plan::is_privileged(&expand::expand(v, &record)?.config)))?;
         let owner = self.guest_root(privileged);
         let driver = self.pools.driver(pool)?;
@@ -192,21 +191,59 @@ impl Instances {
         })
         .await
     }
+
+    /// All records of an instance that is complete on disk.
+    async fn insert_whole(
+        &self,
+        mut record: InstanceRecord,
+        pool: &PoolRecord,
+        snapshots: &[&InstanceSnapshot],
+    ) -> Result<InstanceRecord> {
+        (record.id, _) = self.db.transact(Tx::next_id).await?;
+        let mut inserted = Ok(record.clone());
+        for some in snapshots.chunks(AT_ONCE) {
+            let rows = |tx: &mut Tx| {
+                some.iter().try_for_each(|s| {
+                    let snapshot = SnapshotRecord { instance: record.id, ..archived(s, s.config.clone()) };
+                    repo::snapshots::insert_ahead(tx, snapshot).map(drop)
+                })
+            };
+            if let Err(e) = self.db.transact(rows).await {
+                inserted = Err(e);
+                break;
+            }
+            fault("daemon.recover.snapshots");
+        }
+        if inserted.is_ok() {
+            inserted = self.db.transact(|tx| insert(tx, &record, pool)).await.map(|(record, _)| record);
+        }
+        if inserted.is_err() {
+            if let Err(undo) = self.sweep_snapshots(Some(record.id)).await {
+                tracing::warn!(instance = %record.name, "Failed undoing a recovery: {}", undo.chain());
+            }
+        }
+        inserted
+    }
+
+    /// Removes records of snapshots whose instance (`of`, or any) was to follow and didn't.
+    pub(in crate::runtime::instances) async fn sweep_snapshots(&self, of: Option<u64>) -> Result<()> {
+        let stray: Vec<u64> = self.db.view(|v| {
+            let all = repo::snapshots::all(v)?;
+            let stray = all.into_iter().filter(|(id, _)| of.is_none_or(|of| of == *id));
+            let stray = stray.filter(|(id, _)| repo::instances::by_id(v, *id).is_err());
+            Ok(stray.flat_map(|(_, snapshots)| snapshots).map(|snapshot| snapshot.id).collect())
+        })?;
+        for some in stray.chunks(AT_ONCE) {
+            self.db.transact(|tx| some.iter().try_for_each(|id| repo::snapshots::remove(tx, *id))).await?;
+        }
+        Ok(())
+    }
 }
 
-/// All records of an instance that is complete on disk.
-fn insert(
-    tx: &mut Tx,
-    record: &InstanceRecord,
-    pool: &PoolRecord,
-    snapshots: &[&InstanceSnapshot],
-) -> Result<InstanceRecord> {
+/// The record of an instance and of its volume.
+fn insert(tx: &mut Tx, record: &InstanceRecord, pool: &PoolRecord) -> Result<InstanceRecord> {
     let record = repo::instances::insert(tx, record.clone())?;
     repo::volumes::insert(tx, VolumeRecord { phase: Phase::Created, ..new_volume(&record, pool.id) })?;
-    for s in snapshots {
-        let snapshot = SnapshotRecord { instance: record.id, ..archived(s, s.config.clone()) };
-        repo::snapshots::insert(tx, snapshot)?;
-    }
     Ok(record)
 }
 

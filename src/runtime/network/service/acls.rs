@@ -71,7 +71,7 @@ impl Networks {
         &self,
         project: &str,
         name: &str,
-        decide: impl Fn(&NetworkAcl) -> Result<NetworkAclPut>,
+        decide: impl Fn(&NetworkAcl) -> Result<NetworkAclPut> + Sync,
         by: EventRequestor,
     ) -> Result<()> {
         let place = self.place(project)?;

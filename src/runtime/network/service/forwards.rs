@@ -103,7 +103,7 @@ impl Networks {
         &self,
         project: &str,
         (network, address): (&str, &str),
-        decide: impl Fn(&NetworkForward) -> Result<NetworkForwardPut>,
+        decide: impl Fn(&NetworkForward) -> Result<NetworkForwardPut> + Sync,
         by: EventRequestor,
     ) -> Result<()> {
         let place = self.place(project)?;

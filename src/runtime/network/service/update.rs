@@ -21,7 +21,7 @@ impl Networks {
         &self,
         project: &str,
         name: &str,
-        decide: impl Fn(&Network) -> Result<NetworkPut>,
+        decide: impl Fn(&Network) -> Result<NetworkPut> + Sync,
         by: EventRequestor,
     ) -> Result<()> {
         let place = self.place(project)?;

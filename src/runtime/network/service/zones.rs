@@ -67,7 +67,7 @@ impl Networks {
         &self,
         project: &str,
         name: &str,
-        decide: impl Fn(&NetworkZone) -> Result<NetworkZonePut>,
+        decide: impl Fn(&NetworkZone) -> Result<NetworkZonePut> + Sync,
         by: EventRequestor,
     ) -> Result<()> {
         let place = self.place(project)?;
@@ -162,7 +162,7 @@ impl Networks {
         &self,
         project: &str,
         (zone, name): (&str, &str),
-        decide: impl Fn(&NetworkZoneRecord) -> Result<NetworkZoneRecordPut>,
+        decide: impl Fn(&NetworkZoneRecord) -> Result<NetworkZoneRecordPut> + Sync,
         by: EventRequestor,
     ) -> Result<()> {
         let place = self.place(project)?;

@@ -48,8 +48,17 @@ pub fn write(group: &Path, file: &str, value: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Stops or continues everything in the groups. Waits up to ten seconds for the kernel to have stopped all of it.
+/// Stops or continues everything in the groups. Waits up to ten seconds for the kernel to have stopped all of it; what could not
+/// be stopped as a whole goes on.
 pub fn freeze(groups: &[Group], frozen: bool) -> io::Result<()> {
+    let done = set_frozen(groups, frozen);
+    if done.is_err() && frozen {
+        let _ = set_frozen(groups, false);
+    }
+    done
+}
+
+fn set_frozen(groups: &[Group], frozen: bool) -> io::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(10);
     if let Some(group) = groups.iter().find(|g| g.unified && g.path.join("cgroup.freeze").exists()) {
         write(&group.path, "cgroup.freeze", if frozen { "1" } else { "0" })?;
@@ -67,12 +76,13 @@ pub fn freeze(groups: &[Group], frozen: bool) -> io::Result<()> {
     })
 }
 
-/// Whether [`freeze`] is in force.
+/// Whether [`freeze`] is in force: whether it was asked for. The kernel's own word ("frozen 1", "FROZEN") is taken back for moments,
+/// as when a signal reaches a frozen process.
 pub fn is_frozen(groups: &[Group]) -> bool {
     let read = |group: &Group, file: &str| fs::read_to_string(group.path.join(file)).unwrap_or_default();
     groups.iter().any(|g| {
-        (g.unified && read(g, "cgroup.events").lines().any(|l| l == "frozen 1"))
-            || (g.has("freezer") && read(g, "freezer.state").trim() == "FROZEN")
+        (g.unified && read(g, "cgroup.freeze").trim() == "1")
+            || (g.has("freezer") && read(g, "freezer.self_freezing").trim() == "1")
     })
 }
 

@@ -80,6 +80,15 @@ impl<I: BufRead, O: Write> Ask<I, O> {
         })
     }
 
+    /// A text that `check` takes, which may be empty.
+    pub(super) fn maybe_text(
+        &mut self,
+        question: &str,
+        check: impl Fn(&str) -> std::result::Result<(), String>,
+    ) -> Result<String> {
+        self.until(&format!("{question}: "), "", |answer| check(answer).map(|()| answer.to_string()))
+    }
+
     /// A number from `range`.
     pub(super) fn number(&mut self, question: &str, range: std::ops::RangeInclusive<i64>, default: i64) -> Result<i64> {
         let word = default.to_string();
