@@ -299,9 +299,9 @@ fn bash_completes_what_the_table_has() {
     assert_eq!(ask("lxc config set c1 limits.mem").first().map(String::as_str), Some("limits.memory"));
     assert_eq!(ask("lxc config set c1 security.nesting=t"), ["true"]);
     assert_eq!(ask("lxc launch x -c limits.cpu.a"), ["limits.cpu.allowance"]);
-    assert_eq!(ask("lxc config set core.https_a"), ["core.https_address"]);
+    assert_eq!(ask("lxc config set core.https_addr"), ["core.https_address"]);
     assert_eq!(ask("lxc config device add c1 eth0 nic nictype=bridged hwa"), ["hwaddr"]);
-    assert_eq!(ask("lxc storage volume get default v snapshots.e"), ["snapshots.expiry"]);
+    assert_eq!(ask("lxc storage create p dir so"), ["source"]);
     assert_eq!(ask("lxc remote switch lo"), ["local"]);
     assert_eq!(ask("lxc exec c1 -- --he"), [""]);
 }

@@ -180,12 +180,10 @@ req DELETE $B/b1
 error 404 'Instance backup not found$'
 
 it "tells about it, and works by the stock client"
-lxc monitor --type=lifecycle --format=json >"$SCRATCH/monitor" &
-monitor=$!
-sleep 0.5
+monitor "$SCRATCH/monitor"
 does lxc export c1 "$SCRATCH/c1.tgz"
 does lxc import "$SCRATCH/c1.tgz" c4
-for ((i = 0; i < 50; i++)); do grep -q instance-created "$SCRATCH/monitor" && break; sleep 0.1; done
+until_true 5 grep -q instance-created "$SCRATCH/monitor"
 kill $monitor
 wait $monitor 2>/dev/null
 same "$(jq -sc 'map(select(.metadata.action|startswith("instance")) | [.metadata.action, .metadata.source, .metadata.context]) | sort' "$SCRATCH/monitor")" \

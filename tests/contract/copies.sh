@@ -10,11 +10,8 @@ if ours && [ "${LXBOX_POOL-dir}" = dir ] && lxc storage create probe overlay >/d
 fi
 does lxc storage create cpother $other
 does lxc init bb cp1 -q -c user.a=1
-push() { req POST "$I/$1/files?path=$2" "$3" -H 'Content-Type: application/octet-stream'; }
-file() { req GET "$I/$1/files?path=$2"; [ "$code" = 200 ] && echo "$body" || echo "$code"; }
 # gone NAME...: deleted. LXD may say of one that runs that it doesn't.
 gone() { local name; for name; do bounded lxc delete -f "$name" >/dev/null || does lxc delete "$name"; done; }
-snapshots() { req GET "$I/$1/snapshots?recursion=1"; get '.metadata | map(.name) | join(" ")'; }
 config() { lxc config get "$1" "$2"; }
 push cp1 /root/f zero
 does lxc snapshot cp1 s0

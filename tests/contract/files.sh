@@ -266,7 +266,27 @@ sum=$(sha256sum <"$SCRATCH/big")
 does lxc file push -q "$SCRATCH/big" fil1/root/big
 same "$(inside fil1 sha256sum /root/big)" "${sum%-}/root/big" pushed
 same "$(lxc file pull -q fil1/root/big - | sha256sum)" "$sum" pulled
-does lxc file delete fil1/root/big
+U=http://lxd$F?path=/root/big
+same "$(curl -s --unix-socket "$LXD_SOCKET" "$U" "$U" "$U" | sha256sum)" "$(cat "$SCRATCH"/big{,,} | sha256sum)" 'three in a row'
+same "$(curl -s --unix-socket "$LXD_SOCKET" -r 1000-20000999 "$U" | sha256sum)" \
+	"$(tail -c +1001 "$SCRATCH/big" | head -c 20000000 | sha256sum)" 'a large part'
+same "$(curl -s --unix-socket "$LXD_SOCKET" -X POST -T "$SCRATCH/big" "$U" -X POST -T "$SCRATCH/big" "$U" | grep -o '"status_code":200' | wc -l)" 2 'two uploads'
+same "$(inside fil1 sha256sum /root/big)" "${sum%-}/root/big" 'pushed twice'
+same "$(curl -s --unix-socket "$LXD_SOCKET" -X POST -H Transfer-Encoding:chunked -T - "$U" <"$SCRATCH/big" | grep -o '"status_code":200' | wc -l)" 1 'of unknown length'
+same "$(inside fil1 sha256sum /root/big)" "${sum%-}/root/big" 'pushed again'
+
+it "says when a large file finds no room, and stores what came of one that is cut short"
+does inside fil1 mkdir /root/small
+does inside fil1 mount -t tmpfs -o size=4m none /root/small
+out=$(lxc file push -q "$SCRATCH/big" fil1/root/small/big 2>&1) && fail 'the file fitted'
+like "$out" 'no space left on device|SSH_FX_FAILURE'
+does inside fil1 umount /root/small
+curl -s --unix-socket "$LXD_SOCKET" --limit-rate 5M --max-time 2 -X POST -T "$SCRATCH/big" "http://lxd$F?path=/root/cut" >/dev/null
+until_true 10 inside fil1 sh -c 'test "$(stat -c %s /root/cut)" -gt 1000000'
+cut=$(inside fil1 stat -c %s /root/cut)
+same "$(lxc file pull -q fil1/root/cut - | sha256sum)" "$(head -c "$cut" "$SCRATCH/big" | sha256sum)" 'what came'
+[ "$cut" -lt 30000000 ] || fail 'all of it came'
+does lxc file delete fil1/root/big fil1/root/cut
 # A reader that leaves.
 inside fil1 sh -c 'head -c 30000000 /dev/zero >/root/zero'
 curl -s --unix-socket "$LXD_SOCKET" "http://lxd$F?path=/root/zero" | head -c 100 | wc -c >"$SCRATCH/left"

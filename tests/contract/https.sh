@@ -481,5 +481,13 @@ answers $AT && fail "it still listens"
 req GET /1.0
 meta .environment.addresses '[]'
 meta '.config["core.https_address"]' null
+listen $AT
+ok
+kill "$(cat "$DAEMON_PID_FILE")"
+until_true 30 eval '! kill -0 "$(cat "$DAEMON_PID_FILE")" 2>/dev/null'
+setsid lxd --group root --logfile "$DAEMON_LOG/daemon1.log" >"$DAEMON_LOG/daemon1b.out" 2>&1 </dev/null &
+echo $! >"$DAEMON_PID_FILE"
+does lxd waitready --timeout=60
+until_true 10 answers $AT
 
 done_testing

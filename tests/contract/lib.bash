@@ -188,5 +188,18 @@ until_true() {
 launch() { does lxc launch bb "$@" -q; }
 state_of() { req GET "$I/$1" && get .metadata.status; }
 is_now() { [ "$(state_of "$1")" = "$2" ]; }
+# snapshots NAME: the names of its snapshots. push NAME PATH TEXT: writes a file of it. file NAME PATH: what is in it,
+# or the code of the refusal.
+snapshots() { req GET "$I/$1/snapshots?recursion=1"; get '.metadata | map(.name) | join(" ")'; }
+push() { req POST "$I/$1/files?path=$2" "$3" -H 'Content-Type: application/octet-stream'; }
+file() { req GET "$I/$1/files?path=$2"; [ "$code" = 200 ] && echo "$body" || echo "$code"; }
+# monitor FILE: has events written there by a client that listens by then, in no order; sets monitor (its pid). What wakes
+# it are `config-updated`.
+monitor() {
+	local events=$1
+	timeout 300 lxc monitor --type=lifecycle --format=json >"$events" 2>/dev/null &
+	monitor=$!
+	until_true 10 eval 'lxc config set user.woken=$RANDOM; [ -s "$events" ]'
+}
 # inside NAME COMMAND...: what the command prints in there.
 inside() { local name=$1; shift; timeout 90 lxc exec "$name" -- "$@" </dev/null; }

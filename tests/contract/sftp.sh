@@ -6,7 +6,7 @@ launch sft1
 S=$I/sft1/sftp
 cd "$SCRATCH" || exit 1
 # batch: the lines of standard input as commands of sftp; sets out and status.
-batch() { cat >"$SCRATCH/batch"; out=$(timeout 60 sftp -q -D "$TOOLS/sftp-bridge $S" -b "$SCRATCH/batch" 2>&1 </dev/null | grep -v '^sftp>'); status=${PIPESTATUS[0]}; }
+batch() { cat >"$SCRATCH/batch"; out=$(set -o pipefail; timeout 60 sftp -q -D "$TOOLS/sftp-bridge $S" -b "$SCRATCH/batch" 2>&1 </dev/null | sed '/^sftp>/d'); status=$?; }
 
 it "wants an upgrade"
 req GET $S
@@ -43,17 +43,28 @@ for state in running stopped; do
 	rm -f "$SCRATCH/back"
 
 	it "$state: says what it can't do"
-	for command in 'get /nope' 'put batch /nope/x' 'mkdir /root' 'rmdir /root' 'rm /nope' 'rename /nope /y' 'cd /etc/passwd'; do
-		echo "$command" | batch
-		unlike "$out" '^$' "$command"
-	done
+	while IFS='|' read -r command wanted; do
+		batch <<<"$command"
+		same "$status" 1 "$command"
+		like "$out" "$wanted" "$command"
+	done <<-'END'
+		get /nope|^File "/nope" not found
+		put batch /nope/x|"/nope/x": No such file or directory
+		mkdir /root|^remote mkdir "/root": Failure
+		rmdir /root|^remote rmdir "/root": Failure
+		rm /nope|^remote delete /nope: No such file or directory
+		rename /nope /y|^remote rename "/nope" to "/y": No such file or directory
+		cd /etc/passwd|"/etc/passwd" is not a directory
+	END
 
 	it "$state: never leaves the tree"
 	echo host >"$SCRATCH/secret"
-	printf 'symlink %s /root/%s/out\nsymlink ../../../../../../../..%s /root/%s/up\n' "$SCRATCH/secret" $state "$SCRATCH/secret" $state | batch
+	printf 'symlink %s /root/%s/out\nsymlink ../../../../../../../..%s /root/%s/up\n' "$SCRATCH/secret" $state "$SCRATCH/secret" $state >"$SCRATCH/links"
+	batch <"$SCRATCH/links"
+	same "$status" 0 "$out"
 	for name in out up; do
 		rm -f "$SCRATCH/got"
-		echo "get /root/$state/$name $SCRATCH/got" | batch
+		batch <<<"get /root/$state/$name $SCRATCH/got"
 		unlike "$(cat "$SCRATCH/got" 2>/dev/null)" host $name
 	done
 	[ $state = stopped ] || does lxc stop -f sft1
@@ -63,6 +74,7 @@ it "was all done in the guest"
 does lxc start sft1
 for state in running stopped; do
 	gives '751 7 8 2 b' inside sft1 sh -c "echo \$(stat -c '%a %u %g %h' /root/$state/b) \$(readlink /root/$state/link)"
+	gives "$SCRATCH/secret ../../../../../../../..$SCRATCH/secret" inside sft1 sh -c "echo \$(readlink /root/$state/out) \$(readlink /root/$state/up)"
 done
 same "$(inside sft1 sha256sum /root/big | cut -d' ' -f1)" "$(sha256sum <"$SCRATCH/big" | cut -d' ' -f1)" big
 
@@ -77,11 +89,40 @@ if ours; then
 	does lxc start sft1
 	gives yes inside sft1 sh -c 'touch /root/again && echo yes'
 	echo 'ls -1 /' >&9
+	exec 9>&-
 	wait $session
 	[ $? != 0 ] || fail 'the session went on'
 fi
 exec 9>&-
 kill $session 2>/dev/null
+
+it "stopped: a session keeps nobody out"
+does lxc stop -f sft1
+sftp -q -D "$TOOLS/sftp-bridge $S" -b "$SCRATCH/pipe" >"$SCRATCH/session" 2>&1 & session=$!
+exec 9>"$SCRATCH/pipe"
+echo 'ls -1 /etc' >&9
+until_true 10 grep -q passwd "$SCRATCH/session"
+echo beside >"$SCRATCH/beside"
+does lxc file push beside sft1/root/beside
+echo "get /root/beside $SCRATCH/got2" | batch
+same "$(cat "$SCRATCH/got2")" beside 'what another session got'
+echo 'ls -1 /root' >&9
+until_true 10 grep -q beside "$SCRATCH/session"
+# Who came later goes on when the first one has left.
+mkfifo "$SCRATCH/pipe2"
+sftp -q -D "$TOOLS/sftp-bridge $S" -b "$SCRATCH/pipe2" >"$SCRATCH/session2" 2>&1 9>&- & second=$!
+exec 8>"$SCRATCH/pipe2"
+echo 'ls -1 /etc' >&8
+until_true 10 grep -q passwd "$SCRATCH/session2"
+exec 9>&-
+wait $session
+gives beside lxc file pull sft1/root/beside -
+echo 'ls -1 /root' >&8
+until_true 10 grep -q beside "$SCRATCH/session2"
+exec 8>&-
+wait $second
+does lxc start sft1
+gives beside inside sft1 cat /root/beside
 
 it "refuses nonsense"
 printf '\377\377\377\377garbage' | timeout 10 "$TOOLS/sftp-bridge" $S >"$SCRATCH/nonsense"

@@ -5,6 +5,7 @@
 . "$(dirname "$0")/lib.bash"
 launch unh1
 kernel_log() { dmesg 2>/dev/null | grep -ciE 'overlay.*in-use|in-use.*(upper|work)dir'; }
+does dmesg
 before=$(kernel_log)
 # Enough that it isn't copied in one pass.
 inside unh1 sh -c 'mkdir -p /root/many/there; cd /root/many; for i in $(seq 600); do echo $i >f$i; done; cat /bin/busybox /bin/busybox >large'

@@ -15,7 +15,6 @@ until_true 10 described rec1 'name: .*s0'
 same "$(stat -c '%u %a' "$LXD_DIR/storage-pools/default/containers/rec1/backup.yaml")" '0 400' 'owner and mode'
 does lxc rename rec1 rec2
 until_true 10 described rec2 'name: .*rec2'
-does lxc query -X POST --wait -d '{"name":"b"}' $I/rec2/backups
 
 it "says what is lost, and brings it back"
 end_daemon TERM

@@ -1,5 +1,6 @@
 //! Bodies of requests: a few bytes, or files streamed one after the other with the length known before.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
-use tokio::fs::File;
+use rustix::buffer::spare_capacity;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 
@@ -91,9 +92,14 @@ async fn feed(
                 }
             }
             Piece::File(path, size) => {
-                // A file that grows meanwhile must not exceed the length that was promised.
-                let mut file = File::open(path).await?.take(size);
-                if !copy(to, &mut file, &mut |n| tell(&mut progress, &mut sent, n, total)).await? {
+                let (to, mut told) = (to.clone(), progress.take());
+                let reader = move || {
+                    let read = read_file(&to, &path, size, &mut |n| tell(&mut told, &mut sent, n, total));
+                    read.map(|taken| (taken, told, sent))
+                };
+                let taken;
+                (taken, progress, sent) = tokio::task::spawn_blocking(reader).await??;
+                if !taken {
                     return Ok(());
                 }
             }
@@ -111,6 +117,57 @@ fn tell(progress: &mut Option<Progress>, sent: &mut u64, more: u64, total: u64) 
     *sent += more;
     if let Some(progress) = progress {
         progress(*sent, total);
+    }
+}
+
+/// Sends the first `size` bytes of a file; false when nobody takes them any more. Blocks: a thread of its own reads ahead, and
+/// copies nothing twice.
+fn read_file(
+    to: &mpsc::Sender<io::Result<Bytes>>,
+    path: &Path,
+    size: u64,
+    told: &mut dyn FnMut(u64),
+) -> io::Result<bool> {
+    let file = File::open(path)?;
+    let (give_back, given_back) = std::sync::mpsc::channel::<Vec<u8>>();
+    let mut left = size;
+    while left > 0 {
+        let mut buffer = given_back.try_recv().unwrap_or_default();
+        buffer.clear();
+        buffer.reserve_exact(CHUNK);
+        rustix::io::retry_on_intr(|| rustix::io::read(&file, spare_capacity(&mut buffer)))?;
+        // A file that grows meanwhile must not exceed the length that was promised.
+        buffer.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = buffer.len() as u64;
+        if read == 0 {
+            break;
+        }
+        left -= read;
+        let lent = Lent { buffer, give_back: give_back.clone() };
+        if to.blocking_send(Ok(Bytes::from_owner(lent))).is_err() {
+            return Ok(false);
+        }
+        told(read);
+    }
+    Ok(true)
+}
+
+/// A buffer on its way, of use again once it is sent: its pages cost more than what is copied into them.
+struct Lent {
+    buffer: Vec<u8>,
+    give_back: std::sync::mpsc::Sender<Vec<u8>>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // The reader may be done.
+        let _ = self.give_back.send(std::mem::take(&mut self.buffer));
     }
 }
 

@@ -10,6 +10,9 @@ use tokio::net::UnixStream;
 use super::{Body, Client, Place, with_query};
 use crate::error::{Ctx, Error, Kind, Result};
 
+/// Bytes read at once: below what musl's allocator asks the kernel for anew each time.
+const BUFFER: usize = 64 << 10;
+
 /// Bytes in both directions.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -82,7 +85,9 @@ impl Client {
 
     async fn handshake(&self) -> Result<SendRequest<Body>> {
         let stream = self.stream().await?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(BUFFER)
+            .handshake(TokioIo::new(stream))
             .await
             .ctx(Kind::Unavailable, || format!("Failed speaking HTTP with the server at {}", self.address()))?;
         // The task ends by itself when the sender is dropped; what goes wrong in it shows up in the request.

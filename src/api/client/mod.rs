@@ -25,6 +25,7 @@ mod exec;
 mod image;
 mod operation;
 mod path;
+mod sftp;
 mod socket;
 #[cfg(test)]
 mod tests;

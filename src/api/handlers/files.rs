@@ -1,21 +1,24 @@
 //! `/1.0/instances/{name}/files`: a path in an instance's tree.
 
 use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
+use hyper::body::{Body as _, Bytes, Frame};
 use hyper::header::{CONNECTION, CONTENT_DISPOSITION, CONTENT_TYPE, UPGRADE};
 use hyper::{HeaderMap, StatusCode};
 use hyper_util::rt::TokioIo;
 use time::UtcDateTime;
 
 use super::part::{self, Part};
-use crate::api::request::Request;
+use crate::api::request::{LARGE, Line, Request, drain};
 use crate::api::response::{Body, Reply, full, header_name, header_value};
 use crate::runtime::instances::container::files::Visit;
 use crate::runtime::spec::files::{FilesTask, Found, FoundKind, Fresh, MAX_PATH};
-use crate::{Error, Kind, Result};
+use crate::runtime::sys::watch::Watch;
+use crate::{Ctx, Error, Kind, Result};
 
 /// Bytes of names that a listing has at most.
 const LISTING: usize = 32 << 20;
+/// Bytes of unwanted content read at once.
+const DISCARDED: usize = 64 << 10;
 
 /// `GET`: a file's bytes, a directory's names, or where a symbolic link points.
 pub async fn get(request: Request) -> Result<Reply> {
@@ -46,13 +49,12 @@ pub async fn head(request: Request) -> Result<Reply> {
 
 /// `POST`: writes a file, makes a directory or a symbolic link.
 pub async fn post(mut request: Request) -> Result<Reply> {
-    match change(&mut request).await {
-        Ok(()) => Ok(Reply::empty()),
-        Err(e) => {
-            request.drain().await;
-            Err(e)
-        }
+    let done = change(&mut request).await;
+    let past = request.line.as_ref().is_some_and(Line::ends);
+    if done.is_err() && !past {
+        request.drain().await;
     }
+    done.map(|()| Reply::empty())
 }
 
 async fn change(request: &mut Request) -> Result<()> {
@@ -63,16 +65,60 @@ async fn change(request: &mut Request) -> Result<()> {
     let mut visit = instances.visit_files(&project, &name, &path, task).await?;
     if writes {
         visit.ready().await?;
-        while let Some(frame) = request.body.frame().await {
-            let frame = frame.map_err(|e| Error::invalid(format!("Failed reading the request body: {e}")))?;
-            if let Ok(bytes) = frame.into_data() {
-                visit.send(&bytes).await?;
-            }
+        match (request.body.size_hint().exact(), request.line.clone()) {
+            (Some(length), Some(line)) if length >= LARGE => send_past(request, &line, length, &mut visit).await?,
+            _ => while send(request.body.frame().await, &mut visit).await? > 0 {},
         }
     }
     visit.done().await?;
     instances.announce_file(&project, &name, "instance-file-pushed", &path);
     Ok(())
+}
+
+/// Writes a piece of a request's content; 0 bytes at its end.
+async fn send(frame: Option<Result<Frame<Bytes>, hyper::Error>>, visit: &mut Visit) -> Result<u64> {
+    let frame = frame.transpose().map_err(|e| Error::invalid(format!("Failed reading the request body: {e}")))?;
+    let Some(bytes) = frame.and_then(|frame| frame.into_data().ok()) else { return Ok(0) };
+    visit.send(&bytes).await?;
+    Ok(bytes.len() as u64)
+}
+
+/// Writes a request's content of `left` bytes: what HTTP has read of it, and then the rest right from the connection.
+async fn send_past(request: &mut Request, line: &Line, mut left: u64, visit: &mut Visit) -> Result<()> {
+    let socket = line.socket().ctx(Kind::Internal, || "Failed watching a connection")?;
+    let read = line.take_reads();
+    let sent = async {
+        loop {
+            tokio::select! {
+                biased;
+                frame = request.body.frame() => match send(frame, visit).await? {
+                    0 => return Ok(()),
+                    count => left = left.saturating_sub(count),
+                },
+                () = read.notified() => break,
+            }
+        }
+        let (count, mut moved) = (left, 0);
+        let sent = visit.send_from(&socket, count, &mut moved).await;
+        left -= moved;
+        sent
+    };
+    let sent = sent.await;
+    if sent.is_err() {
+        drain(discard(&socket, left)).await;
+    }
+    sent
+}
+
+/// Reads what a connection still brings, and forgets it.
+async fn discard(socket: &Watch, mut left: u64) {
+    let mut buffer = vec![0; DISCARDED];
+    while left > 0 {
+        match socket.reading(|fd| Ok(rustix::io::read(fd, &mut buffer[..])?)).await {
+            Ok(0) | Err(_) => return,
+            Ok(count) => left = left.saturating_sub(count as u64),
+        }
+    }
 }
 
 /// `DELETE`: a file, a link or an empty directory.
@@ -247,7 +293,10 @@ fn content(request: &Request, path: &str, found: &Found, content: Content) -> Re
     }
     let body = match content {
         Content::Whole(bytes) => full(bytes[from as usize..(from + count) as usize].to_vec()),
-        Content::Stream(visit) if count > 0 => stream(*visit, from, count),
+        Content::Stream(visit) if count > 0 => match request.line.clone().filter(|_| from == 0 && count >= LARGE) {
+            Some(line) => stream_past(line, *visit, count),
+            None => stream(*visit, from, count),
+        },
         Content::Stream(_) => full(""),
     };
     Reply::Partial { status, headers, body }
@@ -275,6 +324,18 @@ fn stream(visit: Visit, skip: u64, count: u64) -> Body {
         }
     });
     BodyExt::boxed(StreamBody::new(chunks))
+}
+
+/// The first `count` bytes of a visit, given right to the connection once the head of the answer is sent.
+fn stream_past(line: Line, mut visit: Visit, count: u64) -> Body {
+    line.end();
+    let given = async move {
+        line.flushed().await;
+        visit.give_to(&line.socket()?, count).await.map_err(|e| std::io::Error::other(e.chain()))?;
+        // HTTP has none of it, and ends the connection.
+        Err(std::io::Error::other("The content was sent past HTTP"))
+    };
+    BodyExt::boxed(StreamBody::new(futures_util::stream::once(given)))
 }
 
 #[cfg(test)]

@@ -13,10 +13,12 @@ use crate::{Error, Kind, Result};
 
 pub mod filter;
 pub mod json;
+mod line;
 mod payload;
 mod websocket;
 
 pub use crate::runtime::owned;
+pub use line::{LARGE, Line};
 pub use payload::Payload;
 pub use websocket::{MESSAGE, upgrade, upgrade_of, websocket_config};
 
@@ -52,6 +54,8 @@ pub struct Request {
     pub body: Payload,
     /// The connection, for an upgrade to a websocket.
     pub upgrade: Option<hyper::upgrade::OnUpgrade>,
+    /// The connection, where content can be taken from it and given to it past HTTP.
+    pub line: Option<Line>,
 }
 
 impl Request {
@@ -106,9 +110,7 @@ impl Request {
     /// Reads what is still on its way: clients send all of a body before they look for an answer, and would be told of a
     /// broken pipe instead of what is wrong.
     pub async fn drain(&mut self) {
-        let rest = async { while let Some(Ok(_)) = self.body.frame().await {} };
-        // One that takes longer has to do without.
-        let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
+        drain(async { while let Some(Ok(_)) = self.body.frame().await {} }).await;
     }
 
     /// How deep the answer goes: `recursion=0|1|2`.
@@ -124,6 +126,11 @@ impl Request {
     pub fn header(&self, name: &str) -> Option<String> {
         self.headers.get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
     }
+}
+
+/// Gives reading what is still on its way the time that it may take; a client that takes longer has to do without.
+pub async fn drain(rest: impl Future<Output = ()>) {
+    let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
 }
 
 /// The decoded query of a URL; of a name given twice the first counts.

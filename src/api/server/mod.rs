@@ -22,7 +22,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-use crate::api::request::{Payload, Query, Request};
+use crate::api::request::{Line, Payload, Query, Request};
 use crate::api::response::{Body, Reply, error_to_http, full, header_name, header_value};
 use crate::api::tls::Certificate;
 use crate::api::{handlers, routes};
@@ -62,15 +62,24 @@ pub async fn serve(listener: UnixListener, services: Arc<Services>) {
 async fn connection(stream: UnixStream, services: Arc<Services>) {
     let Ok(peer) = stream.peer_cred() else { return };
     let caller = Caller::unix(peer.uid());
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (services, caller) = (services.clone(), caller.clone());
-        async move { Ok::<_, Infallible>(answer(request, services, Who { caller, shown: None }).await) }
+    let line = Line::new(stream);
+    let io = TokioIo::new(line.clone());
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(line.clone());
+        let (services, caller, line) = (services.clone(), caller.clone(), line.clone());
+        async move {
+            let mut response = answer(request, services, Who { caller, shown: None }).await;
+            if line.ends() {
+                response.headers_mut().insert(hyper::header::CONNECTION, header_value("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
         .max_headers(128)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(io, service)
         .with_upgrades()
         .await;
     if let Err(e) = served {
@@ -147,9 +156,10 @@ fn split(mut request: hyper::Request<Incoming>, services: Arc<Services>, who: Wh
     // HTTP/2 has no upgrade (RFC 9113 section 8.6).
     let upgrades = version <= hyper::Version::HTTP_11 && request.headers().contains_key(hyper::header::UPGRADE);
     let upgrade = upgrades.then(|| hyper::upgrade::on(&mut request));
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    let line = head.extensions.remove::<Line>();
     let query = Query::parse(head.uri.query().unwrap_or(""));
     let (path, body) = (head.uri.path().to_owned(), Payload::new(body, version));
     let Who { caller, shown } = who;
-    Request { services, caller, shown, path, params: Vec::new(), query, headers: head.headers, body, upgrade }
+    Request { services, caller, shown, path, params: Vec::new(), query, headers: head.headers, body, upgrade, line }
 }

@@ -1,26 +1,27 @@
 //! Files of an instance: reading and changing paths in its tree, running or stopped.
 //!
-//! A stopped instance is visited by one request at a time, since its root is mounted for it. Whatever needs the root for
-//! itself (a start, a rename, a deletion) ends that visit:
+//! The root of a stopped instance is mounted by the helper of its first visitor, and stays until the last one has left, so that
+//! an SFTP session keeps nobody out. Whatever needs the root for itself (a start, a rename, a deletion) ends all visits:
 //!
 //! ```text
-//! request ─ turn ─ visit ─ helper gone ─ turn given back
-//!                   ▲
-//! start ── evict ───┘ kill, then the turn
+//! request ─ visit, together with others ─ helper gone ─ last one: root unmounted
+//!             ▲
+//! start ── evict: kill, then alone
 //! ```
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tokio::sync::{OwnedMutexGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-use super::container::files::{Tree, Visit, visit};
+use super::container::files::{Mount, Tree, Visit, visit};
 use super::machine::State;
 use super::{Instances, Running};
 use crate::runtime::events::Lifecycle;
+use crate::runtime::spec::ContainerSpec;
 use crate::runtime::spec::files::FilesTask;
 use crate::runtime::sys::process;
 use crate::runtime::url;
@@ -33,35 +34,38 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long a helper that was killed may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The turns on stopped instances.
+/// The visits to instances.
 #[derive(Default)]
 pub struct Turns(Mutex<HashMap<u64, Arc<Turn>>>);
 
 #[derive(Default)]
 struct Turn {
-    lock: Arc<tokio::sync::Mutex<()>>,
-    /// Shared by visitors of the running guest: its tree must be nobody's before it is mounted again.
-    running: Arc<RwLock<()>>,
-    visitor: Mutex<Visitor>,
+    /// Shared by visitors: the tree must be nobody's before it is mounted again.
+    visits: Arc<RwLock<()>>,
+    /// Held for as long as the root of the stopped instance is mounted.
+    root: Arc<tokio::sync::Mutex<()>>,
+    /// That root; locked while it is being mounted.
+    mounted: tokio::sync::Mutex<Weak<Stay>>,
+    visitors: Mutex<Visitors>,
 }
 
-/// Who has the turn.
 #[derive(Default)]
-struct Visitor {
-    /// Its helper.
-    helper: Option<Arc<OwnedFd>>,
-    /// Whether it stays for as long as its client likes.
-    session: bool,
-    /// The helpers of those who visit the running guest.
-    others: Vec<Weak<OwnedFd>>,
-    /// How many want to end its visit.
+struct Visitors {
+    helpers: Vec<Weak<OwnedFd>>,
+    /// How many want to end their visits.
     evictors: usize,
 }
 
-/// Keeps visitors off a stopped instance while it lives.
-pub struct Kept {
+/// A mounted root, held by each of its visitors.
+struct Stay {
+    /// Unset until it is mounted. Gone before the turn is.
+    mount: OnceLock<Arc<Mount>>,
     _turn: OwnedMutexGuard<()>,
-    _running: OwnedRwLockWriteGuard<()>,
+}
+
+/// Keeps visitors off an instance while it lives.
+pub struct Kept {
+    _visits: OwnedRwLockWriteGuard<()>,
 }
 
 impl Turns {
@@ -69,83 +73,89 @@ impl Turns {
         let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that nobody waits for are made anew.
         turns.retain(|_, turn| {
-            Arc::strong_count(turn) > 1 || Arc::strong_count(&turn.lock) > 1 || Arc::strong_count(&turn.running) > 1
+            Arc::strong_count(turn) > 1 || Arc::strong_count(&turn.visits) > 1 || Arc::strong_count(&turn.root) > 1
         });
         turns.entry(id).or_default().clone()
     }
 
-    /// Ends the visit that is under way, and lets no other begin while the answer lives.
+    /// Ends the visits that are under way, and lets no other begin while the answer lives.
     pub async fn evict(&self, id: u64) -> Kept {
         let turn = self.of(id);
         let _evictor = Evictor::new(&turn);
-        Kept { _turn: turn.lock.clone().lock_owned().await, _running: turn.running.clone().write_owned().await }
+        Kept { _visits: turn.visits.clone().write_owned().await }
     }
 }
 
 impl Turn {
-    fn visitor(&self) -> MutexGuard<'_, Visitor> {
-        self.visitor.lock().unwrap_or_else(PoisonError::into_inner)
+    fn visitors(&self) -> MutexGuard<'_, Visitors> {
+        self.visitors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A visit has begun; it ends at once when somebody wants that already.
-    fn begun(&self, helper: Arc<OwnedFd>, session: bool) {
-        let mut visitor = self.visitor();
-        visitor.session = session;
-        if visitor.evictors > 0 {
-            let _ = process::kill(&helper);
-        }
-        visitor.helper = Some(helper);
-    }
-}
-
-impl Turn {
-    /// The same for one of the running guest.
     fn joined(&self, helper: &Arc<OwnedFd>) {
-        let mut visitor = self.visitor();
-        if visitor.evictors > 0 {
+        let mut visitors = self.visitors();
+        if visitors.evictors > 0 {
             let _ = process::kill(helper);
         }
-        visitor.others.retain(|other| other.strong_count() > 0);
-        visitor.others.push(Arc::downgrade(helper));
+        visitors.helpers.retain(|other| other.strong_count() > 0);
+        visitors.helpers.push(Arc::downgrade(helper));
     }
 
-    /// Whether a session has the turn, which nobody can wait for.
-    fn is_taken_for_long(&self) -> bool {
-        self.visitor().session && self.lock.try_lock().is_err()
+    /// Begins a visit to the tree of a running guest.
+    async fn visit_running(&self, running: Running, shared: Shared, (path, task): Asked<'_>) -> Result<Visit> {
+        let (visit, helper) = visit(Tree::Running(running), path, task, shared).await?;
+        self.joined(&helper);
+        Ok(visit)
+    }
+
+    /// Begins a visit to the tree of a stopped one, which is mounted unless it is already.
+    async fn visit_stopped(&self, spec: ContainerSpec, shared: Shared, (path, task): Asked<'_>) -> Result<Visit> {
+        let mut mounted = self.mounted.lock().await;
+        let stay = mounted.upgrade();
+        if let Some((stay, mount)) = stay.and_then(|stay| stay.mount.get().cloned().map(|mount| (stay, mount))) {
+            drop(mounted);
+            let (visit, helper) = visit(Tree::Mounted(mount), path, task, (stay, shared)).await?;
+            self.joined(&helper);
+            return Ok(visit);
+        }
+        // The one before may be on its way out.
+        let turn = self.root.clone().lock_owned().await;
+        let stay = Arc::new(Stay { mount: OnceLock::new(), _turn: turn });
+        let spec = Box::new(spec);
+        let (visit, helper) = visit(Tree::Stopped(spec.clone()), path, task, (stay.clone(), shared)).await?;
+        self.joined(&helper);
+        let mount = visit.mounted(spec).await?;
+        stay.mount.get_or_init(|| Arc::new(mount));
+        *mounted = Arc::downgrade(&stay);
+        Ok(visit)
     }
 }
 
-/// Somebody who waits for a turn and lets no visit go on until then.
+/// A visitor's share.
+type Shared = OwnedRwLockReadGuard<()>;
+/// A path, and what to do with it.
+type Asked<'a> = (&'a str, FilesTask);
+
+/// Somebody who waits to be alone and lets no visit go on until then.
 struct Evictor<'a>(&'a Turn);
 
 impl Evictor<'_> {
     fn new(turn: &Turn) -> Evictor<'_> {
-        let mut visitor = turn.visitor();
-        visitor.evictors += 1;
-        if let Some(helper) = &visitor.helper {
+        let mut visitors = turn.visitors();
+        visitors.evictors += 1;
+        for helper in visitors.helpers.drain(..).filter_map(|helper| helper.upgrade()) {
             // One that has ended by itself is no error.
-            let _ = process::kill(helper);
+            let _ = process::kill(&helper);
         }
-        for other in visitor.others.drain(..).filter_map(|other| other.upgrade()) {
-            let _ = process::kill(&other);
-        }
-        drop(visitor);
+        drop(visitors);
         Evictor(turn)
     }
 }
 
 impl Drop for Evictor<'_> {
     fn drop(&mut self) {
-        self.0.visitor().evictors -= 1;
+        self.0.visitors().evictors -= 1;
     }
-}
-
-/// Begins a visit to the tree of a running guest.
-async fn visit_running(turn: &Turn, running: Running, path: &str, task: FilesTask) -> Result<Visit> {
-    let shared = turn.running.clone().read_owned().await;
-    let (visit, helper) = visit(Tree::Running(running), path, task, shared).await?;
-    turn.joined(&helper);
-    Ok(visit)
 }
 
 impl Instances {
@@ -159,31 +169,19 @@ impl Instances {
             return Err(Error::new(Kind::Busy, "Instance is being made or deleted"));
         }
         let turn = self.turns.of(record.id);
-        if let Some(running) = self.actor(record.id).live().running {
-            return visit_running(&turn, running, path, task).await;
-        }
-        let session = matches!(task, FilesTask::Sftp);
         for _ in 0..ROUNDS {
-            if turn.is_taken_for_long() {
-                return Err(Error::new(Kind::Busy, "The stopped instance is in use by an SFTP session"));
-            }
-            let guard = turn.lock.clone().lock_owned().await;
+            let shared = turn.visits.clone().read_owned().await;
             // It may have been started, renamed or deleted meanwhile.
             self.record(project, name)?;
             let live = self.actor(record.id).live();
             match (live.running, live.state) {
-                (Some(running), _) => {
-                    drop(guard);
-                    return visit_running(&turn, running, path, task).await;
-                }
+                (Some(running), _) => return turn.visit_running(running, shared, (path, task)).await,
                 (None, State::Stopped) => {
-                    let spec = Box::new(self.root_of(record.id).await?);
-                    let (visit, helper) = visit(Tree::Stopped(spec), path, task, guard).await?;
-                    turn.begun(helper, session);
-                    return Ok(visit);
+                    let spec = self.root_of(record.id).await?;
+                    return turn.visit_stopped(spec, shared, (path, task)).await;
                 }
-                // It was faster than the start, which wants the turn for itself.
-                (None, _) => drop(guard),
+                // It was faster than the start, which wants to be alone.
+                (None, _) => drop(shared),
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -7,8 +7,8 @@ use super::container::ContainerSpec;
 /// The longest path, and target of a symbolic link, in bytes (PATH_MAX without the final zero).
 pub const MAX_PATH: usize = 4095;
 
-/// What the `files` helper is told. Descriptors beside it: the answer's socket, the pidfd of process 1 (or anything, when the guest
-/// is stopped), and one end of the pipe that carries content.
+/// What the `files` helper is told. Descriptors beside it: the answer's socket, what leads to the tree ([`Place`]), one end of the
+/// pipe that carries content, and the lock of a root that is mounted (or anything).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FilesPlan {
     /// [`super::VERSION`].
@@ -25,13 +25,15 @@ pub struct FilesPlan {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "place", rename_all = "snake_case")]
 pub enum Place {
-    /// What process 1 of a running container sees.
+    /// What process 1 of a running container sees; its pidfd leads there.
     Running {
         /// Whether it is without a user namespace.
         privileged: bool,
     },
     /// The root of one that is stopped: its lock is held and it is mounted while the helper lives.
     Stopped(Box<ContainerSpec>),
+    /// The same while another helper has it mounted, whose root directory leads there.
+    Mounted(Box<ContainerSpec>),
 }
 
 /// What to do with the path.
@@ -111,6 +113,8 @@ pub enum FoundKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum FilesAnswer {
+    /// The root of a stopped container is mounted: its directory comes along, and its lock when there is one.
+    Mounted,
     /// What is there; content follows in the pipe when it was asked for.
     Found(Found),
     /// A file is open: content may be sent.

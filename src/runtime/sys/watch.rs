@@ -3,6 +3,9 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -42,4 +45,44 @@ impl Watch {
     pub async fn writing<T>(&self, mut work: impl FnMut(BorrowedFd<'_>) -> io::Result<T>) -> io::Result<T> {
         self.0.async_io(Interest::WRITABLE, |fd| work(fd.as_fd())).await
     }
+
+    /// Moves up to `limit` bytes to `to` without copying them; one of the two is a pipe. Counts them in `moved`; fewer are no
+    /// error when there are no more.
+    pub async fn move_to(&self, to: &Watch, limit: u64, moved: &mut u64) -> io::Result<()> {
+        while *moved < limit {
+            tokio::task::consume_budget().await;
+            let mut source = self.0.readable().await?;
+            let mut target = to.0.writable().await?;
+            let length = usize::try_from(limit - *moved).unwrap_or(MOVED).min(MOVED);
+            match splice(
+                self.0.get_ref(),
+                None,
+                to.0.get_ref(),
+                None,
+                length,
+                SpliceFlags::NONBLOCK | SpliceFlags::MOVE,
+            ) {
+                Ok(0) => break,
+                Ok(count) => *moved += count as u64,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    // Which of the two it was isn't said.
+                    let mut ends = [PollFd::new(&self.0, PollFlags::IN), PollFd::new(&to.0, PollFlags::OUT)];
+                    poll(&mut ends, Some(&Timespec::default()))?;
+                    let [source_waits, target_waits] = ends.map(|end| end.revents().is_empty());
+                    if source_waits {
+                        source.clear_ready();
+                    }
+                    if target_waits {
+                        target.clear_ready();
+                    }
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
 }
+
+/// Bytes moved by one call.
+const MOVED: usize = 1 << 20;

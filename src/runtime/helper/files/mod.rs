@@ -19,7 +19,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Fail, PLAN_FD, What, read_plan, say};
-use crate::runtime::spec::files::{FilesAnswer, FilesPlan, FilesTask};
+use crate::runtime::spec::files::{FilesAnswer, FilesPlan, FilesTask, Place};
 use crate::runtime::sys::{process, signal};
 
 /// The word by which the executable becomes this.
@@ -57,14 +57,14 @@ impl<T> Call<T> for std::io::Result<T> {
     }
 }
 
-/// The entry of the hidden mode: plan, socket, process 1's pidfd and the pipe are open descriptors
-/// from [`PLAN_FD`] on.
+/// The entry of the hidden mode: plan, socket, the way to the tree, the pipe and the lock of a root that another helper has
+/// mounted are open descriptors from [`PLAN_FD`] on.
 pub fn main(_args: &[String]) -> i32 {
     signal::reset_all();
     let _ = process::hide_memory();
     let _ = process::die_with_parent();
-    let Some([plan, socket, init, pipe]) = process::inherited_row(PLAN_FD) else { return 2 };
-    let last = match visit(&plan, &socket, init, pipe) {
+    let Some([plan, socket, way, pipe, _lock]) = process::inherited_row(PLAN_FD) else { return 2 };
+    let last = match visit(&plan, &socket, way, pipe) {
         Ok(()) => FilesAnswer::Done,
         Err(Trouble::Path(name, e)) => FilesAnswer::Failed { errno: e.raw_os_error(), what: name.into(), call: true },
         Err(Trouble::Host(e)) => FilesAnswer::Failed { errno: e.errno, what: e.what, call: false },
@@ -72,13 +72,17 @@ pub fn main(_args: &[String]) -> i32 {
     i32::from(say(&socket, &last, &[]).is_err())
 }
 
-fn visit(plan: &OwnedFd, socket: &OwnedFd, init: OwnedFd, pipe: OwnedFd) -> Result<(), Trouble> {
+fn visit(plan: &OwnedFd, socket: &OwnedFd, way: OwnedFd, pipe: OwnedFd) -> Result<(), Trouble> {
     let plan: FilesPlan = read_plan(plan.as_fd())?;
     // Ours: the guest's may be anything.
     let own = rustix::fs::open("/proc/self/fd", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .what(|| "opening \"/proc\"")?;
-    let (root, _lock) = place::enter(&plan.place, &init)?;
-    drop(init);
+    let (root, lock) = place::enter(&plan.place, &way)?;
+    drop(way);
+    if let Place::Stopped(_) = plan.place {
+        let fds: Vec<_> = [Some(root.as_fd()), lock.as_ref().map(AsFd::as_fd)].into_iter().flatten().collect();
+        say(socket, &FilesAnswer::Mounted, &fds).what(|| "answering")?;
+    }
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let tree = tree::Tree { root, own };
     let path = plan.path.as_str();

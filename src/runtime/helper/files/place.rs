@@ -15,14 +15,20 @@ use crate::runtime::sys::{capset, fork, process};
 /// What working on files takes; everything else is put down.
 const CAPABILITIES: [&str; 5] = ["chown", "dac_override", "dac_read_search", "fowner", "fsetid"];
 
-/// Enters the tree as its root user; gives its root directory, and the lock on the volume when it is mounted here.
-pub(super) fn enter(place: &Place, init: &OwnedFd) -> Result<(OwnedFd, Option<File>), Fail> {
+/// Enters the tree as its root user; gives its root directory, and the lock on the volume when it is mounted here. `way` is what
+/// leads there.
+pub(super) fn enter(place: &Place, way: &OwnedFd) -> Result<(OwnedFd, Option<File>), Fail> {
     let (lock, has_user) = match place {
         Place::Running { privileged } => {
-            join(init, *privileged)?;
+            join(way, *privileged)?;
             (None, !*privileged)
         }
         Place::Stopped(spec) => (mount(spec)?, !spec.privileged()),
+        Place::Mounted(spec) => {
+            rustix::process::fchdir(way).what(|| "entering the root")?;
+            confine(user(spec)?.as_ref())?;
+            (None, !spec.privileged())
+        }
     };
     if has_user {
         // Joining has left us with the host's ids, which mean nobody there.
@@ -50,7 +56,7 @@ fn join(init: &OwnedFd, privileged: bool) -> Result<(), Fail> {
 /// Mounts the root of a stopped container and goes there; the mounts end with this process.
 fn mount(spec: &ContainerSpec) -> Result<Option<File>, Fail> {
     let lock = stage::lock(spec)?;
-    let user = if spec.privileged() { None } else { Some(user_namespace(&spec.idmap)?) };
+    let user = user(spec)?;
     fork::unshare_mounts().what(|| "making the stage")?;
     rustix::process::chdir("/tmp").what(|| "entering \"/tmp\"")?;
     stage::lay_floor()?;
@@ -59,9 +65,20 @@ fn mount(spec: &ContainerSpec) -> Result<Option<File>, Fail> {
     let shift = user_fd.filter(|_| spec.shift == Shift::Mount);
     stage::stage_root(&Stage { spec, groups: &[], user: user_fd, shift, shim: floor.as_fd() })?;
     rustix::process::chdir("r").what(|| "entering the root")?;
-    rustix::process::chroot(".").what(|| "entering the root")?;
-    if let Some(user) = &user {
-        fork::join_user(user.as_fd()).what(|| "entering the user namespace")?;
-    }
+    confine(user.as_ref())?;
     Ok(lock)
+}
+
+/// A user namespace with the container's ids; none when it is privileged.
+fn user(spec: &ContainerSpec) -> Result<Option<OwnedFd>, Fail> {
+    (!spec.privileged()).then(|| user_namespace(&spec.idmap)).transpose()
+}
+
+/// Makes the working directory the root, seen by a user of the guest's.
+fn confine(user: Option<&OwnedFd>) -> Result<(), Fail> {
+    rustix::process::chroot(".").what(|| "entering the root")?;
+    match user {
+        Some(user) => fork::join_user(user.as_fd()).what(|| "entering the user namespace"),
+        None => Ok(()),
+    }
 }

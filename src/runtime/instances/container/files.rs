@@ -5,9 +5,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::unix::AsyncFd;
-
 use super::running::Running;
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::blocking;
@@ -15,7 +12,9 @@ use crate::runtime::helper::files::MODE;
 use crate::runtime::spec::files::{FilesAnswer, FilesPlan, FilesTask, Found, Place};
 use crate::runtime::spec::{ContainerSpec, VERSION};
 use crate::runtime::sys::link::{Link, Watched};
+use crate::runtime::sys::watch::Watch;
 use crate::runtime::sys::{channel, executable, memfd, process};
+use bytes::{Bytes, BytesMut};
 
 /// Bytes read at once: below what musl's allocator asks the kernel for anew each time.
 const CHUNK: usize = 64 << 10;
@@ -26,15 +25,24 @@ const PIPE: usize = 1 << 20;
 pub enum Tree {
     /// That of a running guest.
     Running(Running),
-    /// That of a stopped one; its plan says where the root is, and its lock.
+    /// That of a stopped one; its plan says where the root is, and its lock. Begins with [`Visit::mounted`].
     Stopped(Box<ContainerSpec>),
+    /// That of a stopped one, mounted by an earlier visit.
+    Mounted(Arc<Mount>),
+}
+
+/// The mounted root of a stopped container, for as long as this lives.
+pub struct Mount {
+    spec: Box<ContainerSpec>,
+    root: OwnedFd,
+    lock: Option<OwnedFd>,
 }
 
 /// One visit. Dropping it ends it: the helper is killed, and what it was writing stays as it is.
 #[derive(Debug)]
 pub struct Visit {
     link: Link,
-    pipe: Option<AsyncFd<OwnedFd>>,
+    pipe: Option<Watch>,
     helper: Arc<OwnedFd>,
     /// The path, as errors name it.
     named: String,
@@ -54,13 +62,14 @@ pub async fn visit(
     task: FilesTask,
     held: impl Send + 'static,
 ) -> Result<(Visit, Arc<OwnedFd>)> {
-    let (place, init) = match tree {
+    let (place, init, mount) = match tree {
         Tree::Running(running) => {
             let (init, _) = running.init()?;
             let (_, policy) = running.surroundings();
-            (Place::Running { privileged: policy.privileged }, Some(init))
+            (Place::Running { privileged: policy.privileged }, Some(init), None)
         }
-        Tree::Stopped(spec) => (Place::Stopped(spec), None),
+        Tree::Stopped(spec) => (Place::Stopped(spec), None, None),
+        Tree::Mounted(mount) => (Place::Mounted(mount.spec.clone()), None, Some(mount)),
     };
     let way = match task {
         FilesTask::Write { .. } => Way::In,
@@ -77,18 +86,25 @@ pub async fn visit(
     let runtime = tokio::runtime::Handle::current();
     blocking(move || {
         let _inside = runtime.enter();
-        let (socket, pidfd, pipe) = spawn(&plan, init.as_deref(), way)?;
+        let by = match &mount {
+            Some(mount) => [Some(&mount.root), mount.lock.as_ref()],
+            None => [init.as_deref(), None],
+        };
+        let (socket, pidfd, pipe) = spawn(&plan, by, way)?;
         let helper = Arc::new(pidfd.try_clone().ctx(Kind::Internal, || "Failed duplicating a descriptor")?);
         let watched = Watched::new(pidfd)?;
         runtime.spawn(async move {
             if let Err(e) = watched.reaped().await {
                 tracing::warn!("Failed waiting for a files helper: {}", e.chain());
             }
-            drop(held);
+            // A root that was mounted for it ends here, which takes its time.
+            tokio::task::spawn_blocking(move || {
+                drop(mount);
+                drop(held);
+            });
         });
         rustix::io::ioctl_fionbio(&pipe, true).ctx(Kind::Internal, || "Failed preparing a pipe")?;
-        #[expect(deprecated, reason = "the descriptor is owned by the result, so it outlives its registration")]
-        let pipe = AsyncFd::new(pipe).ctx(Kind::Internal, || "Failed watching a pipe")?;
+        let pipe = Watch::new(pipe).ctx(Kind::Internal, || "Failed watching a pipe")?;
         let visit = Visit { link: Link::new(socket)?, pipe: Some(pipe), helper: helper.clone(), named };
         Ok((visit, helper))
     })
@@ -118,21 +134,28 @@ fn ends(way: Way) -> std::io::Result<(OwnedFd, OwnedFd)> {
     Ok(if let Way::In = way { (into, out) } else { (out, into) })
 }
 
-/// The helper's socket, its pidfd, and our end of its pipe.
-fn spawn(plan: &[u8], init: Option<&OwnedFd>, way: Way) -> Result<(OwnedFd, OwnedFd, OwnedFd)> {
+/// The helper's socket, its pidfd, and our end of its pipe. `by`: what leads to the tree, and a lock on it.
+fn spawn(plan: &[u8], by: [Option<&OwnedFd>; 2], way: Way) -> Result<(OwnedFd, OwnedFd, OwnedFd)> {
     let failed = || "Failed starting the files helper";
     let plan = memfd::sealed("plan", plan).ctx(Kind::Internal, failed)?;
     let (ours, theirs) = channel::pair().ctx(Kind::Internal, failed)?;
     let (our_end, their_end) = ends(way).ctx(Kind::Internal, failed)?;
     let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
-    let init = init.map_or(null.as_fd(), AsFd::as_fd);
-    let fds: [BorrowedFd<'_>; 7] =
-        [null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), init, their_end.as_fd()];
+    let [tree, lock] = by.map(|fd| fd.map_or(null.as_fd(), AsFd::as_fd));
+    let fds: [BorrowedFd<'_>; 8] =
+        [null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), tree, their_end.as_fd(), lock];
     let spawned = executable::start_bound(&["lxbox", MODE], &fds).ctx(Kind::Internal, failed)?;
     Ok((ours, spawned.pidfd, our_end))
 }
 
 impl Visit {
+    /// Waits until the root of `spec` is mounted: the first answer for [`Tree::Stopped`].
+    pub async fn mounted(&self, spec: Box<ContainerSpec>) -> Result<Mount> {
+        let (FilesAnswer::Mounted, fds) = self.heard().await? else { return Err(lost()) };
+        let mut fds = fds.into_iter();
+        Ok(Mount { spec, root: fds.next().ok_or_else(lost)?, lock: fds.next() })
+    }
+
     /// What is at the path: the answer to `Stat` and `Read`.
     pub async fn found(&self) -> Result<Found> {
         match self.answer().await? {
@@ -151,7 +174,8 @@ impl Visit {
 
     /// What carries the content of both sides; given once.
     pub fn stream(&mut self) -> Result<tokio::net::UnixStream> {
-        let stream = self.pipe.take().ok_or_else(lost)?.into_inner();
+        let failed = || "Failed duplicating a descriptor";
+        let stream = self.pipe.take().ok_or_else(lost)?.fd().try_clone_to_owned().ctx(Kind::Internal, failed)?;
         tokio::net::UnixStream::from_std(stream.into()).ctx(Kind::Internal, || "Failed watching a stream")
     }
 
@@ -168,13 +192,8 @@ impl Visit {
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         let Some(pipe) = &self.pipe else { return Ok(None) };
         let mut buffer = BytesMut::zeroed(CHUNK);
-        let read = loop {
-            let mut guard = pipe.readable().await.ctx(Kind::Internal, || "Failed watching a pipe")?;
-            match guard.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut buffer[..])?)) {
-                Ok(read) => break read.ctx(Kind::Internal, || format!("Failed reading {:?}", self.named))?,
-                Err(_would_block) => {}
-            }
-        };
+        let read = pipe.reading(|fd| Ok(rustix::io::read(fd, &mut buffer[..])?)).await;
+        let read = read.ctx(Kind::Internal, || format!("Failed reading {:?}", self.named))?;
         if read == 0 {
             self.done().await?;
             return Ok(None);
@@ -188,17 +207,35 @@ impl Visit {
     pub async fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             let Some(pipe) = &self.pipe else { return Err(lost()) };
-            let mut guard = pipe.writable().await.ctx(Kind::Internal, || "Failed watching a pipe")?;
-            match guard.try_io(|fd| Ok(rustix::io::write(fd.get_ref(), bytes)?)) {
-                Ok(Ok(written)) => bytes = &bytes[written..],
-                Ok(Err(_closed)) => return self.done().await.and_then(|()| Err(lost())),
-                Err(_would_block) => {}
+            match pipe.writing(|fd| Ok(rustix::io::write(fd, bytes)?)).await {
+                Ok(written) => bytes = &bytes[written..],
+                Err(_closed) => return self.done().await.and_then(|()| Err(lost())),
             }
         }
         Ok(())
     }
 
+    /// Sends what comes from a socket, exactly `count` bytes, of which as many are `moved` as it took.
+    pub async fn send_from(&mut self, socket: &Watch, count: u64, moved: &mut u64) -> Result<()> {
+        let Some(pipe) = &self.pipe else { return Err(lost()) };
+        match socket.move_to(pipe, count, moved).await {
+            Err(e) if e.raw_os_error() == Some(libc::EPIPE) => self.done().await.and_then(|()| Err(lost())),
+            Ok(()) if *moved < count => Err(Error::invalid("Failed reading the request body: it is cut short")),
+            sent => sent.ctx(Kind::Invalid, || "Failed reading the request body"),
+        }
+    }
+
+    /// Gives the first `count` bytes of what is at the path to a socket.
+    pub async fn give_to(&mut self, socket: &Watch, count: u64) -> Result<()> {
+        let Some(pipe) = &self.pipe else { return Err(lost()) };
+        pipe.move_to(socket, count, &mut 0).await.ctx(Kind::Internal, || format!("Failed sending {:?}", self.named))
+    }
+
     async fn answer(&self) -> Result<FilesAnswer> {
+        Ok(self.heard().await?.0)
+    }
+
+    async fn heard(&self) -> Result<(FilesAnswer, Vec<OwnedFd>)> {
         match self.link.receive::<FilesAnswer>().await? {
             Some((FilesAnswer::Failed { errno, what, call: true }, _)) => Err(refused(&what, &self.named, errno)),
             Some((FilesAnswer::Failed { errno: 0, what, .. }, _)) => Err(Error::internal(format!("Failed {what}"))),
@@ -212,7 +249,7 @@ impl Visit {
             Some((FilesAnswer::Failed { errno, what, .. }, _)) => {
                 Err(Error::internal(format!("Failed {what}: {}", std::io::Error::from_raw_os_error(errno))))
             }
-            Some((answer, _)) => Ok(answer),
+            Some(heard) => Ok(heard),
             None => Err(lost()),
         }
     }

@@ -1,0 +1,144 @@
+//! A connection on a unix socket, of which a request can take over its content: from or to a pipe, without copying it (splice(2)).
+//!
+//! ```text
+//! hyper ═ Line ═ socket        as ever, until a request takes over one direction
+//!          request ═ socket    the rest of the content, past hyper, which doesn't learn of it: the connection ends with the answer
+//! ```
+
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
+use tokio::sync::Notify;
+
+use crate::runtime::sys::watch::Watch;
+
+/// Content that is worth a connection of its own, in bytes.
+pub const LARGE: u64 = 1 << 20;
+
+/// A connection. Clones are the same one.
+#[derive(Clone)]
+pub struct Line(Arc<Shared>);
+
+struct Shared {
+    socket: UnixStream,
+    /// Told when hyper has handed on all that it read, and is not let read more.
+    reads: Taken,
+    /// Told when hyper has written all that it had.
+    writes: Taken,
+    /// Whether the connection ends with the answer.
+    last: AtomicBool,
+}
+
+/// Set once a request has taken over a direction.
+#[derive(Default)]
+struct Taken(Mutex<Option<Arc<Notify>>>);
+
+impl Taken {
+    fn take(&self) -> Arc<Notify> {
+        let taken = Arc::new(Notify::new());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken.clone());
+        taken
+    }
+
+    /// Whether it is taken; then who took it is told that hyper was here.
+    fn tell(&self) -> bool {
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.as_ref().inspect(|notify| notify.notify_one()).is_some()
+    }
+}
+
+impl Line {
+    /// Takes a socket over.
+    pub fn new(socket: UnixStream) -> Line {
+        Line(Arc::new(Shared {
+            socket,
+            reads: Taken::default(),
+            writes: Taken::default(),
+            last: AtomicBool::new(false),
+        }))
+    }
+
+    /// Says that the connection ends with the answer.
+    pub fn end(&self) {
+        self.0.last.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it does.
+    pub fn ends(&self) -> bool {
+        self.0.last.load(Ordering::Relaxed)
+    }
+
+    /// From now on hyper reads nothing any more. What it has read still comes out of the body; the answer tells when that
+    /// is all of it.
+    pub fn take_reads(&self) -> Arc<Notify> {
+        self.end();
+        self.0.reads.take()
+    }
+
+    /// Waits until hyper has sent what it has, the head of the answer: to be called by the body of that.
+    pub async fn flushed(&self) {
+        self.0.writes.take().notified().await;
+    }
+
+    /// The socket itself.
+    pub fn socket(&self) -> io::Result<Watch> {
+        Watch::new(self.0.socket.as_fd().try_clone_to_owned()?)
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.0.reads.tell() {
+            // For good: hyper gives reading up when the request is answered.
+            return Poll::Pending;
+        }
+        loop {
+            ready!(self.0.socket.poll_read_ready(cx))?;
+            match self.0.socket.try_read_buf(into) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read.map(drop)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.socket.poll_write_ready(cx))?;
+            match self.0.socket.try_write_vectored(slices) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// hyper calls this when it has written all that it had.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.writes.tell();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let socket = rustix::net::shutdown(&self.0.socket, rustix::net::Shutdown::Write);
+        Poll::Ready(Ok(socket?))
+    }
+}
