@@ -217,10 +217,10 @@ impl Instances {
         if inserted.is_ok() {
             inserted = self.db.transact(|tx| insert(tx, &record, pool)).await.map(|(record, _)| record);
         }
-        if inserted.is_err() {
-            if let Err(undo) = self.sweep_snapshots(Some(record.id)).await {
-                tracing::warn!(instance = %record.name, "Failed undoing a recovery: {}", undo.chain());
-            }
+        if inserted.is_err()
+            && let Err(undo) = self.sweep_snapshots(Some(record.id)).await
+        {
+            tracing::warn!(instance = %record.name, "Failed undoing a recovery: {}", undo.chain());
         }
         inserted
     }
