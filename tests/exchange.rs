@@ -58,3 +58,15 @@ fn lxd_takes_what_we_gave_and_we_take_what_it_gave() {
     exchange((OURS, "overlay"), (ORACLE, "dir"));
     exchange((ORACLE, "dir"), (OURS, "overlay"));
 }
+
+#[test]
+fn images_are_copied_between_servers() {
+    beside((OURS, "overlay"), "copy.sh", Path::new("lxd"));
+}
+
+#[test]
+fn images_are_copied_between_us_and_lxd() {
+    if Path::new("/usr/bin/lxd").exists() {
+        beside((OURS, "overlay"), "copy.sh", Path::new("/usr/bin/lxd"));
+    }
+}

@@ -6,13 +6,15 @@ use argh::{ArgsInfo, FromArgs};
 use hyper::Method;
 use serde_json::Value;
 
-use super::alias::dereference;
+use super::alias::{dereference, ensure};
 use crate::api::client::{ExportTarget, path};
+use crate::api::types::{Image, ImagesPost, ImagesPostSource};
 use crate::cli::commands::args::{Vm, Words};
 use crate::cli::commands::file::local;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, Target};
 use crate::cli::output::say;
-use crate::error::{Error, Result};
+use crate::cli::waiting::run;
+use crate::error::{Error, Kind, Result};
 
 /// `lxc image export`.
 pub async fn export(cx: &Context, args: Vm) -> Result<i32> {
@@ -55,7 +57,6 @@ pub async fn refresh(cx: &Context, args: Words) -> Result<i32> {
 
 /// `lxc image copy`.
 #[derive(FromArgs, ArgsInfo)]
-#[expect(dead_code, reason = "the copy itself is not there yet; its flags are taken")]
 pub struct Copy {
     /// names
     #[argh(option)]
@@ -83,19 +84,75 @@ pub struct Copy {
     words: Vec<String>,
 }
 
-/// `lxc image copy`: the checks that LXD's client makes; the copy itself is between servers.
+/// `lxc image copy`: the target fetches it from one of the addresses at which the source listens.
 pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
-    let (source, target) = (cx.target(&args.words[0])?, cx.target(&args.words[1])?);
+    let (source, mut target) = (cx.target(&args.words[0])?, cx.target(&args.words[1])?);
     if !target.name.is_empty() {
         return Err(Error::invalid("Can't provide a name for the target image"));
     }
     let fingerprint = dereference(&source, args.vm).await?;
-    let _: Value = source.client.get(&path(&["images", &fingerprint])).await?;
+    let image: Image = source.client.get(&path(&["images", &fingerprint])).await?;
     if source.remote == target.remote && args.target_project.is_none() {
         return Err(Error::invalid("The source and target servers must be different"));
     }
-    if source.client.server().await?.environment.addresses.is_empty() {
+    let server = source.client.server().await?.environment;
+    if server.addresses.is_empty() {
         return Err(Error::invalid("The source server isn't listening on the network"));
     }
-    Err(Error::unsupported("Copying an image between servers or projects"))
+    if args.mode != "pull" {
+        return Err(Error::unsupported(format!("Copying an image by the mode {:?}", args.mode)));
+    }
+    if let Some(project) = &args.target_project {
+        target.client = target.client.in_project(project);
+    }
+    let from = ImagesPostSource {
+        kind: "image".into(),
+        mode: "pull".into(),
+        protocol: "lxd".into(),
+        image_type: image.kind.clone(),
+        certificate: server.certificate,
+        project: source.client.project().to_owned(),
+        fingerprint: image.fingerprint.clone(),
+        ..ImagesPostSource::default()
+    };
+    let post = ImagesPost { auto_update: args.auto_update, public: args.public, ..ImagesPost::default() };
+    fetch(cx, (&source, &target), (from, image.public, &server.addresses), post).await?;
+    let copied = image.aliases.iter().filter(|_| args.copy_aliases).map(|alias| &alias.name);
+    for alias in args.alias.iter().chain(copied) {
+        ensure(&target, alias, &image.fingerprint).await?;
+    }
+    say!("Image copied successfully!");
+    Ok(0)
+}
+
+/// Tells the target to fetch the image, from one address of the source after the other.
+async fn fetch(
+    cx: &Context,
+    (source, target): (&Target, &Target),
+    (mut from, public, addresses): (ImagesPostSource, bool, &[String]),
+    mut post: ImagesPost,
+) -> Result<()> {
+    let mut failures = Vec::new();
+    for address in addresses {
+        if !public {
+            from.secret = secret(source, &from.fingerprint).await?;
+        }
+        from.server = format!("https://{address}");
+        post.source = Some(from.clone());
+        match run(cx, &target.client, (Method::POST, "/1.0/images", &post), "Copying the image: ").await {
+            // What is wrong with another address is no worse; but what is refused is so wherever it comes from.
+            Err(e) if e.kind() == Kind::Unsupported => return Err(e),
+            Err(e) => failures.push(format!("{}: {e}", from.server)),
+            Ok(_) => return Ok(()),
+        }
+    }
+    Err(Error::internal(format!("Failed remote image download: {}", failures.join(", "))))
+}
+
+/// A secret for a private image.
+async fn secret(source: &Target, fingerprint: &str) -> Result<String> {
+    let address = path(&["images", fingerprint, "secret"]);
+    let operation = source.client.begin(Method::POST, &address, &()).await?;
+    let secret = operation.metadata.as_ref().and_then(|m| m.get("secret")).and_then(Value::as_str);
+    secret.map(str::to_owned).ok_or_else(|| Error::internal("The server did not say a secret for the image"))
 }
