@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use crate::api::config::{self, Site, names};
 use crate::api::types::{EventRequestor, ResourcesStoragePool, StoragePool, StoragePoolPut, StoragePoolsPost};
 use crate::runtime::events::Events;
@@ -24,7 +26,15 @@ pub struct Pools {
     leases: Leases,
     lxd_dir: Arc<PathBuf>,
     emptier: Arc<Emptier>,
+    sweeper: Arc<Sweeper>,
     drivers: Arc<Mutex<HashMap<String, Arc<dyn Driver>>>>,
+}
+
+/// What [`Pools::sweep_when_woken`] has to do.
+#[derive(Default)]
+struct Sweeper {
+    pools: Mutex<BTreeSet<String>>,
+    woken: Notify,
 }
 
 impl Pools {
@@ -34,7 +44,15 @@ impl Pools {
     /// [`Kind::Unavailable`] when the thread that empties the trash can't be started.
     pub fn new(db: Db, events: Events, leases: Leases, lxd_dir: PathBuf) -> Result<Pools> {
         let emptier = Arc::new(Emptier::start()?);
-        Ok(Pools { db, events, leases, lxd_dir: Arc::new(lxd_dir), emptier, drivers: Arc::default() })
+        Ok(Pools {
+            db,
+            events,
+            leases,
+            lxd_dir: Arc::new(lxd_dir),
+            emptier,
+            sweeper: Arc::default(),
+            drivers: Arc::default(),
+        })
     }
 
     /// The leases of the daemon.
@@ -50,17 +68,43 @@ impl Pools {
         }
     }
 
+    /// Has layers of a pool removed that were some volume's, in the background: nobody waits for space.
+    pub fn wake_sweeper(&self, pool: &PoolRecord) {
+        self.sweeper.pools.lock().unwrap_or_else(PoisonError::into_inner).insert(pool.name.clone());
+        self.sweeper.woken.notify_one();
+    }
+
+    /// Sweeps the pools that [`Pools::wake_sweeper`] names, each once for all calls since the last time; for as long as the
+    /// daemon runs.
+    pub async fn sweep_when_woken(&self) {
+        loop {
+            self.sweeper.woken.notified().await;
+            let names = std::mem::take(&mut *self.sweeper.pools.lock().unwrap_or_else(PoisonError::into_inner));
+            for name in names {
+                // One that is gone has none.
+                let Ok(pool) = self.db.view(|v| repo::pools::by_name(v, &name)) else { continue };
+                let this = self.clone();
+                if let Err(e) = blocking(move || this.sweep_pool(&pool)).await {
+                    tracing::warn!(pool = %name, "Failed removing layers that nothing needs: {}", e.chain());
+                }
+            }
+        }
+    }
+
     /// Moves layers that no image and no volume needs any more into the trash of their pools. Blocks.
     pub fn sweep_layers(&self) -> Result<()> {
-        let (pools, images) = self.db.view(|v| Ok((repo::pools::list(v)?, repo::images::list(v, None)?)))?;
+        self.db.view(repo::pools::list)?.iter().try_for_each(|pool| self.sweep_pool(pool))
+    }
+
+    /// The same in one pool. Blocks.
+    pub fn sweep_pool(&self, pool: &PoolRecord) -> Result<()> {
+        let driver = self.driver(pool)?;
+        let Some(layered) = driver.layered().filter(|_| pool.phase == Phase::Created) else { return Ok(()) };
+        let images = self.db.view(|v| repo::images::list(v, None))?;
         let of = |i: &ImageRecord| [i.fingerprint.clone(), format!("{}.privileged", i.fingerprint)];
         let keep: BTreeSet<String> = images.iter().flat_map(of).collect();
-        for pool in pools.iter().filter(|p| p.phase == Phase::Created) {
-            if let Some(layered) = self.driver(pool)?.layered()
-                && !layered.sweep(&keep)?.is_empty()
-            {
-                self.wake_emptier(pool);
-            }
+        if !layered.sweep(&keep)?.is_empty() {
+            self.wake_emptier(pool);
         }
         Ok(())
     }

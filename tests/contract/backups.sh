@@ -50,6 +50,24 @@ req GET "$B?recursion=1"
 ok
 meta 'map(.name)' '["b0","backup0"]'
 
+it "chooses different names at the same time"
+if ours; then
+	begin POST $B '{"compression_algorithm":"none"}'
+	first=$operation
+	begin POST $B '{"compression_algorithm":"none"}'
+	ended
+	succeeded
+	operation=$first
+	ended
+	succeeded
+	req GET $B
+	meta . "[\"$B/b0\",\"$B/backup0\",\"$B/backup1\",\"$B/backup2\"]"
+	for name in backup1 backup2; do
+		run DELETE $B/$name
+		succeeded
+	done
+fi
+
 it "sends the archive"
 req GET $B/b0/export
 same "$code" 200 code
@@ -143,6 +161,16 @@ failed_with '^Create instance from backup: Cannot restore volume, already exists
 req GET $I/c3
 error 404 '^Instance not found$'
 same "$(find "$LXD_DIR/backups" -type f | wc -l)" "$before" "files after failures"
+
+it "refuses snapshots that no instance could go back to"
+if ours; then
+	mkdir "$SCRATCH/bad"
+	tar --zstd --numeric-owner -xf "$SCRATCH/whole" -C "$SCRATCH/bad"
+	sed -i 's/user\.a: .\?1.\?$/nope.key: x/' "$SCRATCH/bad/backup/index.yaml"
+	tar --numeric-owner -C "$SCRATCH/bad" -cf "$SCRATCH/bad.tar" backup/index.yaml backup/snapshots backup/container
+	req POST $I '' --data-binary "@$SCRATCH/bad.tar" "${header[@]}" -H 'X-LXD-name: c3'
+	error 400 '^Invalid snapshot "s0": .*nope.key'
+fi
 
 it "removes it"
 run DELETE $B/b1

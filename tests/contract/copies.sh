@@ -140,6 +140,15 @@ same "$(lxc config device get cp1 root pool) $(snapshots cp1) $(file cp1 /root/f
 same "$(readlink "$LXD_DIR/containers/cp1") $(readlink "$LXD_DIR/snapshots/cp1")" \
 	"$LXD_DIR/storage-pools/cpother/containers/cp1 $LXD_DIR/storage-pools/cpother/containers-snapshots/cp1"
 same "$(ls "$LXD_DIR/storage-pools/default/containers" "$LXD_DIR/storage-pools/default/containers-snapshots" | grep cp1)" ''
+# What its snapshots are gone back to, and copied to, is in that pool, too.
+req GET $I/cp1/snapshots/s1
+meta '[.devices.root.pool, .expanded_devices.root.pool]' '["cpother","cpother"]'
+does lxc copy cp1/s1 cpsnap
+does lxc copy cp1 cpback -s default
+does lxc restore cpback s1
+pool() { lxc config show --expanded "$1" | sed -n 's/^    pool: //p'; }
+same "$(pool cpsnap) $(pool cpback)" 'cpother default'
+gone cpsnap cpback
 does lxc move cp1 cpm -s default
 same "$(lxc config device get cpm root pool) $(snapshots cpm) $(file cpm /root/f)" 'default s1 s2 new'
 does lxc start cpm

@@ -205,11 +205,15 @@ async fn sweep(services: &Services) {
 
 /// What may take longer than a start should.
 async fn after_start(services: Arc<Services>) {
-    if let Err(e) = services.instances.autostart(&services.warnings).await {
-        tracing::warn!("Failed starting instances: {}", e.chain());
-    }
+    let starting = async {
+        if let Err(e) = services.instances.autostart(&services.warnings).await {
+            tracing::warn!("Failed starting instances: {}", e.chain());
+        }
+    };
     let (instances, expiring) = (services.instances.clone(), services.instances.clone());
     tokio::join!(
+        starting,
+        services.pools.sweep_when_woken(),
         services.networks.watch(services.warnings.clone()),
         services.instances.watch_snapshots(),
         instances.keep_descriptions(),

@@ -34,7 +34,7 @@ impl Instances {
         let records = self.db.view(|v| repo::instances::list(v, None))?;
         self.sweep_snapshots(None).await?;
         self.sweep_logs(&records);
-        self.sweep_doors(&records.iter().map(|r| r.id).collect());
+        self.sweep_doors(records.iter().map(|r| r.id).collect()).await;
         // Limits of network devices that went with their guests.
         if let Err(e) = blocking(|| tc::sweep(&mut Netlink::open()?)).await {
             tracing::warn!("Failed looking for limits of network devices: {}", e.chain());
@@ -86,24 +86,27 @@ impl Instances {
         let adopted = container::adopt(&dirs).await?;
         if was_up && matches!(adopted, container::Adopted::Exited(_) | container::Adopted::Gone) {
             ended.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
-        }
-        if !matches!(adopted, container::Adopted::Running(_) | container::Adopted::Rebooting(_)) {
             self.close_door(record.id).await;
         }
         match adopted {
             // One that reboots says so to the actor at once.
             container::Adopted::Running(running) | container::Adopted::Rebooting(running) => {
                 let (pid, privileged) = (running.pid(), running.is_privileged());
-                copied::let_go(&dirs, &running).await?;
+                // Whatever fails here: a guest that runs is never dropped. Before the actor, which sees whether it is frozen.
+                if let Err(e) = copied::let_go(&dirs, &running).await {
+                    tracing::warn!(instance = %record.name, "Failed letting a guest go on: {}", e.chain());
+                }
                 let actor = Actor::spawn(self.clone(), record.id, Some(running));
                 self.actors().insert(record.id, actor);
                 let config = self.db.view(|v| Ok(expand(v, &record)?.config))?;
-                if doors::wanted(&config) {
-                    self.open_door(record.id, privileged).await?;
-                }
                 // Its processors are counted again; what it has stays.
                 self.limits(record.id, &config)?;
                 self.adopt_nics(record.id, pid).await?;
+                if doors::wanted(&config)
+                    && let Err(e) = self.open_door(record.id, privileged).await
+                {
+                    tracing::warn!(instance = %record.name, "Failed opening a guest's socket: {}", e.chain());
+                }
             }
             container::Adopted::Exited(ended) => {
                 tracing::info!(instance = %record.name, reason = ?ended.reason, "Instance went down meanwhile");

@@ -6,8 +6,8 @@ use super::create::{self, root_pool, volume_of};
 use super::expand::expand;
 use super::snapshots::snapshot_of;
 use super::{Instances, profile_ids};
-use crate::api::config::{device, names};
-use crate::api::types::{ConfigMap, Devices, EventRequestor, InstancesPost, Operation, Timestamp};
+use crate::api::config::names;
+use crate::api::types::{ConfigMap, EventRequestor, InstancesPost, Operation, Timestamp};
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::{Handle, NewOperation};
 use crate::runtime::storage::{Content, Driver, Guest, Volume};
@@ -17,8 +17,8 @@ use crate::store::records::{InstanceRecord, Phase, PoolRecord, SnapshotRecord};
 use crate::store::repo;
 use crate::{Error, Kind, Result};
 
-/// Snapshots whose records go into one transaction.
-const BATCH: usize = 40;
+/// Snapshots whose records are written or removed by one transaction.
+pub(super) const BATCH: usize = 30;
 
 /// What is copied.
 #[derive(Clone)]
@@ -138,7 +138,7 @@ impl Instances {
         let _lease = self.leases.take(wants).await;
         let source = self.record(&origin.record.project, &origin.record.name)?;
         let from = self.db.view(|v| root_pool(v, &expand(v, &source)?))?;
-        let snapshots = self.in_pool_of(&record, self.snapshots_to_copy(&origin)?);
+        let snapshots = self.snapshots_to_copy(&origin)?;
         let _alone = self.keep_visitors_off(source.id).await;
         let (record, volume, pool) = self.reserve(record).await?;
         let unfinished = self.unfinished(&record, &pool);
@@ -174,11 +174,6 @@ impl Instances {
         Ok(all.into_iter().filter(|s| s.phase == Phase::Created).collect())
     }
 
-    /// Snapshots go back to a volume of the pool that the instance has its own in.
-    fn in_pool_of(&self, record: &InstanceRecord, snapshots: Vec<SnapshotRecord>) -> Vec<SnapshotRecord> {
-        snapshots.into_iter().map(|s| SnapshotRecord { devices: with_root(&s.devices, &record.devices), ..s }).collect()
-    }
-
     /// Nobody reads or changes files of a stopped instance while the answer lives; those of one that runs are its own matter.
     pub(super) async fn keep_visitors_off(&self, id: u64) -> Option<super::files::Kept> {
         match self.actor(id).live().running {
@@ -203,7 +198,7 @@ impl Instances {
         };
         let names: Vec<String> = snapshots.iter().map(|s| s.name.clone()).collect();
         let privileged = self.db.view(|v| Ok(super::plan::is_privileged(&expand(v, record)?.config)))?;
-        let owner = if privileged { 0 } else { self.host.idmap.root().0 };
+        let owner = self.guest_root(privileged);
         blocking(move || {
             for name in names {
                 ends.copy(&source.snapshot(&name)?, &target.snapshot(&name)?, None)?;
@@ -214,7 +209,13 @@ impl Instances {
         .await
     }
 
-    async fn confirm_copy(&self, record: &InstanceRecord, volume: u64, snapshots: &[SnapshotRecord]) -> Result<()> {
+    /// Writes the records of the snapshots, and with the last of them that the instance is complete.
+    pub(super) async fn confirm_copy(
+        &self,
+        record: &InstanceRecord,
+        volume: u64,
+        snapshots: &[SnapshotRecord],
+    ) -> Result<()> {
         let split = snapshots.len().saturating_sub(BATCH);
         let (first, last) = snapshots.split_at(split);
         for batch in first.chunks(BATCH) {
@@ -263,7 +264,7 @@ impl Instances {
             self.refresh_snapshots((origin, &from), (&target, &to), by).await?;
         }
         self.refresh_root((origin, &from), (&target, &to)).await?;
-        self.sweep_copies(&to);
+        self.pools.wake_sweeper(&to);
         self.pools.wake_emptier(&to);
         Ok(())
     }
@@ -275,7 +276,7 @@ impl Instances {
         (target, to): (&InstanceRecord, &PoolRecord),
         by: &EventRequestor,
     ) -> Result<()> {
-        let wanted = self.in_pool_of(target, self.snapshots_to_copy(origin)?);
+        let wanted = self.snapshots_to_copy(origin)?;
         let present = self.db.view(|v| repo::snapshots::list(v, target.id))?;
         let same = |a: &SnapshotRecord, b: &SnapshotRecord| a.name == b.name && a.created_at == b.created_at;
         for extra in present.iter().filter(|p| !wanted.iter().any(|w| same(w, p))) {
@@ -288,7 +289,9 @@ impl Instances {
             let inserted = self.db.transact(|tx| insert_snapshots(tx, target.id, std::slice::from_ref(missing))).await;
             if let Err(e) = inserted {
                 let (driver, volume) = (self.pools.driver(to)?, snapshot_of(target, &missing.name)?);
-                blocking(move || driver.delete_volume(&volume)).await?;
+                if let Err(undo) = blocking(move || driver.delete_volume(&volume)).await {
+                    tracing::warn!(instance = %target.name, "Failed undoing a copy of a snapshot: {}", undo.chain());
+                }
                 return Err(e);
             }
             self.settle_snapshot(target, to, &missing.name).await;
@@ -320,8 +323,13 @@ impl Instances {
             ends.copy(&source, &staged, guest.as_ref().map(|g| g as &dyn Guest))?;
             fault("daemon.refresh.staged");
             let restored = ends.to.restore_volume(&volume, &staged);
-            ends.to.delete_volume(&staged)?;
-            restored
+            match (restored, ends.to.delete_volume(&staged)) {
+                (Err(e), Err(undo)) => {
+                    tracing::warn!(?volume, "Failed undoing a refresh: {}", undo.chain());
+                    Err(e)
+                }
+                (restored, deleted) => restored.and(deleted),
+            }
         })
         .await
     }
@@ -357,14 +365,6 @@ pub(super) fn insert_snapshots(tx: &mut crate::store::Tx, instance: u64, like: &
         repo::snapshots::insert(tx, copy)?;
     }
     Ok(())
-}
-
-/// A snapshot's devices with the root disk of its instance.
-pub(super) fn with_root(snapshot: &Devices, instance: &Devices) -> Devices {
-    let mut devices = snapshot.clone();
-    devices.retain(|_, d| !device::is_root(d));
-    devices.extend(instance.iter().filter(|(_, d)| device::is_root(d)).map(|(name, d)| (name.clone(), d.clone())));
-    devices
 }
 
 /// What of a configuration a copy has, too: not who the source is nor how its devices are plugged in.

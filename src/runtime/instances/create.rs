@@ -189,12 +189,12 @@ impl Instances {
     async fn make_volume(&self, record: &InstanceRecord, pool: &PoolRecord, image: Option<&ImageRecord>) -> Result<()> {
         let driver = self.pools.driver(pool)?;
         let volume = volume_of(record)?;
-        let owner = self.host.idmap.root().0;
         let files = image.map(|image| self.images.files(image));
         let privileged = self.db.view(|v| Ok(super::plan::is_privileged(&expand::expand(v, record)?.config)))?;
+        let owner = self.guest_root(privileged);
         blocking(move || {
             make_on(&*driver, &volume, files.as_ref(), privileged)?;
-            driver.paths().set_owner(&volume, if privileged { 0 } else { owner })
+            driver.paths().set_owner(&volume, owner)
         })
         .await
     }
@@ -341,7 +341,8 @@ pub(super) fn volume_of(record: &InstanceRecord) -> Result<Volume> {
     Volume::new(kind, &record.project, &record.name)
 }
 
-fn new_volume(record: &InstanceRecord, pool: u64) -> VolumeRecord {
+/// The record of an instance's volume before it is made.
+pub(super) fn new_volume(record: &InstanceRecord, pool: u64) -> VolumeRecord {
     VolumeRecord {
         pool,
         project: record.project.clone(),

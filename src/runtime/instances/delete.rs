@@ -1,6 +1,7 @@
 //! Deleting an instance: marked, moved to the pool's trash, forgotten.
 
 use super::Instances;
+use super::copy::BATCH;
 use super::create::{root_pool, volume_of};
 use super::expand::expand;
 use super::machine::State;
@@ -107,7 +108,6 @@ impl Instances {
 
     /// A few at a time: a transaction has its limits.
     async fn remove_snapshot_records(&self, id: u64) -> Result<()> {
-        const BATCH: usize = 40;
         let snapshots = self.db.view(|v| repo::snapshots::list(v, id))?;
         for batch in snapshots.chunks(BATCH) {
             self.db.transact(|tx| batch.iter().try_for_each(|s| repo::snapshots::remove(tx, s.id))).await?;
@@ -117,13 +117,13 @@ impl Instances {
 
     /// The last instance of an image that is gone takes the image's layer along.
     async fn sweep_layer_of(&self, record: &InstanceRecord, pool: &PoolRecord) -> Result<()> {
-        self.sweep_copies(pool);
+        self.pools.wake_sweeper(pool);
         let Some(image) = record.config.get("volatile.base_image") else { return Ok(()) };
         if self.db.view(|v| repo::images::list(v, None))?.iter().any(|i| i.fingerprint == *image) {
             return Ok(());
         }
-        let pools = self.pools.clone();
-        blocking(move || pools.sweep_layers()).await
+        let (pools, pool) = (self.pools.clone(), pool.clone());
+        blocking(move || pools.sweep_pool(&pool)).await
     }
 
     /// Deletes an instance that has stopped and was not meant to stay, in the background; others stay.

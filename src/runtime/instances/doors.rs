@@ -199,7 +199,8 @@ impl Instances {
         self.open_door(id, spec.privileged()).await
     }
 
-    fn guest_root(&self, privileged: bool) -> u32 {
+    /// The guest's root, as the host sees it.
+    pub(super) fn guest_root(&self, privileged: bool) -> u32 {
         if privileged { 0 } else { self.host.idmap.root().0 }
     }
 
@@ -232,17 +233,20 @@ impl Instances {
         }
     }
 
-    /// Removes directories of instances that are none.
-    pub(super) fn sweep_doors(&self, known: &BTreeSet<u64>) {
-        let found = fs::read_dir(self.places.root.join("devlxd")).into_iter().flatten().flatten();
-        for entry in found {
-            let name = entry.file_name();
-            let id = name.to_str().and_then(|name| name.parse::<u64>().ok());
-            if id.is_some_and(|id| !known.contains(&id))
-                && let Err(e) = remove_directory(&entry.path())
-            {
-                tracing::warn!("Failed removing a leftover socket: {}", e.chain());
+    /// Removes directories of instances that are none, or whose guest was stopped.
+    pub(super) async fn sweep_doors(&self, known: BTreeSet<u64>) {
+        let places = self.places.clone();
+        let swept = blocking(move || {
+            for entry in fs::read_dir(places.root.join("devlxd")).into_iter().flatten().flatten() {
+                let id = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
+                if id.is_some_and(|id| !known.contains(&id) || !places.run(id).exists()) {
+                    remove_directory(&entry.path())?;
+                }
             }
+            Ok(())
+        });
+        if let Err(e) = swept.await {
+            tracing::warn!("Failed removing a leftover socket: {}", e.chain());
         }
     }
 

@@ -4,7 +4,7 @@
 //! knows of any more, have a mark of the pool, by which a start after a crash removes them.
 
 use super::Instances;
-use super::copy::{Origin, with_root};
+use super::copy::{BATCH, Origin};
 use super::create::{root_pool, volume_of};
 use super::expand::expand;
 use crate::api::config::{device, names};
@@ -15,9 +15,6 @@ use crate::runtime::{blocking, url};
 use crate::store::records::{InstanceRecord, Phase, PoolRecord, SnapshotRecord, VolumeKind, VolumeRecord};
 use crate::store::repo::{self, volumes::VolumePath};
 use crate::{Error, Kind, Result};
-
-/// Snapshots whose records are changed in one transaction.
-const BATCH: usize = 30;
 
 impl Instances {
     /// Moves an instance to another pool, in the background, and renames it where another name is given.
@@ -81,11 +78,13 @@ impl Instances {
         }
         let origin = Origin { record: record.clone(), snapshot: None, with_snapshots };
         let snapshots = self.snapshots_to_copy(&origin)?;
+        let mut left = self.db.view(|v| repo::snapshots::list(v, record.id))?;
+        left.retain(|s| !snapshots.iter().any(|kept| kept.id == s.id));
         let _alone = self.turns.evict(record.id).await;
         let made = self.copy_volumes((&origin, &from), (&record, &to), &snapshots).await;
         fault("daemon.move.copied");
         let recorded = match made {
-            Ok(()) => self.record_move(&record, (&from, &to), &snapshots).await,
+            Ok(()) => self.record_move(&record, (&from, &to), &left).await,
             Err(e) => Err(e),
         };
         if let Err(e) = recorded {
@@ -94,24 +93,33 @@ impl Instances {
         }
         fault("daemon.move.recorded");
         self.settle_all(&record, &to, &snapshots).await;
-        let (driver, volume) = (self.pools.driver(&from)?, volume_of(&record)?);
+        self.leave_pool(&record, &from, &left).await
+    }
+
+    /// Removes what a move leaves behind. The records mean the volumes of the new pool only: nothing may take those back any more.
+    async fn leave_pool(&self, record: &InstanceRecord, from: &PoolRecord, left: &[SnapshotRecord]) -> Result<()> {
+        for snapshot in left.iter().skip(BATCH) {
+            if let Err(e) = self.db.transact(|tx| repo::snapshots::remove(tx, snapshot.id)).await {
+                tracing::warn!(instance = %record.name, "Failed forgetting a snapshot: {}", e.chain());
+            }
+        }
+        let (driver, volume) = (self.pools.driver(from)?, volume_of(record)?);
         blocking(move || driver.delete_volume(&volume)).await?;
         fault("daemon.move.removed");
-        self.sweep_copies(&from);
-        self.pools.wake_emptier(&from);
+        self.pools.wake_sweeper(from);
+        self.pools.wake_emptier(from);
         Ok(())
     }
 
-    /// One commit: from now on the volumes of the new pool are meant.
+    /// One commit: from now on the volumes of the new pool are meant. Of the snapshots that are left behind it forgets a batch.
     async fn record_move(
         &self,
         record: &InstanceRecord,
         (from, to): (&PoolRecord, &PoolRecord),
-        snapshots: &[SnapshotRecord],
+        left: &[SnapshotRecord],
     ) -> Result<()> {
         let (driver, volume) = (self.pools.driver(from)?, volume_of(record)?);
         blocking(move || driver.unsettle(&volume)).await?;
-        let all = self.db.view(|v| repo::snapshots::list(v, record.id))?;
         self.db
             .transact(|tx| {
                 let mut moved = repo::instances::by_id(tx, record.id)?;
@@ -127,27 +135,9 @@ impl Instances {
                 let volume = repo::volumes::by_name(tx, path)?;
                 repo::volumes::remove(tx, volume.id)?;
                 repo::volumes::insert(tx, VolumeRecord { pool: to.id, phase: Phase::Created, ..volume })?;
-                for kept in snapshots.iter().take(BATCH) {
-                    repo::snapshots::modify(tx, kept.id, |s| {
-                        s.devices = with_root(&s.devices, &moved.devices);
-                        Ok(())
-                    })?;
-                }
-                let left = all.iter().filter(|s| !snapshots.iter().any(|kept| kept.id == s.id)).take(BATCH);
-                left.into_iter().try_for_each(|s| repo::snapshots::remove(tx, s.id))
+                left.iter().take(BATCH).try_for_each(|s| repo::snapshots::remove(tx, s.id))
             })
             .await?;
-        for snapshot in all.iter().filter(|s| !snapshots.iter().any(|kept| kept.id == s.id)).skip(BATCH) {
-            self.db.transact(|tx| repo::snapshots::remove(tx, snapshot.id)).await?;
-        }
-        let devices = self.db.view(|v| Ok(repo::instances::by_id(v, record.id)?.devices))?;
-        for snapshot in snapshots.iter().skip(BATCH) {
-            let root = |s: &mut SnapshotRecord| {
-                s.devices = with_root(&s.devices, &devices);
-                Ok(())
-            };
-            self.db.transact(|tx| repo::snapshots::modify(tx, snapshot.id, root).map(drop)).await?;
-        }
         Ok(())
     }
 
@@ -165,7 +155,7 @@ impl Instances {
         if let Err(e) = undone {
             tracing::warn!(instance = %record.name, "Failed undoing a move: {}", e.chain());
         }
-        self.sweep_copies(to);
+        self.pools.wake_sweeper(to);
         self.pools.wake_emptier(to);
     }
 }

@@ -107,7 +107,10 @@ impl Instances {
                     }
                 }
                 becomes.devices = snapshot.devices.clone();
-                let pools = (root_pool(tx, &expand(tx, &was)?)?, root_pool(tx, &expand(tx, &becomes)?)?);
+                let expanded = expand(tx, &becomes)?;
+                // It may come of an archive, or another instance may have its addresses by now.
+                self.check_by_itself(&becomes, &expanded)?;
+                let pools = (root_pool(tx, &expand(tx, &was)?)?, root_pool(tx, &expanded)?);
                 if pools.0.id != pools.1.id {
                     let text = "The storage pool of the root disk can only be changed through move";
                     return Err(Error::internal(text));
@@ -144,7 +147,7 @@ impl Instances {
         let driver = self.pools.driver(&pool)?;
         let (volume, from) = (volume_of(record)?, snapshot_of(record, &snapshot.name)?);
         blocking(move || driver.restore_volume(&volume, &from)).await?;
-        self.sweep_copies(&pool);
+        self.pools.wake_sweeper(&pool);
         self.pools.wake_emptier(&pool);
         Ok(())
     }

@@ -109,14 +109,8 @@ impl Instances {
 
     /// Makes a snapshot with the next name of the pattern; a failure is told to the log.
     async fn snapshot_by_itself(&self, record: &InstanceRecord) {
-        let made = match self.next_snapshot_name(record) {
-            Ok(name) => {
-                let wanted = Wanted { name, expires_at: None };
-                self.snapshot_now(&record.project, &record.name, wanted, None).await
-            }
-            Err(e) => Err(e),
-        };
-        if let Err(e) = made {
+        let wanted = Wanted { name: None, expires_at: None };
+        if let Err(e) = self.snapshot_now(&record.project, &record.name, wanted, None).await {
             tracing::warn!(instance = %record.name, "Failed making a scheduled snapshot: {}", e.chain());
         }
     }

@@ -5,22 +5,30 @@ use std::collections::BTreeMap;
 use super::create::{root_pool, volume_of};
 use super::expand::{Expanded, expand, over};
 use super::{Instances, snapshot_names};
-use crate::api::types::{EventRequestor, InstanceSnapshot, InstanceSnapshotsPost, Operation, Timestamp};
+use crate::api::config::device;
+use crate::api::types::{
+    ConfigMap, Devices, EventRequestor, InstanceSnapshot, InstanceSnapshotsPost, Operation, Timestamp,
+};
 use crate::runtime::events::Lifecycle;
 use crate::runtime::storage::{Guest, Volume};
 use crate::runtime::sys::fault;
 use crate::runtime::{blocking, url};
-use crate::store::records::{InstanceRecord, Phase, PoolRecord, SnapshotRecord};
+use crate::store::records::{InstanceRecord, Phase, PoolRecord, ProfileRecord, SnapshotRecord};
 use crate::store::{Read, repo};
 use crate::{Error, Kind, Result};
 
 /// A snapshot as clients see it: architecture, profiles and the like are the instance's of now. Pure.
-pub(super) fn show(record: &SnapshotRecord, instance: &InstanceRecord, expanded: Expanded) -> InstanceSnapshot {
+pub(super) fn show(
+    record: &SnapshotRecord,
+    devices: Devices,
+    instance: &InstanceRecord,
+    expanded: Expanded,
+) -> InstanceSnapshot {
     InstanceSnapshot {
         architecture: instance.architecture.clone(),
         config: record.config.clone(),
         created_at: record.created_at,
-        devices: record.devices.clone(),
+        devices,
         ephemeral: instance.ephemeral,
         expanded_config: expanded.config,
         expanded_devices: expanded.devices,
@@ -34,20 +42,40 @@ pub(super) fn show(record: &SnapshotRecord, instance: &InstanceRecord, expanded:
     }
 }
 
+/// Devices of a snapshot as its instance can have them: when that has been moved since, or copied, its root disk is the
+/// instance's of now. Records keep what was there when the snapshot was made. Pure.
+fn with_root(snapshot: &Devices, instance: &InstanceRecord, profiles: &BTreeMap<u64, ProfileRecord>) -> Devices {
+    let pool = |own: &Devices| {
+        let expanded = over(instance.profiles.iter().filter_map(|id| profiles.get(id)), &ConfigMap::new(), own);
+        expanded.devices.into_values().find(device::is_root).and_then(|mut disk| disk.remove("pool"))
+    };
+    let mut devices = snapshot.clone();
+    if pool(snapshot) != pool(&instance.devices) {
+        devices.retain(|_, d| !device::is_root(d));
+        let root = instance.devices.iter().filter(|(_, d)| device::is_root(d));
+        devices.extend(root.map(|(name, d)| (name.clone(), d.clone())));
+    }
+    devices
+}
+
+fn profiles_of(r: &impl Read, instance: &InstanceRecord) -> Result<BTreeMap<u64, ProfileRecord>> {
+    instance.profiles.iter().map(|id| Ok((*id, repo::profiles::by_id(r, *id)?))).collect()
+}
+
 /// Snapshots of one instance as clients see them, oldest first; those that aren't complete are left out.
 pub(super) fn show_all(
     r: &impl Read,
     instance: &InstanceRecord,
     records: &[SnapshotRecord],
 ) -> Result<Vec<InstanceSnapshot>> {
-    let mut known = BTreeMap::new();
-    for id in &instance.profiles {
-        known.insert(*id, repo::profiles::by_id(r, *id)?);
-    }
-    let expanded =
-        |s: &SnapshotRecord| over(instance.profiles.iter().filter_map(|id| known.get(id)), &s.config, &s.devices);
+    let known = profiles_of(r, instance)?;
     let complete = records.iter().filter(|s| s.phase == Phase::Created);
-    Ok(complete.map(|s| show(s, instance, expanded(s))).collect())
+    let shown = complete.map(|s| {
+        let devices = with_root(&s.devices, instance, &known);
+        let expanded = over(instance.profiles.iter().filter_map(|id| known.get(id)), &s.config, &devices);
+        show(s, devices, instance, expanded)
+    });
+    Ok(shown.collect())
 }
 
 impl Instances {
@@ -72,7 +100,7 @@ impl Instances {
         shown.into_iter().next().ok_or_else(|| no_snapshot(project, instance, name))
     }
 
-    /// The records of an instance and of a snapshot of it that is complete.
+    /// The records of an instance and of a snapshot of it that is complete, with devices that the instance can have.
     pub(super) fn snapshot_record(
         &self,
         project: &str,
@@ -82,7 +110,10 @@ impl Instances {
         self.db.view(|v| {
             let record = repo::instances::by_name(v, project, instance)?;
             match repo::snapshots::by_name(v, record.id, name) {
-                Ok(snapshot) if snapshot.phase == Phase::Created => Ok((record, snapshot)),
+                Ok(mut snapshot) if snapshot.phase == Phase::Created => {
+                    snapshot.devices = with_root(&snapshot.devices, &record, &profiles_of(v, &record)?);
+                    Ok((record, snapshot))
+                }
                 Err(e) if e.kind() != Kind::NotFound => Err(e),
                 _ => Err(no_snapshot(project, instance, name)),
             }
@@ -101,11 +132,13 @@ impl Instances {
         by: EventRequestor,
     ) -> Result<Operation> {
         let record = self.record(project, instance)?;
+        // For a wrong pattern; the name is chosen when it is taken.
         let name = match post.name.as_str() {
-            "" => self.next_snapshot_name(&record)?,
+            "" => next_name(&self.db.view(|v| expand(v, &record))?, &[])?,
             name => name.to_owned(),
         };
         snapshot_names::check(&name)?;
+        let name = Some(post.name).filter(|name| !name.is_empty());
         let new = self.operation_on("Snapshotting instance", project, instance, by.clone());
         let (this, project, instance) = (self.clone(), project.to_owned(), instance.to_owned());
         Ok(self.operations.start(new, move |_| async move {
@@ -126,13 +159,6 @@ impl Instances {
         Error::invalid(format!("Unable to create a stateful snapshot. {why}"))
     }
 
-    pub(super) fn next_snapshot_name(&self, record: &InstanceRecord) -> Result<String> {
-        let (expanded, taken) = self.db.view(|v| Ok((expand(v, record)?, repo::snapshots::list(v, record.id)?)))?;
-        let taken: Vec<&str> = taken.iter().map(|s| s.name.as_str()).collect();
-        let pattern = expanded.config.get("snapshots.pattern").map_or("", String::as_str);
-        snapshot_names::next(pattern, &taken, Timestamp::now())
-    }
-
     /// Makes a snapshot of an instance, which may run.
     pub(super) async fn snapshot_now(
         &self,
@@ -142,8 +168,8 @@ impl Instances {
         by: Option<&EventRequestor>,
     ) -> Result<()> {
         let _lease = self.leases.take(self.exclusive(project, instance)).await;
-        let name = wanted.name.clone();
         let (record, snapshot, pool) = self.reserve_snapshot(project, instance, wanted).await?;
+        let name = snapshot.name.clone();
         fault("daemon.snapshot.reserved");
         let made = self.copy_to_snapshot(&record, &pool, &name).await;
         fault("daemon.snapshot.volume");
@@ -167,11 +193,6 @@ impl Instances {
         instance: &str,
         wanted: Wanted,
     ) -> Result<(InstanceRecord, SnapshotRecord, PoolRecord)> {
-        let failed = |e: Error| {
-            let text = format!("Failed creating instance snapshot record {:?}: {e}", wanted.name);
-            Error::new(e.kind(), text)
-        };
-        snapshot_names::check_characters(&wanted.name).map_err(failed)?;
         let created_at = Timestamp::now();
         let (reserved, _) = self
             .db
@@ -182,10 +203,21 @@ impl Instances {
                 }
                 let expanded = expand(tx, &record)?;
                 let pool = root_pool(tx, &expanded)?;
+                let name = match &wanted.name {
+                    Some(name) => name.clone(),
+                    // The lease keeps others from taking it meanwhile.
+                    None => next_name(&expanded, &self.db.view(|v| repo::snapshots::list(v, record.id))?)?,
+                };
+                let failed = |e: Error| {
+                    let text = format!("Failed creating instance snapshot record {name:?}: {e}");
+                    Error::new(e.kind(), text)
+                };
+                snapshot_names::check(&name)?;
+                snapshot_names::check_characters(&name).map_err(failed)?;
                 let kept = expanded.config.get("snapshots.expiry").map_or("", String::as_str);
                 let snapshot = SnapshotRecord {
                     instance: record.id,
-                    name: wanted.name.clone(),
+                    name: name.clone(),
                     config: record.config.clone(),
                     devices: record.devices.clone(),
                     created_at,
@@ -251,22 +283,9 @@ impl Instances {
         blocking(move || driver.delete_volume(&volume)).await?;
         fault("daemon.snapshot_delete.volume");
         self.db.transact(|tx| repo::snapshots::remove(tx, snapshot.id)).await?;
-        self.sweep_copies(pool);
+        self.pools.wake_sweeper(pool);
         self.pools.wake_emptier(pool);
         Ok(())
-    }
-
-    /// Has layers removed that were some volume's, in the background: nobody waits for space.
-    pub(super) fn sweep_copies(&self, pool: &PoolRecord) {
-        let has_layers = self.pools.driver(pool).is_ok_and(|driver| driver.layered().is_some());
-        if has_layers {
-            let pools = self.pools.clone();
-            tokio::spawn(async move {
-                if let Err(e) = blocking(move || pools.sweep_layers()).await {
-                    tracing::warn!("Failed removing layers that nothing needs: {}", e.chain());
-                }
-            });
-        }
     }
 
     /// Changes when a snapshot may go, in the background; `decide` gets the date of now.
@@ -387,7 +406,9 @@ impl Instances {
         fault("daemon.snapshot_delete.marked");
         if let Err(e) = self.remove_snapshot_volume_and_record(&record, &snapshot, &pool).await {
             // It may be used or deleted again.
-            self.confirm_snapshot(snapshot.id).await?;
+            if let Err(undo) = self.confirm_snapshot(snapshot.id).await {
+                tracing::warn!(instance, "Failed undoing a deletion: {}", undo.chain());
+            }
             return Err(e);
         }
         fault("daemon.snapshot_delete.forgotten");
@@ -409,10 +430,17 @@ impl Instances {
 
 /// A snapshot that is to be made.
 pub(super) struct Wanted {
-    /// Its name.
-    pub(super) name: String,
+    /// Its name; the next one by `snapshots.pattern` when there is none.
+    pub(super) name: Option<String>,
     /// When it may go; by `snapshots.expiry` when not said.
     pub(super) expires_at: Option<Timestamp>,
+}
+
+/// The next name by `snapshots.pattern`.
+fn next_name(expanded: &Expanded, taken: &[SnapshotRecord]) -> Result<String> {
+    let taken: Vec<&str> = taken.iter().map(|s| s.name.as_str()).collect();
+    let pattern = expanded.config.get("snapshots.pattern").map_or("", String::as_str);
+    snapshot_names::next(pattern, &taken, Timestamp::now())
 }
 
 /// The volume of a snapshot, as the storage drivers name it.

@@ -85,14 +85,7 @@ impl Instances {
         (before, was): (&InstanceRecord, &Expanded),
         becomes: &Expanded,
     ) -> Result<()> {
-        let site = Site::InstanceUpdate;
-        let target = target_of(after.kind);
-        instance::validate(&after.config, target).map_err(|e| site.config(e))?;
-        device::validate(&after.devices, target).map_err(|e| site.devices(e))?;
-        // It looks at all instances, which a transaction can't guard; what two changes at once put there twice stays.
-        self.db.view(|v| nics::check(v, (&after.project, &after.name), &after.devices))?;
-        let root = device::check_root(&becomes.devices).map_err(|e| site.expanded_devices(e))?;
-        devices::check(&becomes.devices).map_err(|e| site.expanded_devices(e))?;
+        let root = self.check_by_itself(after, becomes)?;
         let pool = |e: &Expanded, name: &str| e.devices.get(name).and_then(|d| d.get("pool")).cloned();
         let old_root = device::check_root(&was.devices).ok().and_then(|name| pool(was, name));
         if old_root.is_some_and(|old| pool(becomes, root) != Some(old)) {
@@ -108,6 +101,18 @@ impl Instances {
         }
         keeps_idmap(&before.config, &after.config)?;
         fixed(&before.config, &after.config)
+    }
+
+    /// Checks what an instance is to be, whatever it was; says which device is its root disk.
+    pub(super) fn check_by_itself<'a>(&self, after: &InstanceRecord, becomes: &'a Expanded) -> Result<&'a str> {
+        let (site, target) = (Site::InstanceUpdate, target_of(after.kind));
+        instance::validate(&after.config, target).map_err(|e| site.config(e))?;
+        device::validate(&after.devices, target).map_err(|e| site.devices(e))?;
+        // It looks at all instances, which a transaction can't guard; what two changes at once put there twice stays.
+        self.db.view(|v| nics::check(v, (&after.project, &after.name), &after.devices))?;
+        let root = device::check_root(&becomes.devices).map_err(|e| site.expanded_devices(e))?;
+        devices::check(&becomes.devices).map_err(|e| site.expanded_devices(e))?;
+        Ok(root)
     }
 
     /// Brings a running guest to its new configuration, as far as that can be done while it runs.

@@ -6,11 +6,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use serde_json::{Map, Value};
 
 use super::index::{self, Contents};
-use crate::api::config::{device, names};
-use crate::api::types::{ConfigMap, Devices, EventRequestor, InstanceSnapshot, Operation, Timestamp};
+use crate::api::config::{device, instance, names};
+use crate::api::types::{ConfigMap, EventRequestor, InstanceSnapshot, Operation, Timestamp};
 use crate::runtime::events::Lifecycle;
 use crate::runtime::images::unpack::{ArchivedTree, Limits, RESTORE_TARGETS, RestoreTarget, Runner};
-use crate::runtime::instances::create::{root_pool, volume_of};
+use crate::runtime::instances::create::{root_pool, target_of, volume_of};
 use crate::runtime::instances::plan;
 use crate::runtime::instances::{Instances, expand, packing, profile_ids};
 use crate::runtime::leases::{Class, Want};
@@ -20,9 +20,6 @@ use crate::runtime::{blocking, url};
 use crate::store::records::{InstanceKind, InstanceRecord, Phase, PoolRecord, SnapshotRecord};
 use crate::store::repo;
 use crate::{Ctx, Error, Kind, Result};
-
-/// Snapshots whose records are written in one commit.
-const SNAPSHOTS_A_COMMIT: usize = 20;
 
 /// An archive that has arrived: a file without a name, which nothing is left of when it is closed.
 pub struct Arrival(pub File);
@@ -108,6 +105,7 @@ impl Instances {
         if !self.host.architectures.contains(&instance.architecture) {
             return Err(Error::invalid(format!("Architecture isn't supported: {}", instance.architecture)));
         }
+        check_snapshots(&from.snapshots)?;
         // Nobody has started it here.
         let mut config = with_guest_ids(instance.config.clone());
         config.remove("volatile.last_state.power");
@@ -161,17 +159,18 @@ impl Instances {
         let (record, volume, pool) = self.reserve(record).await?;
         let unfinished = self.unfinished(&record, &pool);
         fault("daemon.restore.reserved");
+        let snapshots: Vec<_> =
+            contents.snapshots.iter().map(|s| archived(s, with_guest_ids(s.config.clone()))).collect();
         let made = self.fill(&record, &pool, contents, file).await;
         fault("daemon.restore.volume");
         let confirmed = match made {
-            Ok(()) => self.confirm(&record, &volume, None).await,
+            Ok(()) => self.confirm_copy(&record, volume.id, &snapshots).await,
             Err(e) => Err(e),
         };
         unfinished.disarm();
         match confirmed {
-            Ok(record) => {
+            Ok(()) => {
                 fault("daemon.restore.confirmed");
-                let snapshots = self.db.view(|v| repo::snapshots::list(v, record.id))?;
                 self.settle_all(&record, &pool, &snapshots).await;
                 Ok(record)
             }
@@ -182,7 +181,7 @@ impl Instances {
         }
     }
 
-    /// Makes the volume and its snapshots, and the records of these.
+    /// Makes the volume and its snapshots.
     async fn fill(&self, record: &InstanceRecord, pool: &PoolRecord, contents: &Contents, file: File) -> Result<()> {
         let driver = self.pools.driver(pool)?;
         let volume = volume_of(record)?;
@@ -193,8 +192,8 @@ impl Instances {
                 (format!("backup/snapshots/{}", snapshot.name), packing::ids_on_disk(&snapshot.config)?);
             volumes.push((volume.snapshot(&snapshot.name)?, ArchivedTree { prefix, ids }));
         }
-        let owner = self.host.idmap.root().0;
         let privileged = self.db.view(|v| Ok(plan::is_privileged(&expand::expand(v, record)?.config)))?;
+        let owner = self.guest_root(privileged);
         let filling = driver.clone();
         blocking(move || {
             // Each pass over the archive fills as many as it can.
@@ -206,43 +205,32 @@ impl Instances {
                 };
                 create_all(&*filling, some, Vec::new(), &mut unpack)?;
             }
-            filling.paths().set_owner(&volume, if privileged { 0 } else { owner })
+            filling.paths().set_owner(&volume, owner)
         })
-        .await?;
-        self.record_snapshots(record, &contents.snapshots).await
-    }
-
-    async fn record_snapshots(&self, record: &InstanceRecord, snapshots: &[InstanceSnapshot]) -> Result<()> {
-        for some in snapshots.chunks(SNAPSHOTS_A_COMMIT) {
-            self.db
-                .transact(|tx| {
-                    some.iter().try_for_each(|s| {
-                        let snapshot = SnapshotRecord {
-                            instance: record.id,
-                            name: s.name.clone(),
-                            config: with_guest_ids(s.config.clone()),
-                            devices: with_root(s.devices.clone(), &record.devices),
-                            stateful: false,
-                            created_at: s.created_at,
-                            expires_at: s.expires_at,
-                            phase: Phase::Created,
-                            ..SnapshotRecord::default()
-                        };
-                        repo::snapshots::insert(tx, snapshot).map(drop)
-                    })
-                })
-                .await?;
-        }
-        Ok(())
+        .await
     }
 }
 
-/// A snapshot's devices, with the root disk that its instance has of its own: the pool it had may not be here.
-pub(super) fn with_root(mut devices: Devices, own: &Devices) -> Devices {
-    let Some((name, disk)) = own.iter().find(|(_, disk)| device::is_root(disk)) else { return devices };
-    devices.retain(|_, device| !device::is_root(device));
-    devices.insert(name.clone(), disk.clone());
-    devices
+/// The record of an archived snapshot, but for its instance.
+pub(super) fn archived(s: &InstanceSnapshot, config: ConfigMap) -> SnapshotRecord {
+    SnapshotRecord {
+        name: s.name.clone(),
+        config,
+        devices: s.devices.clone(),
+        created_at: s.created_at,
+        expires_at: s.expires_at,
+        phase: Phase::Created,
+        ..SnapshotRecord::default()
+    }
+}
+
+/// Refuses an instance one of whose snapshots couldn't be gone back to.
+fn check_snapshots(snapshots: &[InstanceSnapshot]) -> Result<()> {
+    let target = target_of(InstanceKind::Container);
+    snapshots.iter().try_for_each(|s| {
+        let checked = instance::validate(&s.config, target).and_then(|()| device::validate(&s.devices, target));
+        checked.map_err(|e| Error::new(e.kind(), format!("Invalid snapshot {:?}: {e}", s.name)))
+    })
 }
 
 /// The files of what is unpacked have the guest's own ids.

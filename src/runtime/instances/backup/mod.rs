@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 pub use self::import::{Arrival, Wanted};
 use self::index::Index;
 pub use self::shelf::Facts;
-use self::shelf::Shelf;
+use self::shelf::{Draft, Shelf};
 use super::Instances;
 use super::container::pack::{self, Archive};
 use super::packing::{self, Source};
@@ -75,22 +75,33 @@ impl Instances {
         }
         let compression = self.compression(&post.compression_algorithm, project, "backups.compression_algorithm")?;
         let shelf = self.shelf(record.id);
-        let free = shelf.clone();
-        let backup = match post.name.as_str() {
-            "" => blocking(move || free.next_name()).await?,
-            given => given.to_owned(),
-        };
+        let instance_only = post.instance_only || post.container_only;
         let facts = Facts {
             created_at: Timestamp::from_unix(Timestamp::now().unix()),
             expires_at: post.expires_at,
-            instance_only: post.instance_only || post.container_only,
+            instance_only,
             optimized_storage: post.optimized_storage,
         };
+        // Its name is taken here, so that two at once don't choose the same.
+        let (backup, draft) = blocking(move || {
+            Ok(match post.name.as_str() {
+                "" => shelf.draft_next(&facts),
+                given => (given.to_owned(), shelf.draft(given, &facts)),
+            })
+        })
+        .await?;
         let new = self.operation_on("Backing up instance", project, name, by);
         let new = new.on("backups", vec![format!("/1.0/backups/{backup}")]);
         let this = self.clone();
         Ok(self.operations.start(new, move |_| async move {
-            this.pack_backup(&record, (&backup, facts), compression).await?;
+            let draft = draft.map_err(|e| match e.kind() {
+                Kind::Exists => {
+                    let name = format!("{}/{backup}", record.name);
+                    Error::new(Kind::Exists, format!("Create backup: Backup {name:?} already exists"))
+                }
+                _ => e,
+            })?;
+            this.pack_backup(&record, draft, (instance_only, compression)).await?;
             this.announce_backup((&record.project, &record.name), "created", &backup, None);
             Ok(())
         }))
@@ -99,34 +110,20 @@ impl Instances {
     async fn pack_backup(
         &self,
         record: &InstanceRecord,
-        (backup, facts): (&str, Facts),
-        compression: Compression,
+        (draft, file): (Draft, File),
+        (instance_only, compression): (bool, Compression),
     ) -> Result<()> {
         let shelf = self.shelf(record.id);
-        let (claiming, wanted) = (shelf.clone(), backup.to_owned());
-        let taken = |e: Error| match e.kind() {
-            Kind::Exists => {
-                let name = format!("{}/{backup}", record.name);
-                Error::new(Kind::Exists, format!("Create backup: Backup {name:?} already exists"))
-            }
-            _ => e,
-        };
-        let drafted = blocking(move || {
-            claiming.claim(&wanted)?;
-            claiming.draft()
-        });
-        let (draft, file) = drafted.await.map_err(taken)?;
         let name = format!("{}/{}", record.project, record.name);
         let _lease = self.leases.take(vec![Want::shared(Class::Instance, name)]).await;
         let source = self.source_of(record).await?;
-        let parts = self.parts(record, &source, facts.instance_only).await?;
+        let parts = self.parts(record, &source, instance_only).await?;
         fault("daemon.backup.begun");
         let Source { guest, kept, .. } = source;
         let archive = Archive { parts, guest, compression, sync: true };
         pack::pack(archive, file.into(), kept).await?.done().await?;
         fault("daemon.backup.packed");
-        let backup = backup.to_owned();
-        blocking(move || shelf.keep(draft, &backup, &facts)).await.map_err(taken)?;
+        blocking(move || shelf.keep(draft)).await?;
         fault("daemon.backup.kept");
         Ok(())
     }
@@ -237,12 +234,11 @@ impl Instances {
     /// Removes backups whose time is over.
     pub async fn expire_backups(&self) -> Result<()> {
         let now = Timestamp::now();
-        for record in self.db.view(|v| repo::instances::list(v, None))? {
-            let shelf = self.shelf(record.id);
-            for (backup, facts) in blocking(move || shelf.list()).await? {
-                if facts.expires_at.is_set() && facts.expires_at <= now {
-                    self.remove_backup(&record.project, &record.name, &backup).await?;
-                }
+        let backups = self.places.backups();
+        for (id, backup) in blocking(move || Ok(shelf::expired(&backups, now))).await? {
+            let Ok(record) = self.db.view(|v| repo::instances::by_id(v, id)) else { continue };
+            if let Err(e) = self.remove_backup(&record.project, &record.name, &backup).await {
+                tracing::warn!(instance = %record.name, backup, "Failed removing an expired backup: {}", e.chain());
             }
         }
         Ok(())

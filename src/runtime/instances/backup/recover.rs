@@ -9,20 +9,18 @@ use std::fs;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use super::import::with_root;
+use super::import::archived;
 use super::index::{self, OnDisk};
 use super::keeper;
 use crate::api::config::{self, instance, names};
 use crate::api::types::{InstanceSnapshot, RecoverResult, RecoverVolume, StoragePoolsPost};
 use crate::runtime::blocking;
-use crate::runtime::instances::create::{target_of, volume_of};
+use crate::runtime::instances::create::{new_volume, target_of, volume_of};
 use crate::runtime::instances::expand;
 use crate::runtime::instances::{Instances, plan};
 use crate::runtime::storage::{Driver, Volume, VolumeKind, links};
 use crate::runtime::sys::fault;
-use crate::store::records::{
-    ContentKind, InstanceKind, InstanceRecord, Phase, PoolRecord, SnapshotRecord, VolumeRecord,
-};
+use crate::store::records::{InstanceKind, InstanceRecord, Phase, PoolRecord, SnapshotRecord, VolumeRecord};
 use crate::store::{Tx, repo};
 use crate::{Ctx, Error, Kind, Result};
 
@@ -174,7 +172,7 @@ impl Instances {
             name: instance.name.clone(),
             pool: pool.name.clone(),
             instance: instance.clone(),
-            snapshots: Vec::new(),
+            snapshots: lost.on_disk.snapshots.clone(),
         };
         let mut record = self.record_of(&project, lost.volume.name(), &contents, pool)?;
         record.config = instance.config.clone();
@@ -185,7 +183,7 @@ impl Instances {
         let snapshots: Vec<_> = lost.on_disk.snapshots.iter().filter(present).collect();
         let record = self.insert_whole(record, pool, &snapshots).await?;
         let privileged = self.db.view(|v| Ok(plan::is_privileged(&expand::expand(v, &record)?.config)))?;
-        let owner = if privileged { 0 } else { self.host.idmap.root().0 };
+        let owner = self.guest_root(privileged);
         let driver = self.pools.driver(pool)?;
         blocking(move || {
             links::create(driver.paths(), &lost.volume)?;
@@ -205,7 +203,10 @@ impl Instances {
         let mut inserted = Ok(record.clone());
         for some in snapshots.chunks(AT_ONCE) {
             let rows = |tx: &mut Tx| {
-                some.iter().try_for_each(|s| repo::snapshots::insert_ahead(tx, snapshot_of(&record, s)).map(drop))
+                some.iter().try_for_each(|s| {
+                    let snapshot = SnapshotRecord { instance: record.id, ..archived(s, s.config.clone()) };
+                    repo::snapshots::insert_ahead(tx, snapshot).map(drop)
+                })
             };
             if let Err(e) = self.db.transact(rows).await {
                 inserted = Err(e);
@@ -216,8 +217,10 @@ impl Instances {
         if inserted.is_ok() {
             inserted = self.db.transact(|tx| insert(tx, &record, pool)).await.map(|(record, _)| record);
         }
-        if inserted.is_err() {
-            self.sweep_snapshots(Some(record.id)).await?;
+        if inserted.is_err()
+            && let Err(undo) = self.sweep_snapshots(Some(record.id)).await
+        {
+            tracing::warn!(instance = %record.name, "Failed undoing a recovery: {}", undo.chain());
         }
         inserted
     }
@@ -237,33 +240,10 @@ impl Instances {
     }
 }
 
-fn snapshot_of(record: &InstanceRecord, s: &InstanceSnapshot) -> SnapshotRecord {
-    SnapshotRecord {
-        instance: record.id,
-        name: s.name.clone(),
-        config: s.config.clone(),
-        devices: with_root(s.devices.clone(), &record.devices),
-        created_at: s.created_at,
-        expires_at: s.expires_at,
-        phase: Phase::Created,
-        ..SnapshotRecord::default()
-    }
-}
-
 /// The record of an instance and of its volume.
 fn insert(tx: &mut Tx, record: &InstanceRecord, pool: &PoolRecord) -> Result<InstanceRecord> {
     let record = repo::instances::insert(tx, record.clone())?;
-    let volume = VolumeRecord {
-        pool: pool.id,
-        project: record.project.clone(),
-        kind: record.kind.into(),
-        name: record.name.clone(),
-        content: ContentKind::Filesystem,
-        created_at: record.created_at,
-        phase: Phase::Created,
-        ..VolumeRecord::default()
-    };
-    repo::volumes::insert(tx, volume)?;
+    repo::volumes::insert(tx, VolumeRecord { phase: Phase::Created, ..new_volume(&record, pool.id) })?;
     Ok(record)
 }
 

@@ -2,17 +2,18 @@
 //!
 //! ```text
 //! ID/files/NAME    the archive: it is what says that there is the backup
-//! ID/facts/NAME    what is known of it, as JSON; written before
+//! ID/facts/NAME    what is known of it, as JSON; written before, which takes the name
 //! ID/draft-RANDOM  an archive in the making
 //! ```
 //! By an instance's id, which is never used twice and isn't changed by a renaming. All of this blocks.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::api::types::Timestamp;
@@ -41,9 +42,11 @@ pub struct Shelf {
     directory: PathBuf,
 }
 
-/// An archive in the making, removed unless it gets its name.
+/// An archive in the making, removed unless it gets the name that is reserved for it.
 pub struct Draft {
     path: PathBuf,
+    name: String,
+    facts: PathBuf,
     kept: bool,
 }
 
@@ -52,6 +55,7 @@ impl Drop for Draft {
         if !self.kept {
             // Nobody can be told; the next start meets it again.
             let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(&self.facts);
         }
     }
 }
@@ -83,9 +87,9 @@ impl Shelf {
             if let Ok(name) = entry.file_name().into_string() {
                 match self.get(&name) {
                     Ok(facts) => found.push((name, facts)),
-                    // It was removed meanwhile.
+                    // Removed meanwhile.
                     Err(e) if e.kind() == Kind::NotFound => {}
-                    Err(e) => return Err(e),
+                    Err(e) => tracing::warn!("Failed listing a backup: {}", e.chain()),
                 }
             }
         }
@@ -115,67 +119,79 @@ impl Shelf {
         File::open(&path).ctx(Kind::Internal, || format!("Failed opening {path:?}"))
     }
 
-    /// A name that none has: LXD's.
-    pub fn next_name(&self) -> Result<String> {
-        let taken = self.list()?;
-        let number = taken.iter().filter_map(|(name, _)| name.strip_prefix("backup")?.parse::<u64>().ok()).max();
-        Ok(format!("backup{}", number.map_or(0, |n| n + 1)))
+    /// A name that none has, nor is about to have: LXD's.
+    fn next_name(&self) -> String {
+        let taken = fs::read_dir(self.directory.join("facts")).into_iter().flatten().flatten();
+        let number = |name: &OsStr| name.to_str()?.strip_prefix("backup")?.parse::<u64>().ok();
+        let last = taken.filter_map(|entry| number(&entry.file_name())).max();
+        format!("backup{}", last.map_or(0, |n| n + 1))
     }
 
-    /// Begins an archive.
-    pub fn draft(&self) -> Result<(Draft, File)> {
+    /// [`Shelf::draft`] with a name that is chosen here, and is told.
+    pub fn draft_next(&self, facts: &Facts) -> (String, Result<(Draft, File)>) {
+        loop {
+            let name = self.next_name();
+            match self.draft(&name, facts) {
+                Err(e) if e.kind() == Kind::Exists => {}
+                drafted => return (name, drafted),
+            }
+        }
+    }
+
+    /// Begins an archive of a name that nobody else gets meanwhile.
+    ///
+    /// # Errors
+    /// [`Kind::Exists`] when it is taken; [`Kind::Invalid`] for one that can't be a name.
+    pub fn draft(&self, name: &str, facts: &Facts) -> Result<(Draft, File)> {
         for directory in [&self.directory, &self.directory.join("files"), &self.directory.join("facts")] {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
             made.ctx(Kind::Internal, || format!("Failed creating {directory:?}"))?;
         }
+        self.reserve(name, facts)?;
         let path = self.directory.join(format!("draft-{}", random::hex(16)));
-        let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.ctx(Kind::Internal, || format!("Failed creating {path:?}"))?;
-        Ok((Draft { path, kept: false }, file))
+        let draft = Draft { path, name: name.into(), facts: self.facts(name), kept: false };
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&draft.path);
+        let file = file.ctx(Kind::Internal, || format!("Failed creating {:?}", draft.path))?;
+        Ok((draft, file))
     }
 
     /// Gives an archive, which is on the disk, its name.
-    ///
-    /// # Errors
-    /// [`Kind::Exists`] when it is taken.
-    pub fn keep(&self, mut draft: Draft, name: &str, facts: &Facts) -> Result<()> {
-        self.claim(name)?;
-        self.write_facts(name, facts)?;
-        let to = self.file(name);
-        fs::rename(&draft.path, &to).ctx(Kind::Internal, || format!("Failed renaming {:?} to {to:?}", draft.path))?;
+    pub fn keep(&self, mut draft: Draft) -> Result<()> {
+        rename(&draft.path, &self.file(&draft.name))?;
         draft.kept = true;
         self.sync()
     }
 
-    fn write_facts(&self, name: &str, facts: &Facts) -> Result<()> {
-        let path = self.facts(name);
-        let failed = || format!("Failed writing {path:?}");
-        let text = serde_json::to_vec(facts).ctx(Kind::Internal, failed)?;
-        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
-        let file = file.as_mut().map_err(|e| std::io::Error::from(e.kind())).ctx(Kind::Internal, failed)?;
-        std::io::Write::write_all(file, &text).and_then(|()| file.sync_data()).ctx(Kind::Internal, failed)
-    }
-
-    /// Refuses a name that can't be one or is taken.
-    pub fn claim(&self, name: &str) -> Result<()> {
+    /// Takes a name, by the file with the facts.
+    fn reserve(&self, name: &str, facts: &Facts) -> Result<()> {
         if !is_name(name) {
             return Err(Error::invalid(format!("Invalid backup name {name:?}")));
         }
-        match fs::symlink_metadata(self.file(name)) {
-            Ok(_) => Err(Error::new(Kind::Exists, format!("Backup {name:?} already exists"))),
-            Err(_) => Ok(()),
+        let taken = || Error::new(Kind::Exists, format!("Backup {name:?} already exists"));
+        if fs::symlink_metadata(self.file(name)).is_ok() {
+            return Err(taken());
         }
+        let path = self.facts(name);
+        let failed = || format!("Failed writing {path:?}");
+        let text = serde_json::to_vec(facts).ctx(Kind::Internal, failed)?;
+        let mut file = match File::options().write(true).create_new(true).mode(0o600).open(&path) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => return Err(taken()),
+            file => file.ctx(Kind::Internal, failed)?,
+        };
+        let written = file.write_all(&text).and_then(|()| file.sync_data());
+        if written.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+        written.ctx(Kind::Internal, failed)
     }
 
     /// Gives a backup another name.
     pub fn rename(&self, name: &str, new_name: &str) -> Result<()> {
         let facts = self.get(name)?;
-        self.claim(new_name)?;
-        self.write_facts(new_name, &facts)?;
-        let (from, to) = (self.file(name), self.file(new_name));
-        fs::rename(&from, &to).ctx(Kind::Internal, || format!("Failed renaming {from:?} to {to:?}"))?;
-        let _ = fs::remove_file(self.facts(name));
-        self.sync()
+        self.reserve(new_name, &facts)?;
+        let renamed = rename(&self.file(name), &self.file(new_name));
+        let _ = fs::remove_file(self.facts(if renamed.is_ok() { name } else { new_name }));
+        renamed.and_then(|()| self.sync())
     }
 
     /// Removes a backup.
@@ -201,6 +217,27 @@ impl Shelf {
             .and_then(|directory| directory.sync_all())
             .ctx(Kind::Internal, || format!("Failed writing {directory:?}"))
     }
+}
+
+/// The backups whose time is over, by the instance's id. Those of a shelf that can't be read are left out.
+pub fn expired(backups: &Path, now: Timestamp) -> Vec<(u64, String)> {
+    let shelves = fs::read_dir(backups).into_iter().flatten().flatten();
+    let ids = shelves.filter_map(|entry| entry.file_name().to_str()?.parse::<u64>().ok());
+    let of = |id: u64| {
+        let all = Shelf::new(backups, id).list().unwrap_or_else(|e| {
+            tracing::warn!(id, "Failed looking for expired backups: {}", e.chain());
+            Vec::new()
+        });
+        let over = all.into_iter().filter(move |(_, facts)| facts.expires_at.is_set() && facts.expires_at <= now);
+        over.map(move |(name, _)| (id, name))
+    };
+    ids.flat_map(of).collect()
+}
+
+/// Never in the place of another.
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
+        .ctx(Kind::Internal, || format!("Failed renaming {from:?} to {to:?}"))
 }
 
 /// Removes what a crash has left: archives in the making, facts without archive, shelves of no instance.
@@ -258,19 +295,31 @@ mod tests {
         let scratch = Scratch(std::env::temp_dir().join(format!("lxbox-shelf-{}", std::process::id())));
         let shelf = Shelf::new(&scratch.0, 7);
         assert_eq!(shelf.list().unwrap(), []);
-        assert_eq!(shelf.next_name().unwrap(), "backup0");
         let facts = Facts { instance_only: true, ..Facts::default() };
-        shelf.keep(shelf.draft().unwrap().0, "backup3", &facts).unwrap();
-        assert_eq!(shelf.keep(shelf.draft().unwrap().0, "backup3", &facts).unwrap_err().kind(), Kind::Exists);
-        assert_eq!(shelf.next_name().unwrap(), "backup4");
+        let (name, first) = shelf.draft_next(&facts);
+        assert_eq!((name.as_str(), shelf.list().unwrap()), ("backup0", vec![]));
+        shelf.keep(shelf.draft("backup3", &facts).unwrap().0).unwrap();
+        assert_eq!(shelf.draft("backup3", &facts).err().unwrap().kind(), Kind::Exists);
+        // Nobody has its name meanwhile; given up, it leaves nothing.
+        assert_eq!(shelf.draft("backup0", &facts).err().unwrap().kind(), Kind::Exists);
+        assert_eq!(shelf.rename("backup3", "backup0").unwrap_err().kind(), Kind::Exists);
+        assert_eq!(shelf.draft_next(&facts).0, "backup4");
+        drop(first);
+        assert!(!scratch.0.join("7/facts/backup0").exists());
         shelf.rename("backup3", "b").unwrap();
-        assert_eq!(shelf.list().unwrap(), [("b".to_owned(), facts)]);
-        std::mem::forget(shelf.draft().unwrap().0);
+        assert_eq!(shelf.list().unwrap(), [("b".to_owned(), facts.clone())]);
+        std::mem::forget(shelf.draft("x", &facts).unwrap().0);
         fs::write(scratch.0.join("7/facts/lost"), "{}").unwrap();
         fs::create_dir(scratch.0.join("8")).unwrap();
         sweep(&scratch.0, |id| id == 7).unwrap();
         assert!(!scratch.0.join("8").exists() && !scratch.0.join("7/facts/lost").exists());
         assert_eq!(fs::read_dir(scratch.0.join("7")).unwrap().count(), 2);
+        let old = Facts { expires_at: Timestamp::from_unix(5), ..facts.clone() };
+        shelf.keep(shelf.draft("old", &old).unwrap().0).unwrap();
+        shelf.keep(shelf.draft("torn", &old).unwrap().0).unwrap();
+        fs::write(scratch.0.join("7/facts/torn"), "{").unwrap();
+        assert_eq!(expired(&scratch.0, Timestamp::from_unix(6)), [(7, "old".to_owned())]);
+        assert_eq!(shelf.list().unwrap().len(), 2);
         shelf.remove("b").unwrap();
         assert_eq!(shelf.get("b").unwrap_err().kind(), Kind::NotFound);
     }
@@ -279,7 +328,7 @@ mod tests {
     fn names_that_are_no_file_names_are_refused() {
         let shelf = Shelf::new(Path::new("/nonexistent"), 1);
         for name in ["", ".", "..", "a/b", "../x", "a\0", &"x".repeat(300)] {
-            assert_eq!(shelf.claim(name).unwrap_err().kind(), Kind::Invalid, "{name:?}");
+            assert_eq!(shelf.reserve(name, &Facts::default()).unwrap_err().kind(), Kind::Invalid, "{name:?}");
             assert_eq!(shelf.get(name).unwrap_err().kind(), Kind::NotFound, "{name:?}");
         }
     }
