@@ -104,6 +104,20 @@ error 501 '^not implemented$'
 req DELETE /1.0/instances
 error 501 '^not implemented$'
 
+it "knows no members of a cluster"
+for what in 'GET /1.0' 'GET /1.0/resources' 'GET /1.0/storage-pools/default' 'POST /1.0/storage-pools' 'POST /1.0/networks'; do
+	req "${what%% *}" "${what#* }?target=nope" '{"name":"member0","driver":"dir"}'
+	error 404 '^Cluster member not found$'
+done
+req POST '/1.0/instances?target=nope' '{"name":"member0","source":{"type":"none"}}'
+error 400 '^Target only allowed when clustered$'
+if ours; then
+	for path in /1.0/storage-pools/default/volumes/custom /1.0/projects /1.0/cluster/members; do
+		req POST "$path" '{}'
+		error 501 ' is not supported yet$'
+	done
+fi
+
 it "says what is wrong with a body"
 req PATCH /1.0 'xx'
 error 400 'invalid character'

@@ -298,7 +298,7 @@ fn support(device: &DeviceMap) -> Result<()> {
     supported(rows).map_err(|e| rename(e, "Device option"))?;
     if kind.name == "disk" {
         let source = device.get("source").map_or("", String::as_str);
-        if source.contains(':') && !source.starts_with('/') {
+        if !source.is_empty() && !source.starts_with('/') {
             return Err(Error::unsupported(format_args!("Disk source {source:?}")));
         }
     }

@@ -133,6 +133,7 @@ async fn routed(request: hyper::Request<Incoming>, services: Arc<Services>, who:
         return Err(Error::new(Kind::Forbidden, "not authorized"));
     }
     let (route, params) = found?;
+    route.check_target(request.query.get("target"))?;
     let request = Request { params, ..request };
     handlers::instances::fits_its_path(&request)?;
     (route.handler)(request).await
