@@ -1,5 +1,6 @@
 #!/bin/bash
 # Images with the templates that public cloud images have: what cloud-init finds in its NoCloud seed.
+# covers: POST /1.0/instances
 . "$(dirname "$0")/lib.bash"
 SEED=/var/lib/cloud/seed/nocloud-net
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Snapshots that nobody asks for, and those whose time is over: what happens by itself, once a minute.
+# covers: GET /1.0/instances/{name}/snapshots, PUT /1.0/instances/{name}/snapshots/{snapshot}
 . "$(dirname "$0")/lib.bash"
 names() { lxc query "$I/$1/snapshots" | jq -r '.[]' | sed 's,.*/,,'; }
 has() { names "$1" | grep -qx "$2"; }
