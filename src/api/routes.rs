@@ -214,7 +214,6 @@ const LATER: &[(&str, &str)] = &[
     ("/1.0/cluster", "Clustering"),
     ("/1.0/metrics", "Metrics"),
     ("/1.0/storage-pools/{pool}/volumes", "Storage volumes of one's own"),
-    ("/1.0/networks/{name}/peers", "Peers of networks"),
     ("/1.0/images/{fingerprint}/refresh", "Refreshing images"),
     ("/internal/sql", "A look into the database"),
 ];
@@ -224,8 +223,8 @@ const OF_MEMBERS: &[(&[Method], &str)] = &[
     (&[], "/1.0"),
     (&[], "/1.0/resources"),
     (&[Method::POST], "/1.0/storage-pools"),
-    (&[], "/1.0/storage-pools/{name}"),
-    (&[], "/1.0/storage-pools/{name}/resources"),
+    (&[], "/1.0/storage-pools/{pool}"),
+    (&[], "/1.0/storage-pools/{pool}/resources"),
     (&[Method::POST], "/1.0/networks"),
     (&[], "/1.0/networks/{name}"),
     (&[], "/1.0/networks/{name}/state"),
@@ -315,6 +314,11 @@ mod tests {
     #[test]
     fn what_is_open_is_there() {
         assert_eq!(ROUTES.iter().filter(|route| route.is_open()).count(), OPEN.len());
+    }
+
+    #[test]
+    fn members_are_named_where_rows_are() {
+        assert!(OF_MEMBERS.iter().all(|(_, path)| ROUTES.iter().any(|route| route.path == *path)));
     }
 
     #[test]
