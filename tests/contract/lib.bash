@@ -193,11 +193,11 @@ is_now() { [ "$(state_of "$1")" = "$2" ]; }
 snapshots() { req GET "$I/$1/snapshots?recursion=1"; get '.metadata | map(.name) | join(" ")'; }
 push() { req POST "$I/$1/files?path=$2" "$3" -H 'Content-Type: application/octet-stream'; }
 file() { req GET "$I/$1/files?path=$2"; [ "$code" = 200 ] && echo "$body" || echo "$code"; }
-# monitor FILE: has events written there by a client that listens by then, in no order; sets monitor (its pid). What wakes
+# monitor FILE [TYPE]: has events (of that type too) written there by a client that listens by then, in no order; sets monitor (its pid). What wakes
 # it are `config-updated`.
 monitor() {
 	local events=$1
-	timeout 300 lxc monitor --type=lifecycle --format=json >"$events" 2>/dev/null &
+	timeout 300 lxc monitor --type=lifecycle ${2:+--type=$2} --format=json >"$events" 2>/dev/null &
 	monitor=$!
 	until_true 10 eval 'lxc config set user.woken=$RANDOM; [ -s "$events" ]'
 }

@@ -90,6 +90,20 @@ wait $monitor 2>/dev/null
 same "$(jq -sc 'map(select(.metadata.action != "config-updated") | [.metadata.action, .metadata.source, .metadata.context])' "$SCRATCH/monitor")" \
 	"[[\"image-created\",\"$M/$fp\",{\"type\":\"container\"}]]"
 
+it "says how far it is"
+head -c 20000000 /dev/urandom >"$SCRATCH/noise"
+does lxc file push "$SCRATCH/noise" c1/root/noise
+monitor "$SCRATCH/progress" operation
+publish '"properties":{"x":"progress"},"compression_algorithm":"none"'
+succeeded
+until_true 5 grep -q 'Image pack: [0-9.]*\(%\|MB\) ([0-9.]*[kMG]B/s)' "$SCRATCH/progress"
+kill $monitor
+wait $monitor 2>/dev/null
+says='.metadata.metadata | select(.progress) | [.progress.stage, (.progress.speed | test("^[0-9]+$"))] | @text'
+same "$(jq -r "$says" "$SCRATCH/progress" | sort -u)" '["create_image_from_container_pack",true]'
+same "$(get '.metadata | has("progress")')" false 'progress at the end'
+does lxc file delete c1/root/noise
+
 it "refuses what it can't make an image of"
 before=$(leftovers)
 req POST $M '{"source":{"type":"instance","name":"nope"}}'

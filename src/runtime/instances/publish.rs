@@ -8,7 +8,7 @@ use crate::runtime::blocking;
 use crate::runtime::images::place::Place;
 use crate::runtime::images::service::NewImage;
 use crate::runtime::leases::{Class, Want};
-use crate::runtime::operations::{Handle, NewOperation};
+use crate::runtime::operations::{Handle, NewOperation, Progress, Stage};
 use crate::runtime::spec::pack::{Compression, Part};
 use crate::runtime::sys::fault;
 use crate::store::records::InstanceRecord;
@@ -110,7 +110,9 @@ impl Instances {
         let receiving = self.images.receive(out)?;
         fault("daemon.publish.receiving");
         let packing = pack::pack(archive, into, kept).await?;
-        let packed = packing.done().await;
+        let mut progress = Progress::new(handle, Stage::Pack, None);
+        let packed = packing.done(|bytes| progress.reach(bytes)).await;
+        drop(progress);
         // What keeps the image from being stored also ends the packing: it is the one to tell.
         let received = receiving.done(packed.is_ok()).await?;
         packed?;

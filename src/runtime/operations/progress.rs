@@ -48,7 +48,12 @@ impl Progress {
 
     /// So many bytes more are through.
     pub fn more(&mut self, bytes: u64) {
-        self.done += bytes;
+        self.reach(self.done + bytes);
+    }
+
+    /// So many bytes are through by now.
+    pub fn reach(&mut self, done: u64) {
+        self.done = done;
         let step = match self.total {
             Some(total) => (self.done.min(total) as u128 * 100 / u128::from(total)) as u64,
             None => self.done >> 20,
@@ -69,8 +74,8 @@ impl Progress {
         let text = format!("{words}{far} ({}/s)", size(speed));
         let mut told = vec![(format!("{name}_progress"), Value::from(text))];
         if self.stage == Stage::Pack {
-            let (percent, speed) = (self.told.to_string(), speed.to_string());
-            told.push(("progress".into(), json!({"percent": percent, "speed": speed, "stage": name})));
+            let (key, so_far) = if self.total.is_some() { ("percent", self.told) } else { ("processed", self.done) };
+            told.push(("progress".into(), json!({key: so_far.to_string(), "speed": speed.to_string(), "stage": name})));
         }
         self.handle.change(|metadata| metadata.extend(told));
     }

@@ -154,6 +154,11 @@ impl Compression {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum PackAnswer {
+    /// It goes on: what is packed so far, in bytes before they are compressed. Others follow.
+    Packed {
+        /// All of them.
+        bytes: u64,
+    },
     /// The archive is complete.
     Done,
     /// It isn't, and won't be.

@@ -22,6 +22,42 @@ pub(super) trait Packed: Write {
     fn finish(self: Box<Self>) -> io::Result<()>;
 }
 
+/// Says after each mebibyte how many bytes went through.
+pub(super) struct Counted<F> {
+    to: Box<dyn Packed>,
+    bytes: u64,
+    tell: F,
+}
+
+impl<F: FnMut(u64)> Counted<F> {
+    /// In front of `to`.
+    pub(super) fn new(to: Box<dyn Packed>, tell: F) -> Counted<F> {
+        Counted { to, bytes: 0, tell }
+    }
+}
+
+impl<F: FnMut(u64)> Write for Counted<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        let before = self.bytes;
+        self.bytes += written as u64;
+        if before >> 20 != self.bytes >> 20 {
+            (self.tell)(self.bytes);
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+impl<F: FnMut(u64)> Packed for Counted<F> {
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        self.to.finish()
+    }
+}
+
 /// Starts compressing into `output`.
 pub(super) fn start(compression: Compression, output: File) -> io::Result<Box<dyn Packed>> {
     let output = BufWriter::with_capacity(BUFFER, output);

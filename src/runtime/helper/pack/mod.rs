@@ -20,6 +20,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 
+use self::compress::Counted;
 use super::{Fail, PLAN_FD, What, read_plan, say};
 use crate::runtime::helper::unpack::confine;
 use crate::runtime::spec::pack::{PackAnswer, PackPlan, Part};
@@ -37,14 +38,15 @@ pub fn main(_args: &[String]) -> i32 {
     let _ = process::hide_memory();
     let _ = process::die_with_parent();
     let Some([plan, socket, init, output]) = process::inherited_row(PLAN_FD) else { return 2 };
-    let answer = match pack(&plan, init, output) {
+    let Ok(told) = socket.try_clone() else { return 2 };
+    let answer = match pack(&plan, told, init, output) {
         Ok(()) => PackAnswer::Done,
         Err(e) => PackAnswer::Failed { errno: e.errno, what: e.what },
     };
     i32::from(say(&socket, &answer, &[]).is_err())
 }
 
-fn pack(plan: &OwnedFd, init: OwnedFd, output: OwnedFd) -> Result<(), Fail> {
+fn pack(plan: &OwnedFd, socket: OwnedFd, init: OwnedFd, output: OwnedFd) -> Result<(), Fail> {
     let plan: PackPlan = read_plan(plan.as_fd())?;
     // Ours: the guest's may be anything.
     let own = rustix::fs::open("/proc/self/fd", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
@@ -55,7 +57,9 @@ fn pack(plan: &OwnedFd, init: OwnedFd, output: OwnedFd) -> Result<(), Fail> {
         .map_err(|e| Fail::new(format!("confining the packing process: {}", e.chain())))?;
     let target = output.try_clone().what(|| "duplicating a descriptor")?;
     let packed = compress::start(plan.compression, File::from(output)).what(|| "starting to compress")?;
-    let mut archive = walk::Archive::new(packed, own);
+    // Nobody has to hear it.
+    let counted = Counted::new(packed, move |bytes| drop(say(&socket, &PackAnswer::Packed { bytes }, &[])));
+    let mut archive = walk::Archive::new(Box::new(counted), own);
     for (part, tree) in plan.parts.iter().zip(trees) {
         match (part, tree) {
             (Part::File { path, content, modified }, _) => archive.file(path, content, *modified)?,

@@ -24,7 +24,7 @@ use super::packing::{self, Source};
 use crate::api::types::{EventRequestor, InstanceBackup, InstanceBackupsPost, Operation, Timestamp};
 use crate::runtime::events::Lifecycle;
 use crate::runtime::leases::{Class, Want};
-use crate::runtime::operations::NewOperation;
+use crate::runtime::operations::{Handle, NewOperation, Progress, Stage};
 use crate::runtime::spec::pack::{Compression, Part};
 use crate::runtime::sys::fault;
 use crate::runtime::{blocking, url};
@@ -93,7 +93,7 @@ impl Instances {
         let new = self.operation_on("Backing up instance", project, name, by);
         let new = new.on("backups", vec![format!("/1.0/backups/{backup}")]);
         let this = self.clone();
-        Ok(self.operations.start(new, move |_| async move {
+        Ok(self.operations.start(new, move |handle| async move {
             let draft = draft.map_err(|e| match e.kind() {
                 Kind::Exists => {
                     let name = format!("{}/{backup}", record.name);
@@ -101,7 +101,7 @@ impl Instances {
                 }
                 _ => e,
             })?;
-            this.pack_backup(&record, draft, (instance_only, compression)).await?;
+            this.pack_backup(&record, draft, (instance_only, compression), &handle).await?;
             this.announce_backup((&record.project, &record.name), "created", &backup, None);
             Ok(())
         }))
@@ -112,6 +112,7 @@ impl Instances {
         record: &InstanceRecord,
         (draft, file): (Draft, File),
         (instance_only, compression): (bool, Compression),
+        handle: &Handle,
     ) -> Result<()> {
         let shelf = self.shelf(record.id);
         let name = format!("{}/{}", record.project, record.name);
@@ -121,7 +122,9 @@ impl Instances {
         fault("daemon.backup.begun");
         let Source { guest, kept, .. } = source;
         let archive = Archive { parts, guest, compression, sync: true };
-        pack::pack(archive, file.into(), kept).await?.done().await?;
+        let mut progress = Progress::new(handle, Stage::Backup, None);
+        pack::pack(archive, file.into(), kept).await?.done(|bytes| progress.reach(bytes)).await?;
+        drop(progress);
         fault("daemon.backup.packed");
         blocking(move || shelf.keep(draft)).await?;
         fault("daemon.backup.kept");

@@ -88,18 +88,24 @@ fn spawn(plan: &[u8], init: Option<&OwnedFd>, output: &OwnedFd) -> Result<(Owned
 }
 
 impl Packing {
-    /// Waits until all is written.
+    /// Waits until all is written. `packed` hears how many bytes are, before they are compressed.
     ///
     /// # Errors
     /// [`Kind::Unavailable`] when the disk is full.
-    pub async fn done(self) -> Result<()> {
-        match self.link.receive::<PackAnswer>().await? {
-            Some((PackAnswer::Done, _)) => Ok(()),
-            Some((PackAnswer::Failed { errno: 0, what }, _)) => Err(Error::internal(format!("Failed {what}"))),
-            Some((PackAnswer::Failed { errno, what }, _)) => {
-                Err(std::io::Error::from_raw_os_error(errno)).ctx(Kind::Internal, || format!("Failed {what}"))
+    pub async fn done(self, mut packed: impl FnMut(u64)) -> Result<()> {
+        loop {
+            match self.link.receive::<PackAnswer>().await? {
+                Some((PackAnswer::Packed { bytes }, _)) => packed(bytes),
+                Some((PackAnswer::Done, _)) => return Ok(()),
+                Some((PackAnswer::Failed { errno: 0, what }, _)) => {
+                    return Err(Error::internal(format!("Failed {what}")));
+                }
+                Some((PackAnswer::Failed { errno, what }, _)) => {
+                    let e = std::io::Error::from_raw_os_error(errno);
+                    return Err(e).ctx(Kind::Internal, || format!("Failed {what}"));
+                }
+                None => return Err(Error::internal("The pack helper ended too early")),
             }
-            None => Err(Error::internal("The pack helper ended too early")),
         }
     }
 }
