@@ -24,12 +24,18 @@ pub(super) fn kind_of_path(path: &str) -> Option<&'static str> {
     }
 }
 
-/// Refuses an instance under the old spelling of the other kind: a container isn't found below `/virtual-machines`.
+/// Refuses an instance under the old spelling of the other kind: a container isn't found below `/virtual-machines`. And a
+/// snapshot in the place of an instance.
 ///
 /// # Errors
-/// [`Kind::NotFound`].
+/// [`Kind::NotFound`]; [`Kind::Invalid`] with LXD's text.
 pub fn fits_its_path(request: &Request) -> Result<()> {
-    let (Some(kind), Some(name)) = (kind_of_path(&request.path), request.params.first()) else { return Ok(()) };
+    let instances = matches!(request.path.split('/').nth(2), Some("instances" | "containers" | "virtual-machines"));
+    let Some(name) = request.params.first().filter(|_| instances) else { return Ok(()) };
+    if name.contains('/') {
+        return Err(Error::invalid("Invalid instance name"));
+    }
+    let Some(kind) = kind_of_path(&request.path) else { return Ok(()) };
     match request.services.instances.kind_of(&request.project_name(), name) {
         Ok(found) if found != kind => Err(Error::not_found("Instance not found")),
         _ => Ok(()),

@@ -139,10 +139,11 @@ pub(super) fn ids_on_disk(config: &ConfigMap) -> Result<Idmap> {
 
 /// What lies beside the root of an instance, at this path of the archive: `metadata.yaml` and the templates. They are ours and small, so
 /// that a helper which has become the guest's doesn't have to read them. Blocks.
-pub(super) fn beside(path: &str, place: &Path, modified: i64) -> Result<Vec<Part>> {
+pub(super) fn beside(path: &str, place: &Path) -> Result<Vec<Part>> {
     let place = Place::open(place)?;
     let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-    let file = |name: &str, text: Text| Part::File { path: format!("{prefix}{name}"), content: text.bytes, modified };
+    let file =
+        |name: &str, Text { bytes, modified }| Part::File { path: format!("{prefix}{name}"), content: bytes, modified };
     let mut parts = Vec::new();
     // An image has metadata of its own.
     if !path.is_empty()

@@ -5,7 +5,7 @@ use super::container::pack::{self, Archive};
 use super::packing::{self, Source};
 use crate::api::types::{EventRequestor, ImageMetadata, ImagesPost, Operation, Timestamp};
 use crate::runtime::blocking;
-use crate::runtime::images::place::Place;
+use crate::runtime::images::place::{Place, Text};
 use crate::runtime::images::service::NewImage;
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::{Handle, NewOperation, Progress, Stage};
@@ -93,17 +93,17 @@ impl Instances {
         compression: Compression,
         handle: &Handle,
     ) -> Result<()> {
-        let modified = Timestamp::now().unix();
         let (place, architecture) = (source.place.clone(), record.architecture.clone());
         let wanted = post.clone();
         let (text, templates) = blocking(move || {
             let text = metadata_of(&place, architecture, &wanted)?;
-            Ok((text, packing::beside("", &place, modified)?))
+            Ok((text, packing::beside("", &place)?))
         })
         .await?;
         let Source { root, kept, guest, .. } = source;
         let tree = Part::Tree { path: "rootfs".into(), place: root };
-        let first = Part::File { path: "metadata.yaml".into(), content: text.into_bytes(), modified };
+        let Text { bytes: content, modified } = text;
+        let first = Part::File { path: "metadata.yaml".into(), content, modified };
         let parts = std::iter::once(first).chain(templates).chain([tree]).collect();
         let archive = Archive { parts, guest, compression, sync: false };
         let (out, into) = pack::pipe()?;
@@ -133,10 +133,14 @@ fn wanted_image(post: &ImagesPost) -> NewImage {
 }
 
 /// The `metadata.yaml` of the image: the instance's own, with what the request says instead.
-fn metadata_of(place: &std::path::Path, architecture: String, post: &ImagesPost) -> Result<String> {
-    let mut image = match Place::open(place)?.metadata()? {
-        Some(image) => image,
-        None => ImageMetadata { architecture, creation_date: Timestamp::now().unix(), ..ImageMetadata::default() },
+fn metadata_of(place: &std::path::Path, architecture: String, post: &ImagesPost) -> Result<Text> {
+    let place = Place::open(place)?;
+    let now = Timestamp::now().unix();
+    let mut image = match (place.metadata()?, place.metadata_text()?) {
+        // As it is: what is published twice is the same image twice.
+        (Some(_), Some(text)) if post.properties.is_empty() && post.expires_at.is_zero() => return Ok(text),
+        (Some(image), _) => image,
+        (None, _) => ImageMetadata { architecture, creation_date: now, ..ImageMetadata::default() },
     };
     if !post.properties.is_empty() {
         image.properties = post.properties.clone();
@@ -144,5 +148,6 @@ fn metadata_of(place: &std::path::Path, architecture: String, post: &ImagesPost)
     if !post.expires_at.is_zero() {
         image.expiry_date = post.expires_at.unix();
     }
-    serde_saphyr::to_string(&image).ctx(Kind::Internal, || "Failed writing \"metadata.yaml\"")
+    let text = serde_saphyr::to_string(&image).ctx(Kind::Internal, || "Failed writing \"metadata.yaml\"")?;
+    Ok(Text { bytes: text.into_bytes(), modified: now })
 }

@@ -156,12 +156,12 @@ impl Instances {
             let source = self.snapshot_source(record, snapshot).await?;
             let place = source.place;
             let beside = path.clone();
-            parts.extend(blocking(move || packing::beside(&beside, &place, modified)).await?);
+            parts.extend(blocking(move || packing::beside(&beside, &place)).await?);
             parts.push(Part::Tree { path: format!("{path}/rootfs"), place: source.root });
         }
         let (place, root) = (source.place.clone(), source.root.clone());
         const CONTAINER: &str = "backup/container";
-        parts.extend(blocking(move || packing::beside(CONTAINER, &place, modified)).await?);
+        parts.extend(blocking(move || packing::beside(CONTAINER, &place)).await?);
         parts.push(file(format!("{CONTAINER}/backup.yaml"), own));
         parts.push(Part::Tree { path: format!("{CONTAINER}/rootfs"), place: root });
         Ok(parts)
