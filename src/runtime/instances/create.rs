@@ -295,17 +295,15 @@ fn taken(e: Error) -> Error {
     }
 }
 
-fn no_root(e: Error) -> Error {
-    match e.kind() {
-        Kind::Invalid => {
-            let why = e.message().rsplit(": ").next().unwrap_or_default().to_owned();
-            let text = format!(
-                "Failed creating instance record: Failed initialising instance: Failed getting root disk: {why}"
-            );
-            Error::invalid(text)
-        }
-        _ => e,
-    }
+/// LXD's words for an instance without a root disk, or without the pool of one.
+pub(super) fn no_root(e: Error) -> Error {
+    let why = e.message().rsplit(": ").next().unwrap_or_default();
+    let why = match e.kind() {
+        Kind::Invalid => format!("Failed getting root disk: {why}"),
+        Kind::NotFound => format!("Failed loading storage pool: {why}"),
+        _ => return e,
+    };
+    Error::new(e.kind(), format!("Failed creating instance record: Failed initialising instance: {why}"))
 }
 
 /// The kind of instance by its API name; a container when none is given.

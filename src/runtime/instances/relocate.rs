@@ -5,7 +5,7 @@
 
 use super::Instances;
 use super::copy::{BATCH, Origin};
-use super::create::{root_pool, volume_of};
+use super::create::{no_root, root_pool, volume_of};
 use super::expand::expand;
 use crate::api::config::{device, names};
 use crate::api::types::{EventRequestor, InstancePost, Operation};
@@ -62,14 +62,8 @@ impl Instances {
             };
             return Err(Error::new(Kind::Conflict, text));
         }
-        let missing = |e: Error| {
-            let text = format!(
-                "Failed creating instance record: Failed initialising instance: Failed loading storage pool: {e}"
-            );
-            Error::new(e.kind(), text)
-        };
         let (from, to) = self.db.view(|v| {
-            let to = repo::pools::by_name(v, &post.pool).map_err(missing)?;
+            let to = repo::pools::by_name(v, &post.pool).map_err(no_root)?;
             Ok((root_pool(v, &expand(v, &record)?)?, to))
         })?;
         let with_snapshots = !post.instance_only && !post.container_only;

@@ -53,7 +53,9 @@ impl Instances {
         let file = from.0.try_clone().ctx(Kind::Internal, || "Failed reading the backup")?;
         let contents = index::parse(&Runner::own().index(file, Limits::default()).await?)?;
         let name = if wanted.name.is_empty() { contents.name.clone() } else { wanted.name };
-        names::instance(&name)?;
+        names::instance(&name).map_err(|e| {
+            Error::new(e.kind(), format!("Failed importing backup: Failed creating instance record: {e}"))
+        })?;
         let pool = self.pool_for(project, &wanted.pool, &contents.pool)?;
         let record = self.record_of(project, &name, &contents, &pool)?;
         let new = self.operation_on("Restoring backup", project, &name, by);
@@ -106,9 +108,7 @@ impl Instances {
             return Err(Error::invalid(format!("Architecture isn't supported: {}", instance.architecture)));
         }
         check_snapshots(&from.snapshots)?;
-        // Nobody has started it here.
-        let mut config = with_guest_ids(instance.config.clone());
-        config.remove("volatile.last_state.power");
+        let config = with_guest_ids(instance.config.clone());
         let mut record = InstanceRecord {
             project: project.into(),
             name: name.into(),
