@@ -133,6 +133,7 @@ fn four_pairs_of_client_and_daemon_say_the_same() {
         if wrong.is_empty() {
             break;
         }
+        eprintln!("{} differ this time:\n{}", wrong.len(), wrong.join("\n\n"));
     }
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n\n"));
     assert!(all >= 200, "only {all} commands are the same for all pairs");
