@@ -357,7 +357,7 @@ for point in daemon.publish.{receiving,received} daemon.import.{committed,record
 	dies $point lxc publish "$N" --alias made
 	req GET /1.0/images
 	if [ $point = daemon.import.recorded ]; then
-		made=$(get '.metadata[]' | grep -v "$(lxc image list bb -f csv -c F)")
+		made=$(get '.metadata[]' | grep -v "$(lxc query /1.0/images/aliases/bb | jq -r .target)")
 		does lxc image delete "${made##*/}"
 	fi
 	req GET /1.0/images
