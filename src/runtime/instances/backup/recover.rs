@@ -15,6 +15,7 @@ use super::keeper;
 use crate::api::config::{self, instance, names};
 use crate::api::types::{InstanceSnapshot, RecoverResult, RecoverVolume, StoragePoolsPost};
 use crate::runtime::blocking;
+use crate::runtime::instances::copy::BATCH;
 use crate::runtime::instances::create::{new_volume, target_of, volume_of};
 use crate::runtime::instances::expand;
 use crate::runtime::instances::{Instances, plan};
@@ -26,8 +27,6 @@ use crate::{Ctx, Error, Kind, Result};
 
 /// Bytes of a `backup.yaml` that are read.
 const LIMIT: u64 = 4 << 20;
-/// Snapshots whose records are written, or removed, by one commit.
-const AT_ONCE: usize = 30;
 
 /// A pool that is looked at.
 struct Pool {
@@ -201,7 +200,7 @@ impl Instances {
     ) -> Result<InstanceRecord> {
         (record.id, _) = self.db.transact(Tx::next_id).await?;
         let mut inserted = Ok(record.clone());
-        for some in snapshots.chunks(AT_ONCE) {
+        for some in snapshots.chunks(BATCH) {
             let rows = |tx: &mut Tx| {
                 some.iter().try_for_each(|s| {
                     let snapshot = SnapshotRecord { instance: record.id, ..archived(s, s.config.clone()) };
@@ -233,7 +232,7 @@ impl Instances {
             let stray = stray.filter(|(id, _)| repo::instances::by_id(v, *id).is_err());
             Ok(stray.flat_map(|(_, snapshots)| snapshots).map(|snapshot| snapshot.id).collect())
         })?;
-        for some in stray.chunks(AT_ONCE) {
+        for some in stray.chunks(BATCH) {
             self.db.transact(|tx| some.iter().try_for_each(|id| repo::snapshots::remove(tx, *id))).await?;
         }
         Ok(())
