@@ -214,7 +214,6 @@ const LATER: &[(&str, &str)] = &[
     ("/1.0/cluster", "Clustering"),
     ("/1.0/metrics", "Metrics"),
     ("/1.0/storage-pools/{pool}/volumes", "Storage volumes of one's own"),
-    ("/1.0/images/{fingerprint}/refresh", "Refreshing images"),
     ("/internal/sql", "A look into the database"),
 ];
 

@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use bytes::{Bytes, BytesMut};
+
 use super::running::Running;
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::blocking;
@@ -14,7 +16,6 @@ use crate::runtime::spec::{ContainerSpec, VERSION};
 use crate::runtime::sys::link::{Link, Watched};
 use crate::runtime::sys::watch::Watch;
 use crate::runtime::sys::{channel, executable, memfd, process};
-use bytes::{Bytes, BytesMut};
 
 /// Bytes read at once: below what musl's allocator asks the kernel for anew each time.
 const CHUNK: usize = 64 << 10;
