@@ -41,6 +41,7 @@ mod copy;
 mod create;
 mod delete;
 mod doors;
+mod equipment;
 mod exec;
 pub mod expand;
 mod files;
@@ -134,6 +135,7 @@ pub struct Inner {
     nics: nics::Nics,
     turns: files::Turns,
     doors: doors::Doors,
+    equipment: equipment::Equipment,
     /// Instances that are stopped because the host goes down.
     host_stops: Mutex<BTreeSet<u64>>,
 }
@@ -191,6 +193,7 @@ impl Instances {
         let nics = nics::Nics::default();
         let turns = files::Turns::default();
         let doors = doors::Doors::default();
+        let equipment = equipment::Equipment::default();
         let actors = Mutex::default();
         let host_stops = Mutex::default();
         Instances(Arc::new(Inner {
@@ -208,6 +211,7 @@ impl Instances {
             nics,
             turns,
             doors,
+            equipment,
             host_stops,
         }))
     }

@@ -16,7 +16,7 @@ pub mod pack;
 pub mod shift;
 pub mod shim;
 
-pub use container::{ContainerSpec, FileWrite, Mount, RootSource, Shift};
+pub use container::{ContainerSpec, FileWrite, Mount, Node, RootSource, Shift};
 pub use idmap::{Idmap, IdmapEntry};
 pub use limits::Limits;
 
