@@ -34,6 +34,7 @@ mod balance;
 mod boot;
 mod change_state;
 mod cloud_init;
+mod confine;
 mod console;
 pub mod container;
 mod copied;

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use super::create::{root_pool, volume_of};
 use super::expand::{Expanded, expand};
-use super::{Instances, container, doors, equipment, logs, templates};
+use super::{Instances, confine, container, doors, equipment, logs, templates};
 use crate::api::config::instance::Config;
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::runtime::blocking;
@@ -37,6 +37,7 @@ impl Instances {
             // Before the guest asks for its address.
             self.networks.tell(&record.project, [&expanded.devices]).await;
         }
+        confine::load_modules(Config(&expanded.config)).await?;
         let mut spec = self.plan_of(id).await?;
         spec.hold = !nics.is_empty();
         self.make_places(&record)?;
@@ -153,7 +154,8 @@ impl Instances {
     fn confined(&self, record: &InstanceRecord, expanded: &Expanded, root: RootSource) -> Result<ContainerSpec> {
         let config = Config(&expanded.config);
         let privileged = is_privileged(&expanded.config);
-        let deny = config.bool("security.syscalls.deny_default");
+        let native = self.host.architectures.first() == Some(&record.architecture);
+        let syscalls = confine::syscalls(config, native)?;
         Ok(ContainerSpec {
             version: ContainerSpec::current_version(),
             id: record.id,
@@ -168,10 +170,12 @@ impl Instances {
             environment: environment(&expanded.config),
             init: vec![container::plan::INIT.into()],
             limits: Limits::default(),
+            rlimits: confine::rlimits(config),
+            sysctls: confine::sysctls(config),
             mounts: Vec::new(),
             files: Vec::new(),
             drop_capabilities: container::plan::dropped_capabilities(privileged)?,
-            seccomp: if deny { container::plan::default_seccomp()? } else { String::new() },
+            seccomp: container::plan::filter(&syscalls)?,
             no_new_privs: false,
             device_rules: Vec::new(),
             cgroups: self.host.cgroups.clone(),

@@ -2,7 +2,7 @@
 
 use super::create::target_of;
 use super::expand::{Expanded, expand};
-use super::{Instances, cloud_init, live, profile_ids};
+use super::{Instances, cloud_init, confine, live, profile_ids};
 use crate::api::config::{Live, Site, device, instance};
 use crate::api::types::{ConfigMap, EventRequestor, Instance, InstancePut, Operation};
 use crate::runtime::devices::{self, nic};
@@ -118,6 +118,9 @@ impl Instances {
     /// Brings a running guest to its new configuration, as far as that can be done while it runs.
     pub(super) async fn apply(&self, id: u64, was: &Expanded, becomes: &Expanded) -> Result<()> {
         let Some(running) = self.actor(id).live().running else { return Ok(()) };
+        if instance::changed(&was.config, &becomes.config).contains(&"linux.kernel_modules") {
+            confine::load_modules(instance::Config(&becomes.config)).await?;
+        }
         self.change_door(id, &running, &was.config, &becomes.config).await?;
         self.change_nics(id, running.pid(), was, becomes).await?;
         if live::limits_change(was, becomes) {

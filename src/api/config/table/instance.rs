@@ -122,12 +122,12 @@ pub const ROWS: &[Key] = &[
         .on(Container)
         .group("miscellaneous")
         .live()
-        .later("kernel modules"),
+        .applied(),
     key("linux.sysctl.*", Kind::Text, "A kernel parameter to set in the container's namespaces")
         .on(Container)
         .group("miscellaneous")
         .since("container_linux_sysctl")
-        .later("sysctl"),
+        .applied(),
     key("user.*", Kind::Text, "Free for users")
         .group("miscellaneous")
         .live()
@@ -182,7 +182,7 @@ pub const ROWS: &[Key] = &[
         .on(Container)
         .group("raw")
         .long("Cannot stand beside the security.syscalls keys.")
-        .later("filters of one's own"),
+        .applied(),
     // resource-limits
     key("limits.cpu", Kind::Cpu, "How many CPUs the instance may use, or which")
         .group("resource-limits")
@@ -237,7 +237,7 @@ pub const ROWS: &[Key] = &[
         .group("resource-limits")
         .since("kernel_limits")
         .long("What follows the second dot is the resource in small letters (`nofile`, `memlock`...); the value is `SOFT:HARD` or one for both, `unlimited` is a number too.")
-        .later("resource limits of processes"),
+        .applied(),
     key("limits.memory", Kind::Memory, "Memory the instance may use")
         .group("resource-limits")
         .default("all (container) or 1GiB (VM)")
@@ -346,34 +346,34 @@ pub const ROWS: &[Key] = &[
         .group("security")
         .since("instance_allow_inconsistent_copy")
         .long("Cannot stand beside the deny keys.")
-        .later("filters of one's own"),
+        .applied(),
     key("security.syscalls.deny", Kind::Text, "System calls denied, one a line")
         .on(Container)
         .group("security")
         .long("Cannot stand beside security.syscalls.allow.")
-        .later("filters of one's own"),
+        .applied(),
     key("security.syscalls.deny_compat", Kind::Bool, "Deny system calls of other architectures (x86_64)")
         .on(Container)
         .group("security")
         .default("false")
-        .later("filters of one's own"),
+        .applied(),
     key("security.syscalls.deny_default", Kind::Bool, "Deny the system calls of the built-in list")
         .on(Container)
         .group("security")
         .default("true")
         .applied(),
-    key("security.syscalls.blacklist", Kind::Text, "Older spelling of security.syscalls.deny").on(Container).group("security").later("filters of one's own"),
+    key("security.syscalls.blacklist", Kind::Text, "Older spelling of security.syscalls.deny").on(Container).group("security").applied(),
     key("security.syscalls.blacklist_compat", Kind::Bool, "Older spelling of security.syscalls.deny_compat")
         .on(Container)
         .group("security")
         .default("false")
-        .later("filters of one's own"),
+        .applied(),
     key("security.syscalls.blacklist_default", Kind::Bool, "Older spelling of security.syscalls.deny_default")
         .on(Container)
         .group("security")
         .default("true")
         .applied(),
-    key("security.syscalls.whitelist", Kind::Text, "Older spelling of security.syscalls.allow").on(Container).group("security").later("filters of one's own"),
+    key("security.syscalls.whitelist", Kind::Text, "Older spelling of security.syscalls.allow").on(Container).group("security").applied(),
     key("security.syscalls.intercept.bpf", Kind::Bool, "Handle the bpf system call")
         .on(Container)
         .group("security")
