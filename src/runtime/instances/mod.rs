@@ -46,6 +46,7 @@ mod equipment;
 mod exec;
 pub mod expand;
 mod files;
+mod ids;
 mod list;
 mod live;
 mod logs;
@@ -137,6 +138,8 @@ pub struct Inner {
     turns: files::Turns,
     doors: doors::Doors,
     equipment: equipment::Equipment,
+    /// Held while a range of ids is looked for that no other instance has.
+    choosing_ids: tokio::sync::Mutex<()>,
     /// Instances that are stopped because the host goes down.
     host_stops: Mutex<BTreeSet<u64>>,
 }
@@ -213,6 +216,7 @@ impl Instances {
             turns,
             doors,
             equipment,
+            choosing_ids: tokio::sync::Mutex::default(),
             host_stops,
         }))
     }

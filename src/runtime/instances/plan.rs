@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use super::create::{root_pool, volume_of};
 use super::expand::{Expanded, expand};
-use super::{Instances, confine, container, doors, equipment, logs, templates};
+use super::{Instances, confine, container, doors, equipment, ids, logs, templates};
 use crate::api::config::instance::Config;
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::runtime::blocking;
@@ -79,9 +79,11 @@ impl Instances {
         let driver = self.pools.driver(&pool)?;
         let volume = volume_of(&record)?;
         let place = driver.paths().volume(&volume);
+        let owner = self.map_of(&record, &expanded.config)?.root().0;
         let (for_files, with_profiles) = (record.clone(), expanded.clone());
         let (root, lock, files) = blocking(move || {
             let files = templates::files(&place, &for_files, &with_profiles)?;
+            driver.paths().set_owner(&volume, owner)?;
             Ok((driver.root(&volume)?, driver.lock_path(&volume), files))
         })
         .await?;
@@ -95,7 +97,8 @@ impl Instances {
             spec.mounts.push(self.door_mount(id));
         }
         spec.files = files;
-        self.settle_ids(&record, &mut spec).await?;
+        let protected = Config(&expanded.config).bool("security.protection.shift");
+        self.settle_ids(&record, &mut spec, protected).await?;
         Ok(spec)
     }
 
@@ -111,13 +114,14 @@ impl Instances {
         .await?;
         let mut spec = self.confined(&record, &expanded, root_source(root))?;
         spec.lock = Some(lock);
-        self.settle_ids(&record, &mut spec).await?;
+        let protected = Config(&expanded.config).bool("security.protection.shift");
+        self.settle_ids(&record, &mut spec, protected).await?;
         Ok(spec)
     }
 
     /// Sees to the guest's ids on disk: its own, which are mapped as they are mounted, or where this host can't do that
     /// the host's, to which they are shifted now. May take as long as the tree is large.
-    async fn settle_ids(&self, record: &InstanceRecord, spec: &mut ContainerSpec) -> Result<()> {
+    async fn settle_ids(&self, record: &InstanceRecord, spec: &mut ContainerSpec, protected: bool) -> Result<()> {
         const KEY: &str = "volatile.last_state.idmap";
         let place = match &spec.root {
             RootSource::Dir { path } => path.clone(),
@@ -136,6 +140,9 @@ impl Instances {
         }
         if on_disk == wanted {
             return Ok(());
+        }
+        if protected {
+            return Err(Error::internal("Container is protected against filesystem shifting"));
         }
         container::shift::on_disk(&place, &on_disk, &wanted).await?;
         let wanted = serde_json::to_string(&wanted).unwrap_or_default();
@@ -163,7 +170,7 @@ impl Instances {
             project: record.project.clone(),
             root,
             lock: None,
-            idmap: if privileged { Idmap::default() } else { self.host.idmap.clone() },
+            idmap: self.map_of(record, &expanded.config)?,
             shift: Shift::Mount,
             nesting: config.bool("security.nesting"),
             hostname: record.name.clone(),
@@ -201,7 +208,6 @@ impl Instances {
 
     /// Records that an instance is up or down; the one durable commit of a start or stop.
     pub(super) async fn record_power(&self, id: u64, up: bool) -> Result<()> {
-        let idmap = serde_json::to_string(&self.host.idmap).unwrap_or_default();
         let for_host = self.host_stops.lock().unwrap_or_else(PoisonError::into_inner).contains(&id);
         let power = if up || for_host { "RUNNING" } else { "STOPPED" };
         self.db
@@ -212,8 +218,7 @@ impl Instances {
                 if up {
                     record.last_used_at = Timestamp::now();
                     record.config.remove("volatile.apply_template");
-                    let privileged = is_privileged(&expand(tx, &record)?.config);
-                    let current = if privileged { "[]" } else { &idmap }.to_owned();
+                    let current = ids::text(&self.map_of(&record, &expand(tx, &record)?.config)?);
                     record.config.insert("volatile.idmap.current".into(), current.clone());
                     record.config.insert("volatile.idmap.next".into(), current);
                 }

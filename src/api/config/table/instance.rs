@@ -166,7 +166,7 @@ pub const ROWS: &[Key] = &[
         .on(Container)
         .group("raw")
         .since("id_map")
-        .later("id maps of one's own"),
+        .applied(),
     key("raw.lxc", Kind::RawLxc, "Lines of LXC configuration to append")
         .on(Container)
         .group("raw")
@@ -299,18 +299,18 @@ pub const ROWS: &[Key] = &[
         .on(Container)
         .group("security")
         .since("id_map_base")
-        .later("id maps of one's own"),
+        .applied(),
     key("security.idmap.isolated", Kind::Bool, "Map the container to ids no other one has")
         .on(Container)
         .group("security")
         .default("false")
         .since("id_map")
-        .later("id maps of one's own"),
+        .applied(),
     key("security.idmap.size", Kind::Uint32, "How many ids the container's map has")
         .on(Container)
         .group("security")
         .since("id_map")
-        .later("id maps of one's own"),
+        .applied(),
     key("security.nesting", Kind::Bool, "Allow containers within the container")
         .on(Container)
         .group("security")
@@ -334,7 +334,7 @@ pub const ROWS: &[Key] = &[
         .default("false")
         .live()
         .since("container_protection_shift")
-        .later("shifting of owners"),
+        .applied(),
     key("security.secureboot", Kind::Bool, "Boot with UEFI secure boot and the usual keys")
         .on(Vm)
         .group("security")

@@ -15,10 +15,9 @@ use super::keeper;
 use crate::api::config::{self, instance, names};
 use crate::api::types::{InstanceSnapshot, RecoverResult, RecoverVolume, StoragePoolsPost};
 use crate::runtime::blocking;
+use crate::runtime::instances::Instances;
 use crate::runtime::instances::copy::BATCH;
 use crate::runtime::instances::create::{new_volume, target_of, volume_of};
-use crate::runtime::instances::expand;
-use crate::runtime::instances::{Instances, plan};
 use crate::runtime::storage::{Driver, Volume, VolumeKind, links};
 use crate::runtime::sys::fault;
 use crate::store::records::{InstanceKind, InstanceRecord, Phase, PoolRecord, SnapshotRecord, VolumeRecord};
@@ -181,8 +180,7 @@ impl Instances {
         let present = |s: &&InstanceSnapshot| lost.snapshots.contains(&s.name);
         let snapshots: Vec<_> = lost.on_disk.snapshots.iter().filter(present).collect();
         let record = self.insert_whole(record, pool, &snapshots).await?;
-        let privileged = self.db.view(|v| Ok(plan::is_privileged(&expand::expand(v, &record)?.config)))?;
-        let owner = self.guest_root(privileged);
+        let (owner, _) = self.guest_root(&record)?;
         let driver = self.pools.driver(pool)?;
         blocking(move || {
             links::create(driver.paths(), &lost.volume)?;
