@@ -27,7 +27,7 @@ impl Names {
 
     /// Waits until a name has come or gone, and takes what was told.
     pub async fn change(&self) -> io::Result<()> {
-        self.0.reading(|fd| taken(fd)).await
+        self.0.reading(taken).await
     }
 }
 
