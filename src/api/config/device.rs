@@ -30,7 +30,7 @@ const PLAIN: &[Type] = &[
     plain("disk", table::device::DISK, super::On::Any).applied(),
     plain("none", &[], super::On::Any).applied(),
     plain("pci", table::device::PCI, super::On::Vm),
-    plain("proxy", table::device::PROXY, super::On::Any),
+    plain("proxy", table::device::PROXY, super::On::Any).applied(),
     plain("tpm", table::device::TPM, super::On::Any),
     plain("unix-block", table::device::UNIX, super::On::Container).applied(),
     plain("unix-char", table::device::UNIX, super::On::Container).applied(),
@@ -204,6 +204,7 @@ fn check_between(device: &DeviceMap, kind: &Type) -> Result<()> {
             Err(Error::invalid("Unix hotplug devices require a vendorid or a productid"))
         }
         "gpu" => check_gpu(device, kind),
+        "proxy" => check_proxy(device),
         _ => Ok(()),
     }
 }
@@ -272,6 +273,44 @@ fn same_path(devices: &Devices, name: &str, device: &DeviceMap) -> Result<()> {
     Ok(())
 }
 
+/// What holds between the keys of a proxy.
+fn check_proxy(device: &DeviceMap) -> Result<()> {
+    let value = |key: &str| device.get(key).map_or("", String::as_str);
+    let refuse = |text: String| Err(Error::invalid(text));
+    let protocol = |key: &str| value(key).split(':').next().unwrap_or_default().to_owned();
+    let ports = |key: &str| if protocol(key) == "unix" { 1 } else { count_ports(value(key)) };
+    let (listen, connect, nat) = (protocol("listen"), protocol("connect"), is_true(value("nat")));
+    if ports("connect") > ports("listen") {
+        return refuse("Mismatch between listen port(s) and connect port(s) count".into());
+    }
+    if is_true(value("proxy_protocol")) && (connect != "tcp" || nat) {
+        return refuse("The PROXY header can only be sent to tcp servers in non-nat mode".into());
+    }
+    let by_path = listen == "unix" && !value("listen").starts_with("unix:@");
+    if !by_path && ["uid", "gid", "mode"].iter().any(|key| has(device, key)) {
+        return refuse(
+            "Only proxy devices for non-abstract unix sockets can carry uid, gid, or mode properties".into(),
+        );
+    }
+    if nat && has(device, "bind") && value("bind") != "host" {
+        return refuse("Only host-bound proxies can use NAT".into());
+    }
+    if nat && (listen != connect || listen == "unix") {
+        return refuse(format!("Proxying {listen} <-> {connect} is not supported when using NAT"));
+    }
+    Ok(())
+}
+
+/// How many ports an address of a proxy has.
+fn count_ports(address: &str) -> usize {
+    let ports = address.rsplit(':').next().unwrap_or_default();
+    let count = |part: &str| match part.split_once('-').map(|(first, last)| (first.parse(), last.parse())) {
+        Some((Ok(first), Ok(last))) => usize::from(u16::saturating_sub(last, first)) + 1,
+        _ => 1,
+    };
+    ports.split(',').map(count).sum()
+}
+
 /// What holds between the keys of a GPU.
 fn check_gpu(device: &DeviceMap, kind: &Type) -> Result<()> {
     if kind.sub == "mig" && !has(device, "mig.uuid") && !(has(device, "mig.gi") && has(device, "mig.ci")) {
@@ -296,6 +335,9 @@ fn support(device: &DeviceMap) -> Result<()> {
         Some((name.as_str(), value.as_str(), find(&[kind.keys, table::device::COMMON], name)?))
     });
     supported(rows).map_err(|e| rename(e, "Device option"))?;
+    if kind.name == "proxy" && device.get("nat").is_some_and(|nat| is_true(nat)) {
+        return Err(Error::unsupported("Device option \"nat\""));
+    }
     if kind.name == "disk" {
         let source = device.get("source").map_or("", String::as_str);
         if !source.is_empty() && !source.starts_with('/') {

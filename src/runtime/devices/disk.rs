@@ -1,10 +1,101 @@
-//! `disk` devices that mount a path of the host.
+//! `disk` devices: paths of the host, file systems on its block devices, and what may be read and written a second.
 
+use std::fs;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
+use super::Fitting;
+use crate::api::config::device::is_root;
+use crate::api::config::units;
 use crate::api::types::DeviceMap;
-use crate::runtime::spec::Mount;
-use crate::{Error, Result};
+use crate::runtime::spec::throttle::{Rate, Throttle};
+use crate::runtime::spec::{Filesystem, Mount};
+use crate::{Ctx, Error, Kind, Result};
+
+/// What a disk is on this host now. Looks at the host.
+///
+/// # Errors
+/// Those of [`mount`]; [`crate::Kind::Invalid`] when its source has no file system, or no block device to limit.
+pub fn fit(name: &str, device: &DeviceMap, lxd_dir: &Path) -> Result<Fitting> {
+    let value = |key: &str| device.get(key).map_or("", String::as_str);
+    let mut fitting = Fitting::default();
+    let mut place = lxd_dir.join("storage-pools").join(value("pool"));
+    if !is_root(device) {
+        let mut mount = mount(name, device, lxd_dir)?;
+        let block = fs::metadata(&mount.source).is_ok_and(|status| status.file_type().is_block_device());
+        if block {
+            mount.filesystem = Some(filesystem(&mount.source, value("raw.mount.options"))?);
+        } else if !value("raw.mount.options").is_empty() {
+            return Err(Error::unsupported("\"raw.mount.options\" of a disk that isn't a block device"));
+        }
+        place = mount.source.clone();
+        fitting.mounts.push(mount);
+    }
+    let (read, write) = limits(device)?;
+    if (read, write) != (Rate::default(), Rate::default()) {
+        let device = block_device(&place).ok_or_else(|| {
+            Error::invalid(format!("No block device is known that holds {place:?}, so it can't be limited"))
+        })?;
+        fitting.throttles.push(Throttle { device, read, write });
+    }
+    Ok(fitting)
+}
+
+/// What may be read and written a second; `limits.max` stands for both.
+fn limits(device: &DeviceMap) -> Result<(Rate, Rate)> {
+    let rate = |key: &str| -> Result<Rate> {
+        let Some(text) = device.get(key).filter(|text| !text.is_empty()) else { return Ok(Rate::default()) };
+        let wrong = || Error::invalid(format!("Invalid value: {text}"));
+        match text.strip_suffix("iops") {
+            Some(number) => Ok(Rate { operations: Some(number.parse().map_err(|_| wrong())?), bytes: None }),
+            None => Ok(Rate { bytes: Some(units::bytes(text).map_err(|_| wrong())?), operations: None }),
+        }
+    };
+    let both = rate("limits.max")?;
+    let one = |key: &str| if device.contains_key("limits.max") { Ok(both) } else { rate(key) };
+    Ok((one("limits.read")?, one("limits.write")?))
+}
+
+/// The whole block device below a path; `None` when its file system has none, or several.
+fn block_device(path: &Path) -> Option<(u32, u32)> {
+    let status = fs::metadata(path).ok()?;
+    let number = if status.file_type().is_block_device() { status.rdev() } else { status.dev() };
+    let numbers = (rustix::fs::major(number), rustix::fs::minor(number));
+    let place = fs::canonicalize(format!("/sys/dev/block/{}:{}", numbers.0, numbers.1)).ok()?;
+    if !place.join("partition").exists() {
+        return Some(numbers);
+    }
+    let whole = fs::read_to_string(place.parent()?.join("dev")).ok()?;
+    let (major, minor) = whole.trim().split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Where file systems have their marks: offset, mark, name.
+const MARKS: &[(u64, &[u8], &str)] = &[
+    (0, b"XFSB", "xfs"),
+    (0, b"hsqs", "squashfs"),
+    (1080, &[0x53, 0xef], "ext4"),
+    (1024, &[0x10, 0x20, 0xf5, 0xf2], "f2fs"),
+    (1024, &[0xe2, 0xe1, 0xf5, 0xe0], "erofs"),
+    (65_600, b"_BHRfS_M", "btrfs"),
+    (32_769, b"CD001", "iso9660"),
+    (82, b"FAT32", "vfat"),
+    (54, b"FAT1", "vfat"),
+    (3, b"NTFS    ", "ntfs3"),
+];
+
+/// The file system on a block device.
+fn filesystem(source: &Path, options: &str) -> Result<Filesystem> {
+    let failed = || format!("Failed reading {source:?}");
+    let file = fs::File::open(source).ctx(Kind::Invalid, failed)?;
+    let has = |offset: u64, mark: &[u8]| {
+        let mut found = vec![0; mark.len()];
+        file.read_exact_at(&mut found, offset).is_ok() && found == mark
+    };
+    let kind = MARKS.iter().find(|(offset, mark, _)| has(*offset, mark)).map(|(.., name)| (*name).to_owned());
+    let kind = kind.ok_or_else(|| Error::invalid(format!("No known file system is on {source:?}")))?;
+    Ok(Filesystem { kind, options: options.split(',').filter(|o| !o.is_empty()).map(str::to_owned).collect() })
+}
 
 /// The mount that a disk device with a `source` stands for. Pure.
 ///
@@ -27,6 +118,7 @@ pub fn mount(name: &str, device: &DeviceMap, lxd_dir: &Path) -> Result<Mount> {
         target: Path::new("/").join(value("path").trim_start_matches('/')),
         readonly: flag("readonly"),
         recursive: flag("recursive"),
+        shift: flag("shift"),
         optional,
         ..Mount::default()
     })
@@ -74,6 +166,15 @@ mod tests {
         assert_eq!((m.source, m.target), ("/srv/a".into(), "/mnt".into()));
         assert!(m.readonly && !m.optional);
         assert!(mount("d", &disk(&[("source", "/x"), ("path", "/y"), ("required", "false")]), lxd).unwrap().optional);
+    }
+
+    #[test]
+    fn limits_are_bytes_or_operations() {
+        let found = limits(&disk(&[("limits.read", "10MB"), ("limits.write", "20iops")])).unwrap();
+        assert_eq!((found.0.bytes, found.1.operations), (Some(10_000_000), Some(20)));
+        let found = limits(&disk(&[("limits.max", "30iops"), ("limits.read", "1")])).unwrap();
+        assert_eq!(found, (found.1, found.0));
+        assert!(limits(&disk(&[("limits.read", "xiops")])).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod disk;
 pub mod nic;
+pub mod proxy;
 pub mod unix;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +14,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::config::device::is_root;
 use crate::api::types::{DeviceMap, Devices};
 use crate::runtime::spec::Mount;
+use crate::runtime::spec::throttle::Throttle;
 use crate::{Error, Result};
 
 /// What a device is for a guest.
@@ -25,6 +26,9 @@ pub struct Fitting {
     pub mounts: Vec<Mount>,
     /// What it may use then, in the words of cgroup v1.
     pub rules: Vec<String>,
+    /// What it may do to block devices of the host.
+    #[serde(default)]
+    pub throttles: Vec<Throttle>,
 }
 
 /// The fittings of a guest by the names of its devices; those that aren't on the host, and needn't be, are missing.
@@ -48,9 +52,7 @@ pub fn fit(expanded: &Devices, lxd_dir: &Path) -> Result<Fitted> {
     let mut fitted = Fitted::new();
     for (name, device) in expanded {
         let found = match device.get("type").map_or("", String::as_str) {
-            "disk" if !is_root(device) => {
-                Ok(Some(Fitting { mounts: vec![disk::mount(name, device, lxd_dir)?], rules: Vec::new() }))
-            }
+            "disk" => disk::fit(name, device, lxd_dir).map(Some),
             "unix-char" | "unix-block" => unix::fit(device),
             _ => Ok(None),
         };

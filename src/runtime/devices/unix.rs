@@ -85,7 +85,11 @@ impl Fitting {
     /// One node, and the rule by which it can be used.
     pub(super) fn of_node(node: Node, source: PathBuf, target: PathBuf) -> Fitting {
         let rule = format!("{} {}:{} rwm", if node.block { 'b' } else { 'c' }, node.major, node.minor);
-        Fitting { mounts: vec![Mount { source, target, node: Some(node), ..Mount::default() }], rules: vec![rule] }
+        Fitting {
+            mounts: vec![Mount { source, target, node: Some(node), ..Mount::default() }],
+            rules: vec![rule],
+            throttles: Vec::new(),
+        }
     }
 }
 

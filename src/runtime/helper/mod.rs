@@ -7,16 +7,19 @@
 //! daemon ─ attach ─ command  executed in a running container
 //! daemon ─ files             one look at, or change of, a path in a guest's tree
 //! daemon ─ pack              an archive of a guest's tree
+//! daemon ─ proxy             connections over a guest's border, for as long as it runs
 //! ```
 //!
 //! They know plans ([`crate::runtime::spec`]) and system calls ([`crate::runtime::sys`]), nothing else.
 
 pub mod attach;
+mod confine;
 pub mod files;
 pub mod init;
 mod namespace;
 pub mod net;
 pub mod pack;
+pub mod proxy;
 pub mod shift;
 pub mod shim;
 mod stage;

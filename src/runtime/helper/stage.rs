@@ -20,7 +20,7 @@ use crate::runtime::spec::capability;
 use crate::runtime::spec::cgroup::Group;
 use crate::runtime::spec::idmap::Ids;
 use crate::runtime::spec::shim::{Failure, Step};
-use crate::runtime::spec::{ContainerSpec, Idmap, Mount, Node, RootSource};
+use crate::runtime::spec::{ContainerSpec, Filesystem, Idmap, Mount, Node, RootSource};
 use crate::runtime::sys::mount::{self, Attributes, Setting};
 use crate::runtime::sys::{capset, cgroup, channel, fault, fork, process, signal};
 
@@ -187,7 +187,11 @@ pub(crate) fn stage_device(
             other => return other,
         }
     }
-    let tree = match mount::clone(source, device.recursive) {
+    let opened = match &device.filesystem {
+        Some(filesystem) => mount_block(source, filesystem, device.readonly),
+        None => mount::clone(source, device.recursive),
+    };
+    let tree = match opened {
         Err(e) if device.optional && e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         other => other.what(|| format!("opening {source:?}"))?,
     };
@@ -201,6 +205,25 @@ pub(crate) fn stage_device(
     mount::set_attributes(tree.as_fd(), &attributes).what(|| format!("preparing {source:?}"))?;
     let kind = rustix::fs::fstat(&tree).what(|| format!("reading {source:?}"))?.st_mode;
     place(tree.as_fd(), name, FileType::from_raw_mode(kind).is_dir())
+}
+
+/// Mounts the file system on a block device of the host.
+fn mount_block(source: &Path, filesystem: &Filesystem, readonly: bool) -> std::io::Result<OwnedFd> {
+    let source = source.to_str().ok_or(std::io::ErrorKind::InvalidInput)?;
+    let mut settings = vec![Setting::Value("source", source)];
+    if readonly {
+        settings.push(Setting::Flag("ro"));
+    }
+    let option = |option: &'_ String| match option.split_once('=') {
+        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+        None => (option.clone(), None),
+    };
+    let options: Vec<(String, Option<String>)> = filesystem.options.iter().map(option).collect();
+    settings.extend(options.iter().map(|(key, value)| match value {
+        Some(value) => Setting::Value(key, value),
+        None => Setting::Flag(key),
+    }));
+    mount::create(&filesystem.kind, &settings, MountAttrFlags::empty())
 }
 
 /// Makes a device node on the stage, which is a file system of the host's root: those of a guest's own can't be opened.

@@ -313,7 +313,14 @@ impl Task {
         };
         spec.hold = !nics.is_empty();
         guest.reboot(&spec, async |pid| self.instances.plug_all(self.id, pid, nics).await).await?;
-        self.instances.equipped(self.id, &guest).await;
+        // The guest runs, whatever of its devices fails.
+        for done in
+            [self.instances.equipped(self.id, &guest).await, self.instances.renew_proxies(self.id, &guest).await]
+        {
+            if let Err(e) = done {
+                tracing::warn!(instance = self.id, "Failed bringing devices back: {}", e.chain());
+            }
+        }
         self.instances.record_nics(self.id).await?;
         self.happen(Event::Rebooted).await
     }

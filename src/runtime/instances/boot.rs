@@ -87,6 +87,7 @@ impl Instances {
         let adopted = container::adopt(&dirs).await?;
         if was_up && matches!(adopted, container::Adopted::Exited(_) | container::Adopted::Gone) {
             ended.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
+            self.end_proxies(record.id).await;
             self.close_door(record.id).await;
         }
         match adopted {
@@ -101,10 +102,12 @@ impl Instances {
                 let actor = Actor::spawn(self.clone(), record.id, Some(running));
                 self.actors().insert(record.id, actor);
                 let expanded = self.db.view(|v| expand(v, &record))?;
-                if pid != 0
-                    && let Err(e) = self.adopt_equipment(record.id, &guest, &expanded).await
-                {
-                    tracing::warn!(instance = %record.name, "Failed bringing devices back: {}", e.chain());
+                if pid != 0 {
+                    let devices = self.adopt_equipment(record.id, &guest, &expanded).await;
+                    for e in [devices, self.renew_proxies(record.id, &guest).await].into_iter().filter_map(Result::err)
+                    {
+                        tracing::warn!(instance = %record.name, "Failed bringing devices back: {}", e.chain());
+                    }
                 }
                 let config = expanded.config;
                 // Its processors are counted again; what it has stays.

@@ -22,6 +22,7 @@ use crate::runtime::blocking;
 use crate::runtime::devices::{self, Awaited, Fitted};
 use crate::runtime::instances::container::Running;
 use crate::runtime::spec::Mount;
+use crate::runtime::spec::throttle::Throttle;
 use crate::runtime::sys::fault;
 use crate::runtime::sys::notice::Names;
 use crate::store::repo;
@@ -105,6 +106,10 @@ pub(super) fn rules(privileged: bool, fitted: &Fitted) -> Vec<String> {
     rules
 }
 
+fn throttles(fitted: &Fitted) -> Vec<Throttle> {
+    fitted.values().flat_map(|fitting| fitting.throttles.clone()).collect()
+}
+
 impl Instances {
     /// What an instance's devices are now. Remembered for when a guest runs by a plan that has them.
     pub(super) async fn equip(&self, id: u64, expanded: &Expanded) -> Result<Fitted> {
@@ -118,16 +123,11 @@ impl Instances {
         blocking(move || devices::fit(&devices, &root)).await
     }
 
-    /// Notes what a guest has that was just started by the last plan. What fails is logged: the guest runs.
-    pub(super) async fn equipped(&self, id: u64, running: &Running) {
-        if let Err(e) = self.note_planned(id, running).await {
-            tracing::warn!(id, "Failed noting the devices of a guest: {}", e.chain());
-        }
-    }
-
-    async fn note_planned(&self, id: u64, running: &Running) -> Result<()> {
+    /// Notes what a guest has that was just started by the last plan, and limits it.
+    pub(super) async fn equipped(&self, id: u64, running: &Running) -> Result<()> {
         let planned = self.equipment.planned().remove(&id).unwrap_or_default();
         let noted = Noted { reboots: running.reboots(), now: planned.clone(), planned };
+        running.throttle(Vec::new(), throttles(&noted.now)).await?;
         self.note_equipment(id, noted).await?;
         let expanded = self.db.view(|v| expand(v, &repo::instances::by_id(v, id)?))?;
         self.equipment.wait_for(id, Awaited::of(&expanded.devices));
@@ -162,6 +162,7 @@ impl Instances {
         }
         let (rules_before, rules_after) =
             (rules(running.is_privileged(), &had), rules(running.is_privileged(), wanted));
+        running.throttle(throttles(&had), throttles(wanted)).await?;
         noted.now.retain(|name, fitting| wanted.get(name) == Some(fitting));
         let gone: Fitted = had.into_iter().filter(|(name, _)| !noted.now.contains_key(name)).collect();
         for mount in mounts(&gone).iter().rev() {

@@ -56,6 +56,7 @@ mod nics;
 mod packing;
 mod plan;
 mod profile_change;
+mod proxies;
 mod publish;
 mod relocate;
 mod rename;

@@ -59,15 +59,32 @@ impl Instances {
             }
             fault("daemon.start.plugged");
         }
-        let running = starting.finish().await;
-        match &running {
-            Ok(running) => self.equipped(id, running).await,
-            Err(_) => {
-                self.unplug_all(id).await;
-                self.forget_nics(id).await;
-            }
+        let running = match starting.finish().await {
+            Ok(running) => self.complete(id, running).await,
+            failed => failed,
+        };
+        if running.is_err() {
+            self.unplug_all(id).await;
+            self.forget_nics(id).await;
         }
         running
+    }
+
+    /// What a guest gets once it runs. One that can't have it is brought down again.
+    async fn complete(&self, id: u64, running: container::Running) -> Result<container::Running> {
+        let expanded = self.facts(id)?.1;
+        let done = match self.equipped(id, &running).await {
+            Ok(()) => self.change_proxies(id, &running, &expanded).await,
+            failed => failed,
+        };
+        let Err(e) = done else { return Ok(running) };
+        running.kill().await?;
+        while running.wait_exit().await? == container::Ended::Reboot {
+            running.decline_reboot().await?;
+        }
+        self.forget_equipment(id);
+        container::forget(&self.run_directory(id)).await?;
+        Err(e)
     }
 
     /// The plan by the configuration of now.
@@ -233,6 +250,7 @@ impl Instances {
         self.balance.forget(id);
         self.unplug_all(id).await;
         self.forget_equipment(id);
+        self.end_proxies(id).await;
         self.close_door(id).await;
         self.end_visits(id).await;
         if let Err(e) = container::forget(&self.run_directory(id)).await {

@@ -134,6 +134,12 @@ impl Instances {
             self.rebalance().await;
         }
         self.change_equipment(id, &running, becomes).await?;
+        if let Err(e) = self.change_proxies(id, &running, becomes).await {
+            if let Err(e) = self.change_equipment(id, &running, was).await {
+                tracing::warn!(id, "Failed bringing devices back: {}", e.chain());
+            }
+            return Err(e);
+        }
         self.tell_guest(id, was, becomes);
         Ok(())
     }

@@ -148,6 +148,18 @@ pub struct Mount {
     /// A device node that is made for the guest and mounted in the place of the source.
     #[serde(default)]
     pub node: Option<Node>,
+    /// The file system on the source, a block device, which is mounted in its place.
+    #[serde(default)]
+    pub filesystem: Option<Filesystem>,
+}
+
+/// A file system on a block device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filesystem {
+    /// The kernel's name of it.
+    pub kind: String,
+    /// Its own options, `name` or `name=value`.
+    pub options: Vec<String>,
 }
 
 /// A device node of a guest's own (mknod(2)): owner and mode are as the guest is to see them.

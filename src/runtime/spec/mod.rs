@@ -13,11 +13,13 @@ pub mod idmap;
 pub mod limits;
 pub mod net;
 pub mod pack;
+pub mod proxy;
 pub mod shift;
 pub mod shim;
 pub mod syscalls;
+pub mod throttle;
 
-pub use container::{ContainerSpec, FileWrite, Mount, Node, RootSource, Shift};
+pub use container::{ContainerSpec, FileWrite, Filesystem, Mount, Node, RootSource, Shift};
 pub use idmap::{Idmap, IdmapEntry};
 pub use limits::{Limits, Rlimit};
 

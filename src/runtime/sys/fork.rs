@@ -151,6 +151,12 @@ pub fn join_mounts(pidfd: BorrowedFd<'_>) -> io::Result<()> {
     setns(pidfd, libc::CLONE_NEWNS)
 }
 
+/// Joins the network namespace of a process, with `user` also its user namespace, with `files` also its mounts.
+pub fn join_network(pidfd: BorrowedFd<'_>, user: bool, files: bool) -> io::Result<()> {
+    let more = |wanted: bool, flag: i32| if wanted { flag } else { 0 };
+    setns(pidfd, libc::CLONE_NEWNET | more(user, libc::CLONE_NEWUSER) | more(files, libc::CLONE_NEWNS))
+}
+
 /// Joins the user and mount namespaces of a process.
 pub fn join_files(pidfd: BorrowedFd<'_>) -> io::Result<()> {
     setns(pidfd, libc::CLONE_NEWUSER | libc::CLONE_NEWNS)

@@ -19,20 +19,20 @@ pub const DISK: &[Key] = &[
     row("boot.priority", Kind::Uint32, "Place in the order of booting, highest first").on(Vm).applied(),
     row("ceph.cluster_name", Kind::Text, "Cluster of a Ceph source").default("ceph").later("Ceph"),
     row("ceph.user_name", Kind::Text, "User of a Ceph source").default("admin").later("Ceph"),
-    row("limits.max", Kind::Throughput, "Bytes a second or iops, reading and writing each").live().later("disk limits"),
-    row("limits.read", Kind::Throughput, "Bytes a second or iops, reading").live().later("disk limits"),
-    row("limits.write", Kind::Throughput, "Bytes a second or iops, writing").live().later("disk limits"),
+    row("limits.max", Kind::Throughput, "Bytes a second or iops, reading and writing each").live().applied(),
+    row("limits.read", Kind::Throughput, "Bytes a second or iops, reading").live().applied(),
+    row("limits.write", Kind::Throughput, "Bytes a second or iops, writing").live().applied(),
     row("optional", Kind::Bool, "Older spelling, turned round, of required").default("false").applied(),
     row("path", Kind::Text, "Where in the instance it is mounted; `/` for the root disk").applied(),
     row("pool", Kind::Text, "The storage pool the volume is in").applied(),
     row("propagation", PROPAGATION, "How mounts below it travel between host and instance")
         .default("private")
         .later("mount options"),
-    row("raw.mount.options", Kind::Text, "Mount options of the file system").later("mount options"),
+    row("raw.mount.options", Kind::Text, "Mount options of the file system").applied(),
     row("readonly", Kind::Bool, "Mount it read-only").default("false").applied(),
     row("recursive", Kind::Bool, "Take along what is mounted below the source").default("false").applied(),
     row("required", Kind::Bool, "Refuse to start when the source is missing").default("true").applied(),
-    row("shift", Kind::Bool, "Translate owners to the instance's ids").default("false").later("shifting of owners"),
+    row("shift", Kind::Bool, "Translate owners to the instance's ids").default("false").applied(),
     row("size", Kind::Size, "Size of the root disk").live().later("quotas"),
     row("size.state", Kind::Size, "Size of the volume that keeps the state of a machine").later("virtual machines"),
     row("source", Kind::Text, "A path on the host, or a volume of the pool").applied(),
@@ -111,18 +111,16 @@ pub const INFINIBAND: &[Key] = &[
 pub const PROXY: &[Key] = &[
     row("bind", Kind::OneOf(&["host", "instance", "guest", "container"]), "On which side to listen")
         .default("host")
-        .later(DEVICES),
-    row("connect", Kind::ProxyAddress, "Where connections go").required().later(DEVICES),
-    row("gid", Kind::UnixId, "Group of the unix socket").default("0").later(DEVICES),
-    row("listen", Kind::ProxyAddress, "Where connections are taken").required().later(DEVICES),
-    row("mode", Kind::Mode, "Mode of the unix socket").default("0644").later(DEVICES),
-    row("nat", Kind::Bool, "Forward by address translation").default("false").later(DEVICES),
-    row("proxy_protocol", Kind::Bool, "Tell the target who connects, by the PROXY protocol")
-        .default("false")
-        .later(DEVICES),
-    row("security.gid", Kind::UnixId, "Group the proxy runs as").default("0").later(DEVICES),
-    row("security.uid", Kind::UnixId, "User the proxy runs as").default("0").later(DEVICES),
-    row("uid", Kind::UnixId, "Owner of the unix socket").default("0").later(DEVICES),
+        .applied(),
+    row("connect", Kind::ProxyAddress, "Where connections go").required().applied(),
+    row("gid", Kind::UnixId, "Group of the unix socket").default("0").applied(),
+    row("listen", Kind::ProxyAddress, "Where connections are taken").required().applied(),
+    row("mode", Kind::Mode, "Mode of the unix socket").default("0644").applied(),
+    row("nat", Kind::Bool, "Forward by address translation").default("false").applied(),
+    row("proxy_protocol", Kind::Bool, "Tell the target who connects, by the PROXY protocol").default("false").applied(),
+    row("security.gid", Kind::UnixId, "Group the proxy runs as").default("0").applied(),
+    row("security.uid", Kind::UnixId, "User the proxy runs as").default("0").applied(),
+    row("uid", Kind::UnixId, "Owner of the unix socket").default("0").applied(),
 ];
 
 /// `tpm`.

@@ -16,6 +16,7 @@ pub mod idmap;
 mod network;
 pub mod pack;
 pub mod plan;
+pub mod proxy;
 mod running;
 pub mod shift;
 mod start;

@@ -12,7 +12,8 @@ use crate::api::types::InstanceStateNetwork;
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::blocking;
 use crate::runtime::spec::attach::Task;
-use crate::runtime::spec::shim::{EXIT, ExitReason, ExitRecord, FromShim, Policy, RunRecord, ToShim};
+use crate::runtime::spec::shim::{EXIT, ExitReason, ExitRecord, FromShim, Policy, Process, RunRecord, ToShim};
+use crate::runtime::spec::throttle::Throttle;
 use crate::runtime::spec::{ContainerSpec, Limits, Mount};
 use crate::runtime::sys::cgroup::{self, Usage};
 use crate::runtime::sys::link::{Link, Watched};
@@ -78,6 +79,12 @@ impl Running {
     pub fn pid(&self) -> i32 {
         let now = self.now();
         now.init.as_ref().and(now.record.init).map_or(0, |init| init.pid)
+    }
+
+    /// Process 1, so that it can be told from a later one; `None` between a reboot and the next start.
+    pub fn process(&self) -> Option<Process> {
+        let now = self.now();
+        now.init.as_ref().and(now.record.init)
     }
 
     /// When process 1 was executed.
@@ -268,6 +275,16 @@ impl Running {
         blocking(move || {
             cgroup::change_devices(&record.groups, &was, &becomes)
                 .ctx(Kind::Internal, || "Failed changing the container's device rules")
+        })
+        .await
+    }
+
+    /// Changes the limits on block devices.
+    pub async fn throttle(&self, was: Vec<Throttle>, becomes: Vec<Throttle>) -> Result<()> {
+        let record = self.record();
+        blocking(move || {
+            cgroup::throttle(&record.groups, &was, &becomes)
+                .ctx(Kind::Internal, || "Failed limiting the container's disks")
         })
         .await
     }

@@ -9,6 +9,7 @@ use rustix::fs::{CWD, Gid, Mode};
 use super::write;
 use crate::runtime::spec::cgroup::{Group, Hierarchy};
 use crate::runtime::spec::limits::{Limits, Setting};
+use crate::runtime::spec::throttle::{Throttle, by_device};
 
 /// How many taken names are passed over before giving up.
 const MAX_SUFFIX: u32 = 1000;
@@ -154,6 +155,22 @@ pub fn change_devices(groups: &[Group], was: &[String], becomes: &[String]) -> i
     allowed.into_iter().try_for_each(|rule| write(&group.path, "devices.allow", rule))?;
     let denied = was.iter().filter(|rule| !becomes.contains(rule));
     denied.into_iter().try_for_each(|rule| write(&group.path, "devices.deny", rule))
+}
+
+/// Limits what the groups read from and write to block devices; those that are only in `was` are freed.
+pub fn throttle(groups: &[Group], was: &[Throttle], becomes: &[Throttle]) -> io::Result<()> {
+    let (was, becomes) = (by_device(was), by_device(becomes));
+    let freed = was.keys().filter(|device| !becomes.contains_key(device));
+    let freed = freed.map(|device| Throttle { device: *device, ..Throttle::default() });
+    let all: Vec<Throttle> = becomes.values().copied().chain(freed).collect();
+    if let Some(group) = groups.iter().find(|g| !g.unified && g.has("blkio")) {
+        return all.iter().flat_map(Throttle::v1).try_for_each(|(file, line)| write(&group.path, file, &line));
+    }
+    match groups.iter().find(|g| g.unified && g.has("io")) {
+        Some(group) => all.iter().try_for_each(|one| write(&group.path, "io.max", &one.v2())),
+        None if all.is_empty() => Ok(()),
+        None => Err(io::Error::other("this host has no \"blkio\" or \"io\" cgroup controller")),
+    }
 }
 
 fn apply(group: &Group, setting: &Setting) -> io::Result<()> {
