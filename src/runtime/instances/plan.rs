@@ -90,6 +90,9 @@ impl Instances {
         spec.lock = Some(lock);
         spec.limits = self.limits(id, &expanded.config)?;
         spec.mounts = mounts(&expanded, &self.places.root)?;
+        if let Some(raw) = Config(&expanded.config).get("raw.lxc") {
+            confine::add_raw_lxc(&mut spec, raw)?;
+        }
         if doors::wanted(&expanded.config) {
             spec.mounts.push(self.door_mount(id));
         }
@@ -181,6 +184,7 @@ impl Instances {
             drop_capabilities: container::plan::dropped_capabilities(privileged)?,
             seccomp: container::plan::filter(&syscalls)?,
             no_new_privs: false,
+            group_files: Vec::new(),
             device_rules: container::plan::device_rules(privileged),
             cgroups: self.host.cgroups.clone(),
             console_log: self.places.logs(&record.project, &record.name).join("console.log"),
