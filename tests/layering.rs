@@ -35,6 +35,7 @@ const PARTS: &[(u8, &str)] = &[
     (4, "runtime::images"),
     (4, "runtime::network"),
     (4, "runtime::instances::container"),
+    (4, "runtime::listen"),
     (4, "runtime::random"),
     (4, "runtime::url"),
     (5, "runtime::leases"),

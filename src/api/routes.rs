@@ -216,7 +216,6 @@ const LATER: &[(&str, &str)] = &[
     ("/1.0/cluster", "Clustering"),
     ("/1.0/metrics", "Metrics"),
     ("/1.0/storage-pools/{pool}/volumes", "Storage volumes of one's own"),
-    ("/1.0/images/{fingerprint}/refresh", "Refreshing images"),
 ];
 
 /// Where clients may name a member of the cluster by `target`. There is none until there are clusters.

@@ -11,6 +11,7 @@ pub mod https;
 pub mod images;
 pub mod instances;
 pub mod leases;
+pub mod listen;
 pub mod network;
 pub mod operations;
 pub mod pools;

@@ -225,7 +225,6 @@ all_of daemon.snapshot.{reserved,frozen,volume,confirmed} daemon.snapshot_rename
 # put NAME TEXT, text NAME: the content of a file of it.
 put() { req POST "$I/$1/files?path=/root/f" "$2" -H 'Content-Type: application/octet-stream'; same "$code" 200 "put $2"; }
 text() { req GET "$I/$1/files?path=/root/f"; [ "$code" = 200 ] && echo "$body"; }
-snapshots() { req GET "$I/$1/snapshots?recursion=1"; get '.metadata | map(.name) | join(" ")'; }
 # on_disk NAME: its snapshots where tools look; nothing may be pending.
 on_disk() {
 	same "$(find "$LXD_DIR"/storage-pools/*/pending -mindepth 1)" '' "marks after $point"

@@ -12,7 +12,7 @@ use super::actor::Actor;
 use super::create::{root_pool, volume_of};
 use super::delete::remove_directory;
 use super::expand::{Expanded, expand};
-use super::{Instances, container, copied, doors};
+use super::{Instances, container, copied, doors, ids};
 use crate::api::config::instance::Config;
 use crate::runtime::blocking;
 use crate::runtime::network::netlink::Netlink;
@@ -91,7 +91,7 @@ impl Instances {
         match adopted {
             // One that reboots says so to the actor at once.
             container::Adopted::Running(running) | container::Adopted::Rebooting(running) => {
-                let (pid, privileged) = (running.pid(), running.is_privileged());
+                let pid = running.pid();
                 // Whatever fails here: a guest that runs is never dropped. Before the actor, which sees whether it is frozen.
                 if let Err(e) = copied::let_go(&dirs, &running).await {
                     tracing::warn!(instance = %record.name, "Failed letting a guest go on: {}", e.chain());
@@ -103,7 +103,7 @@ impl Instances {
                 self.limits(record.id, &config)?;
                 self.adopt_nics(record.id, pid).await?;
                 if doors::wanted(&config)
-                    && let Err(e) = self.open_door(record.id, privileged).await
+                    && let Err(e) = self.open_door(record.id, ids::current(&record)?.root().0).await
                 {
                     tracing::warn!(instance = %record.name, "Failed opening a guest's socket: {}", e.chain());
                 }

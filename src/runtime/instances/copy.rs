@@ -97,7 +97,7 @@ impl Instances {
         };
         let mut own = kept(config);
         own.extend(post.config.clone());
-        own.extend(fresh(&self.host.idmap)?);
+        own.extend(fresh());
         let mut own_devices = devices.clone();
         own_devices.extend(post.devices.clone());
         let profiles = self.db.view(|v| {
@@ -197,8 +197,7 @@ impl Instances {
             None => source.clone(),
         };
         let names: Vec<String> = snapshots.iter().map(|s| s.name.clone()).collect();
-        let privileged = self.db.view(|v| Ok(super::plan::is_privileged(&expand(v, record)?.config)))?;
-        let owner = self.guest_root(privileged);
+        let (owner, _) = self.guest_root(record)?;
         blocking(move || {
             for name in names {
                 ends.copy(&source.snapshot(&name)?, &target.snapshot(&name)?, None)?;
@@ -386,15 +385,12 @@ fn kept(config: &ConfigMap) -> ConfigMap {
 }
 
 /// The volatile keys that are a copy's own.
-fn fresh(idmap: &crate::runtime::spec::Idmap) -> Result<ConfigMap> {
-    let idmap = serde_json::to_string(idmap).map_err(|e| Error::internal(format!("Failed rendering an idmap: {e}")))?;
-    Ok(ConfigMap::from([
+fn fresh() -> ConfigMap {
+    ConfigMap::from([
         ("volatile.apply_template".to_owned(), "copy".to_owned()),
         ("volatile.cloud-init.instance-id".into(), random::uuid()),
-        ("volatile.idmap.base".into(), "0".into()),
-        ("volatile.idmap.next".into(), idmap),
         ("volatile.uuid".into(), random::uuid()),
-    ]))
+    ])
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ mod balance;
 mod boot;
 mod change_state;
 mod cloud_init;
+mod confine;
 mod console;
 pub mod container;
 mod copied;
@@ -44,6 +45,7 @@ mod doors;
 mod exec;
 pub mod expand;
 mod files;
+mod ids;
 mod list;
 mod live;
 mod logs;
@@ -134,6 +136,8 @@ pub struct Inner {
     nics: nics::Nics,
     turns: files::Turns,
     doors: doors::Doors,
+    /// Held while a range of ids is looked for that no other instance has.
+    choosing_ids: tokio::sync::Mutex<()>,
     /// Instances that are stopped because the host goes down.
     host_stops: Mutex<BTreeSet<u64>>,
 }
@@ -208,6 +212,7 @@ impl Instances {
             nics,
             turns,
             doors,
+            choosing_ids: tokio::sync::Mutex::default(),
             host_stops,
         }))
     }

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Instances;
 use super::container::Running;
 use super::create::{root_pool, volume_of};
 use super::expand;
 use super::files::Kept;
 use super::machine::State;
+use super::{Instances, ids};
 use crate::api::types::ConfigMap;
 use crate::runtime::images::place::{Place, Text};
 use crate::runtime::spec::Idmap;
@@ -113,10 +113,7 @@ impl Instances {
         .await?;
         let (root, guest) = match (root, guest) {
             // What a guest has mounted for writing is read through its own mount only.
-            (Root::Overlay { .. }, Some(running)) => {
-                let ids = if running.is_privileged() { Idmap::default() } else { self.host.idmap.clone() };
-                (PackPlace::Guest { ids }, Some(running))
-            }
+            (Root::Overlay { .. }, Some(running)) => (PackPlace::Guest { ids: ids::current(&record)? }, Some(running)),
             (root, _) => (place_of(root, ids_on_disk(&record.config)?), None),
         };
         Ok(Source { place, root, guest, kept })

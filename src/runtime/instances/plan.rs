@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use super::create::{root_pool, volume_of};
 use super::expand::{Expanded, expand};
-use super::{Instances, container, doors, logs, templates};
+use super::{Instances, confine, container, doors, ids, logs, templates};
 use crate::api::config::device;
 use crate::api::config::instance::Config;
 use crate::api::types::{ConfigMap, Timestamp};
@@ -39,6 +39,7 @@ impl Instances {
             // Before the guest asks for its address.
             self.networks.tell(&record.project, [&expanded.devices]).await;
         }
+        confine::load_modules(Config(&expanded.config)).await?;
         let mut spec = self.plan_of(id).await?;
         spec.hold = !nics.is_empty();
         self.make_places(&record)?;
@@ -77,9 +78,11 @@ impl Instances {
         let driver = self.pools.driver(&pool)?;
         let volume = volume_of(&record)?;
         let place = driver.paths().volume(&volume);
+        let owner = self.map_of(&record, &expanded.config)?.root().0;
         let (for_files, with_profiles) = (record.clone(), expanded.clone());
         let (root, lock, files) = blocking(move || {
             let files = templates::files(&place, &for_files, &with_profiles)?;
+            driver.paths().set_owner(&volume, owner)?;
             Ok((driver.root(&volume)?, driver.lock_path(&volume), files))
         })
         .await?;
@@ -91,7 +94,8 @@ impl Instances {
             spec.mounts.push(self.door_mount(id));
         }
         spec.files = files;
-        self.settle_ids(&record, &mut spec).await?;
+        let protected = Config(&expanded.config).bool("security.protection.shift");
+        self.settle_ids(&record, &mut spec, protected).await?;
         Ok(spec)
     }
 
@@ -107,13 +111,14 @@ impl Instances {
         .await?;
         let mut spec = self.confined(&record, &expanded, root_source(root))?;
         spec.lock = Some(lock);
-        self.settle_ids(&record, &mut spec).await?;
+        let protected = Config(&expanded.config).bool("security.protection.shift");
+        self.settle_ids(&record, &mut spec, protected).await?;
         Ok(spec)
     }
 
     /// Sees to the guest's ids on disk: its own, which are mapped as they are mounted, or where this host can't do that
     /// the host's, to which they are shifted now. May take as long as the tree is large.
-    async fn settle_ids(&self, record: &InstanceRecord, spec: &mut ContainerSpec) -> Result<()> {
+    async fn settle_ids(&self, record: &InstanceRecord, spec: &mut ContainerSpec, protected: bool) -> Result<()> {
         const KEY: &str = "volatile.last_state.idmap";
         let place = match &spec.root {
             RootSource::Dir { path } => path.clone(),
@@ -133,6 +138,9 @@ impl Instances {
         if on_disk == wanted {
             return Ok(());
         }
+        if protected {
+            return Err(Error::internal("Container is protected against filesystem shifting"));
+        }
         container::shift::on_disk(&place, &on_disk, &wanted).await?;
         let wanted = serde_json::to_string(&wanted).unwrap_or_default();
         self.db
@@ -150,7 +158,8 @@ impl Instances {
     fn confined(&self, record: &InstanceRecord, expanded: &Expanded, root: RootSource) -> Result<ContainerSpec> {
         let config = Config(&expanded.config);
         let privileged = is_privileged(&expanded.config);
-        let deny = config.bool("security.syscalls.deny_default");
+        let native = self.host.architectures.first() == Some(&record.architecture);
+        let syscalls = confine::syscalls(config, native)?;
         Ok(ContainerSpec {
             version: ContainerSpec::current_version(),
             id: record.id,
@@ -158,17 +167,19 @@ impl Instances {
             project: record.project.clone(),
             root,
             lock: None,
-            idmap: if privileged { Idmap::default() } else { self.host.idmap.clone() },
+            idmap: self.map_of(record, &expanded.config)?,
             shift: Shift::Mount,
             nesting: config.bool("security.nesting"),
             hostname: record.name.clone(),
             environment: environment(&expanded.config),
             init: vec![container::plan::INIT.into()],
             limits: Limits::default(),
+            rlimits: confine::rlimits(config),
+            sysctls: confine::sysctls(config),
             mounts: Vec::new(),
             files: Vec::new(),
             drop_capabilities: container::plan::dropped_capabilities(privileged)?,
-            seccomp: if deny { container::plan::default_seccomp()? } else { String::new() },
+            seccomp: container::plan::filter(&syscalls)?,
             no_new_privs: false,
             device_rules: container::plan::device_rules(privileged),
             cgroups: self.host.cgroups.clone(),
@@ -194,7 +205,6 @@ impl Instances {
 
     /// Records that an instance is up or down; the one durable commit of a start or stop.
     pub(super) async fn record_power(&self, id: u64, up: bool) -> Result<()> {
-        let idmap = serde_json::to_string(&self.host.idmap).unwrap_or_default();
         let for_host = self.host_stops.lock().unwrap_or_else(PoisonError::into_inner).contains(&id);
         let power = if up || for_host { "RUNNING" } else { "STOPPED" };
         self.db
@@ -205,8 +215,7 @@ impl Instances {
                 if up {
                     record.last_used_at = Timestamp::now();
                     record.config.remove("volatile.apply_template");
-                    let privileged = is_privileged(&expand(tx, &record)?.config);
-                    let current = if privileged { "[]" } else { &idmap }.to_owned();
+                    let current = ids::text(&self.map_of(&record, &expand(tx, &record)?.config)?);
                     record.config.insert("volatile.idmap.current".into(), current.clone());
                     record.config.insert("volatile.idmap.next".into(), current);
                 }

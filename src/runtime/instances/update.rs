@@ -2,7 +2,7 @@
 
 use super::create::target_of;
 use super::expand::{Expanded, expand};
-use super::{Instances, cloud_init, live, profile_ids};
+use super::{Instances, cloud_init, confine, ids, live, profile_ids};
 use crate::api::config::{Live, Site, device, instance};
 use crate::api::types::{ConfigMap, EventRequestor, Instance, InstancePut, Operation};
 use crate::runtime::devices::{self, nic};
@@ -52,6 +52,7 @@ impl Instances {
         wants
             .extend(self.record(project, name)?.profiles.iter().map(|id| Want::shared(Class::Profile, id.to_string())));
         let _lease = self.leases.take(wants).await;
+        let alone = self.choosing_ids().await;
         let (change, _) = self
             .db
             .transact(|tx| {
@@ -65,10 +66,14 @@ impl Instances {
                 if cloud_init::changed(&was, &becomes) {
                     cloud_init::renew(&mut after.config);
                 }
+                if ids::differ(&was.config, &becomes.config) {
+                    self.choose_ids(&mut after, &becomes.config)?;
+                }
                 repo::instances::update(tx, &after)?;
                 Ok(Change { before, was, becomes })
             })
             .await?;
+        drop(alone);
         if let Err(e) = self.apply(change.before.id, &change.was, &change.becomes).await {
             self.take_back(&change.before).await;
             return Err(e);
@@ -119,6 +124,9 @@ impl Instances {
     pub(super) async fn apply(&self, id: u64, was: &Expanded, becomes: &Expanded) -> Result<()> {
         let Some(running) = self.actor(id).live().running else { return Ok(()) };
         let difference = live::difference(was, becomes, &self.places.root)?;
+        if instance::changed(&was.config, &becomes.config).contains(&"linux.kernel_modules") {
+            confine::load_modules(instance::Config(&becomes.config)).await?;
+        }
         self.change_door(id, &running, &was.config, &becomes.config).await?;
         self.change_nics(id, running.pid(), was, becomes).await?;
         if difference.limits {

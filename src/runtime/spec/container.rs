@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Hierarchy;
-use super::{Idmap, Limits, VERSION};
+use super::{Idmap, Limits, Rlimit, VERSION};
 
 /// A whole container, ready to be started.
 ///
@@ -42,6 +42,12 @@ pub struct ContainerSpec {
     /// Resource limits.
     #[serde(default)]
     pub limits: Limits,
+    /// Resource limits of process 1 and of every command of `exec`.
+    #[serde(default)]
+    pub rlimits: Vec<Rlimit>,
+    /// Kernel parameters to set in its namespaces, by their dotted names.
+    #[serde(default)]
+    pub sysctls: Vec<(String, String)>,
     /// What is mounted in it beside the usual.
     #[serde(default)]
     pub mounts: Vec<Mount>,

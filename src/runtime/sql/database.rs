@@ -168,7 +168,7 @@ fn execute(statement: &mut Statement<'_>) -> Result<SqlResult> {
 }
 
 fn select(statement: &mut Statement<'_>, size: &mut usize) -> Result<SqlResult> {
-    let columns: Vec<String> = statement.column_names().into_iter().map(String::from).collect();
+    let columns: Vec<String> = statement.column_names().map(String::from).collect();
     let mut rows = Vec::new();
     let mut found = statement.raw_query();
     while let Some(row) = found.next().map_err(failed)? {

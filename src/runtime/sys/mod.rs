@@ -21,6 +21,7 @@ pub mod probe;
 pub mod process;
 pub mod program;
 pub mod pty;
+pub mod rlimit;
 pub mod root;
 pub mod seccomp;
 pub mod signal;

@@ -16,8 +16,8 @@ use serde_json::{Map, Value};
 
 pub use self::import::{Arrival, Wanted};
 use self::index::Index;
-pub use self::shelf::Facts;
-use self::shelf::{Draft, Shelf};
+use self::shelf::Draft;
+pub use self::shelf::{Facts, Shelf};
 use super::Instances;
 use super::container::pack::{self, Archive};
 use super::packing::{self, Source};

@@ -15,9 +15,9 @@ use super::keeper;
 use crate::api::config::{self, instance, names};
 use crate::api::types::{InstanceSnapshot, RecoverResult, RecoverVolume, StoragePoolsPost};
 use crate::runtime::blocking;
+use crate::runtime::instances::Instances;
+use crate::runtime::instances::copy::BATCH;
 use crate::runtime::instances::create::{new_volume, target_of, volume_of};
-use crate::runtime::instances::expand;
-use crate::runtime::instances::{Instances, plan};
 use crate::runtime::storage::{Driver, Volume, VolumeKind, links};
 use crate::runtime::sys::fault;
 use crate::store::records::{InstanceKind, InstanceRecord, Phase, PoolRecord, SnapshotRecord, VolumeRecord};
@@ -26,8 +26,6 @@ use crate::{Ctx, Error, Kind, Result};
 
 /// Bytes of a `backup.yaml` that are read.
 const LIMIT: u64 = 4 << 20;
-/// Snapshots whose records are written, or removed, by one commit.
-const AT_ONCE: usize = 30;
 
 /// A pool that is looked at.
 struct Pool {
@@ -178,8 +176,7 @@ impl Instances {
         instance::validate(&record.config, target_of(InstanceKind::Container))?;
         let _lease = self.leases.take(self.exclusive(&project, lost.volume.name())).await;
         let record = self.insert_whole(record, pool, &lost.on_disk.snapshots).await?;
-        let privileged = self.db.view(|v| Ok(plan::is_privileged(&expand::expand(v, &record)?.config)))?;
-        let owner = self.guest_root(privileged);
+        let (owner, _) = self.guest_root(&record)?;
         let driver = self.pools.driver(pool)?;
         blocking(move || {
             links::create(driver.paths(), &lost.volume)?;
@@ -197,7 +194,7 @@ impl Instances {
     ) -> Result<InstanceRecord> {
         (record.id, _) = self.db.transact(Tx::next_id).await?;
         let mut inserted = Ok(record.clone());
-        for some in snapshots.chunks(AT_ONCE) {
+        for some in snapshots.chunks(BATCH) {
             let rows = |tx: &mut Tx| {
                 some.iter().try_for_each(|s| {
                     let snapshot = SnapshotRecord { instance: record.id, ..archived(s, s.config.clone()) };
@@ -229,7 +226,7 @@ impl Instances {
             let stray = stray.filter(|(id, _)| repo::instances::by_id(v, *id).is_err());
             Ok(stray.flat_map(|(_, snapshots)| snapshots).map(|snapshot| snapshot.id).collect())
         })?;
-        for some in stray.chunks(AT_ONCE) {
+        for some in stray.chunks(BATCH) {
             self.db.transact(|tx| some.iter().try_for_each(|id| repo::snapshots::remove(tx, *id))).await?;
         }
         Ok(())
