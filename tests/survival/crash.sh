@@ -148,6 +148,25 @@ does lxc config device add "$N" eth0 nic nictype=p2p
 ip link del crabr0
 ip link del crawire0
 
+it "devices of a running guest"
+all_of daemon.devices.{detached,attached}
+nodes() { inside "$N" grep -c ' /dev/node ' /proc/mounts; }
+has_nodes() { [ "$(nodes)" = "$1" ]; }
+does lxc start "$N"
+for point in daemon.devices.{detached,attached}; do
+	dies $point lxc config device add "$N" node unix-char path=/dev/node major=1 minor=5
+	works "$N"
+	if [ -n "$(lxc config device get "$N" node type 2>/dev/null)" ]; then
+		until_true 10 has_nodes 1 || fail "mounted $(nodes) times after $point"
+		dies $point lxc config device remove "$N" node
+		works "$N"
+	fi
+	[ -z "$(lxc config device get "$N" node type 2>/dev/null)" ] || does lxc config device remove "$N" node
+	until_true 10 has_nodes 0 || fail "mounted $(nodes) times without it, after $point"
+	like "$(inside "$N" ls /dev/node 2>&1)" 'No such file' "after $point"
+done
+does lxc stop -f "$N"
+
 it "start, when a shim or the guest's first process dies"
 all_of shim.{prepared,groups,limits,forked,mapped,mounts,security,started} init.{born,ready,exec} stage.{born,staged}
 for point in shim.{prepared,groups,limits,forked,mapped,mounts,security,started} init.{born,ready,exec} stage.{born,staged}; do
