@@ -51,6 +51,7 @@ impl Instances {
             }
         });
         futures_util::stream::iter(all).for_each_concurrent(AT_ONCE, |one| one).await;
+        self.follow_host();
         // Only now is known what of the host's links the others use.
         for record in ended.into_inner().unwrap_or_else(PoisonError::into_inner) {
             self.clear_nics(&record).await;
@@ -96,9 +97,16 @@ impl Instances {
                 if let Err(e) = copied::let_go(&dirs, &running).await {
                     tracing::warn!(instance = %record.name, "Failed letting a guest go on: {}", e.chain());
                 }
+                let guest = running.clone();
                 let actor = Actor::spawn(self.clone(), record.id, Some(running));
                 self.actors().insert(record.id, actor);
-                let config = self.db.view(|v| Ok(expand(v, &record)?.config))?;
+                let expanded = self.db.view(|v| expand(v, &record))?;
+                if pid != 0
+                    && let Err(e) = self.adopt_equipment(record.id, &guest, &expanded).await
+                {
+                    tracing::warn!(instance = %record.name, "Failed bringing devices back: {}", e.chain());
+                }
+                let config = expanded.config;
                 // Its processors are counted again; what it has stays.
                 self.limits(record.id, &config)?;
                 self.adopt_nics(record.id, pid).await?;

@@ -10,7 +10,7 @@ use crate::api::config::names;
 use crate::api::types::{ConfigMap, EventRequestor, InstancesPost, Operation, Timestamp};
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::{Handle, NewOperation};
-use crate::runtime::storage::{Content, Driver, Guest, Volume};
+use crate::runtime::storage::{Content, Driver, Guest, Place, Volume};
 use crate::runtime::sys::fault;
 use crate::runtime::{blocking, random, url};
 use crate::store::records::{InstanceRecord, Phase, PoolRecord, SnapshotRecord};
@@ -298,7 +298,8 @@ impl Instances {
         Ok(())
     }
 
-    /// Replaces the root of the target. What is copied is complete before the old one goes.
+    /// Replaces the root of the target. What is copied is complete before the old one goes; where volumes are plain trees, files
+    /// that are the same stay and get another name in it.
     async fn refresh_root(
         &self,
         (origin, from): (&Origin, &PoolRecord),
@@ -315,6 +316,16 @@ impl Instances {
         // Not a name that a user's snapshot can have.
         let staged = volume.snapshot(&format!("refresh {}", random::uuid()))?;
         blocking(move || {
+            if let Some(renewing) = ends.to.renewing() {
+                let guest = guest.as_ref().map(|g| g as &dyn Guest);
+                let tree = ends.from.open_tree(&source, guest)?;
+                let fill = |place: &Place<'_>| {
+                    tree.copy_to(place, guest)?;
+                    fault("daemon.refresh.staged");
+                    Ok(())
+                };
+                return renewing.renew_volume(&volume, Box::new(fill));
+            }
             if ends.same && guest.is_none() {
                 return ends.to.restore_volume(&volume, &source);
             }

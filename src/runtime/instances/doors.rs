@@ -146,14 +146,7 @@ impl Instances {
 
     /// What mounts the guest's socket in it.
     pub(super) fn door_mount(&self, id: u64) -> Mount {
-        Mount {
-            source: self.door_directory(id),
-            target: PathBuf::from(PLACE),
-            readonly: true,
-            recursive: false,
-            shift: false,
-            optional: false,
-        }
+        Mount { source: self.door_directory(id), target: PathBuf::from(PLACE), readonly: true, ..Mount::default() }
     }
 
     fn door_directory(&self, id: u64) -> PathBuf {

@@ -42,6 +42,7 @@ mod copy;
 mod create;
 mod delete;
 mod doors;
+mod equipment;
 mod exec;
 pub mod expand;
 mod files;
@@ -137,6 +138,7 @@ pub struct Inner {
     nics: nics::Nics,
     turns: files::Turns,
     doors: doors::Doors,
+    equipment: equipment::Equipment,
     /// Held while a range of ids is looked for that no other instance has.
     choosing_ids: tokio::sync::Mutex<()>,
     /// Instances that are stopped because the host goes down.
@@ -196,6 +198,7 @@ impl Instances {
         let nics = nics::Nics::default();
         let turns = files::Turns::default();
         let doors = doors::Doors::default();
+        let equipment = equipment::Equipment::default();
         let actors = Mutex::default();
         let host_stops = Mutex::default();
         Instances(Arc::new(Inner {
@@ -213,6 +216,7 @@ impl Instances {
             nics,
             turns,
             doors,
+            equipment,
             choosing_ids: tokio::sync::Mutex::default(),
             host_stops,
         }))

@@ -1,17 +1,15 @@
 //! What a start needs: the plan of the container, and the records and places around it.
 
-use std::path::Path;
 use std::sync::PoisonError;
 
 use super::create::{root_pool, volume_of};
 use super::expand::{Expanded, expand};
-use super::{Instances, confine, container, doors, ids, logs, templates};
-use crate::api::config::device;
+use super::{Instances, confine, container, doors, equipment, ids, logs, templates};
 use crate::api::config::instance::Config;
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::runtime::blocking;
-use crate::runtime::devices::{self, nic};
-use crate::runtime::spec::{ContainerSpec, Idmap, Limits, Mount, RootSource, Shift};
+use crate::runtime::devices::nic;
+use crate::runtime::spec::{ContainerSpec, Idmap, Limits, RootSource, Shift};
 use crate::runtime::storage::Root;
 use crate::runtime::sys::fault;
 use crate::store::records::{InstanceRecord, Phase, PoolRecord};
@@ -62,9 +60,12 @@ impl Instances {
             fault("daemon.start.plugged");
         }
         let running = starting.finish().await;
-        if running.is_err() {
-            self.unplug_all(id).await;
-            self.forget_nics(id).await;
+        match &running {
+            Ok(running) => self.equipped(id, running).await,
+            Err(_) => {
+                self.unplug_all(id).await;
+                self.forget_nics(id).await;
+            }
         }
         running
     }
@@ -89,7 +90,9 @@ impl Instances {
         let mut spec = self.confined(&record, &expanded, root_source(root))?;
         spec.lock = Some(lock);
         spec.limits = self.limits(id, &expanded.config)?;
-        spec.mounts = mounts(&expanded, &self.places.root)?;
+        let fitted = self.equip(id, &expanded).await?;
+        spec.mounts = equipment::mounts(&fitted);
+        spec.device_rules = equipment::rules(spec.privileged(), &fitted);
         if let Some(raw) = Config(&expanded.config).get("raw.lxc") {
             confine::add_raw_lxc(&mut spec, raw)?;
         }
@@ -185,7 +188,7 @@ impl Instances {
             seccomp: container::plan::filter(&syscalls)?,
             no_new_privs: false,
             group_files: Vec::new(),
-            device_rules: container::plan::device_rules(privileged),
+            device_rules: Vec::new(),
             cgroups: self.host.cgroups.clone(),
             console_log: self.places.logs(&record.project, &record.name).join("console.log"),
             hold: false,
@@ -233,6 +236,7 @@ impl Instances {
     pub(super) async fn stopped(&self, id: u64) {
         self.balance.forget(id);
         self.unplug_all(id).await;
+        self.forget_equipment(id);
         self.close_door(id).await;
         self.end_visits(id).await;
         if let Err(e) = container::forget(&self.run_directory(id)).await {
@@ -264,13 +268,4 @@ fn root_source(root: Root) -> RootSource {
 
 fn environment(config: &ConfigMap) -> Vec<(String, String)> {
     Config(config).below("environment.").map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
-fn mounts(expanded: &Expanded, lxd_dir: &Path) -> Result<Vec<Mount>> {
-    let disks =
-        expanded.devices.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "disk") && !device::is_root(d));
-    let mut mounts = disks.map(|(name, disk)| devices::disk::mount(name, disk, lxd_dir)).collect::<Result<Vec<_>>>()?;
-    // A mount below another one has to come after it.
-    mounts.sort_by_key(|m| m.target.components().count());
-    Ok(mounts)
 }

@@ -123,23 +123,17 @@ impl Instances {
     /// Brings a running guest to its new configuration, as far as that can be done while it runs.
     pub(super) async fn apply(&self, id: u64, was: &Expanded, becomes: &Expanded) -> Result<()> {
         let Some(running) = self.actor(id).live().running else { return Ok(()) };
-        let difference = live::difference(was, becomes, &self.places.root)?;
         if instance::changed(&was.config, &becomes.config).contains(&"linux.kernel_modules") {
             confine::load_modules(instance::Config(&becomes.config)).await?;
         }
         self.change_door(id, &running, &was.config, &becomes.config).await?;
         self.change_nics(id, running.pid(), was, becomes).await?;
-        if difference.limits {
+        if live::limits_change(was, becomes) {
             let limits = self.limits(id, &becomes.config)?;
             running.set_limits(&limits).await?;
             self.rebalance().await;
         }
-        for target in &difference.detach {
-            running.detach_mount(target).await?;
-        }
-        for mount in &difference.attach {
-            running.attach_mount(mount).await?;
-        }
+        self.change_equipment(id, &running, becomes).await?;
         self.tell_guest(id, was, becomes);
         Ok(())
     }

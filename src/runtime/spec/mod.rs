@@ -17,7 +17,7 @@ pub mod shift;
 pub mod shim;
 pub mod syscalls;
 
-pub use container::{ContainerSpec, FileWrite, Mount, RootSource, Shift};
+pub use container::{ContainerSpec, FileWrite, Mount, Node, RootSource, Shift};
 pub use idmap::{Idmap, IdmapEntry};
 pub use limits::{Limits, Rlimit};
 

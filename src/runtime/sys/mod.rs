@@ -17,6 +17,7 @@ pub mod memfd;
 mod memory;
 pub mod mount;
 pub mod netlink;
+pub mod notice;
 pub mod probe;
 pub mod process;
 pub mod program;
