@@ -79,6 +79,7 @@ pub(super) fn add_raw_lxc(spec: &mut ContainerSpec, text: &str) -> Result<()> {
         recursive: mount.recursive,
         shift: false,
         optional: mount.optional,
+        node: None,
     }));
     Ok(())
 }
