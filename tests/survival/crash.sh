@@ -400,6 +400,15 @@ for point in daemon.backup.{begun,packed,kept}; do
 		same "$files" 0 "files after $point"
 	fi
 done
+# Of one that runs: what was copied for it goes, too.
+does lxc start "$N"
+point=daemon.backup.begun
+dies $point lxc query -X POST --wait -d '{"name":"b"}' "$I/$N/backups"
+works "$N"
+same "$(find "$LXD_DIR"/storage-pools/*/containers-snapshots -mindepth 2 -maxdepth 2)" '' "snapshots after $point"
+does lxc query -X POST --wait -d '{"name":"b"}' "$I/$N/backups"
+does lxc query -X DELETE --wait "$I/$N/backups/b"
+does lxc stop -f "$N"
 does lxc export "$N" "$SCRATCH/export"
 does lxc delete "$N"
 clean

@@ -5,12 +5,12 @@ use serde_json::Value;
 use super::create::{self, root_pool, volume_of};
 use super::expand::expand;
 use super::snapshots::snapshot_of;
-use super::{Instances, profile_ids};
+use super::{Instances, profile_ids, sizes};
 use crate::api::config::names;
 use crate::api::types::{ConfigMap, EventRequestor, InstancesPost, Operation, Timestamp};
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::{Handle, NewOperation};
-use crate::runtime::storage::{Content, Driver, Guest, Volume};
+use crate::runtime::storage::{Content, Driver, Guest, Place, Volume};
 use crate::runtime::sys::fault;
 use crate::runtime::{blocking, random, url};
 use crate::store::records::{InstanceRecord, Phase, PoolRecord, SnapshotRecord};
@@ -88,15 +88,14 @@ impl Instances {
     fn draft_copy(&self, project: &str, post: &InstancesPost, origin: &Origin) -> Result<InstanceRecord> {
         let name = if post.name.is_empty() { create::petname() } else { post.name.clone() };
         names::instance(&name)?;
-        if !post.instance_type.is_empty() {
-            return Err(Error::unsupported("Choosing limits by an instance type"));
-        }
         let (config, devices) = match &origin.snapshot {
             Some(snapshot) => (&snapshot.config, &snapshot.devices),
             None => (&origin.record.config, &origin.record.devices),
         };
         let mut own = kept(config);
-        own.extend(post.config.clone());
+        let mut asked = post.config.clone();
+        sizes::apply(&mut asked, &post.instance_type)?;
+        own.extend(asked);
         own.extend(fresh());
         let mut own_devices = devices.clone();
         own_devices.extend(post.devices.clone());
@@ -299,7 +298,8 @@ impl Instances {
         Ok(())
     }
 
-    /// Replaces the root of the target. What is copied is complete before the old one goes.
+    /// Replaces the root of the target. What is copied is complete before the old one goes; where volumes are plain trees, files
+    /// that are the same stay and get another name in it.
     async fn refresh_root(
         &self,
         (origin, from): (&Origin, &PoolRecord),
@@ -316,6 +316,16 @@ impl Instances {
         // Not a name that a user's snapshot can have.
         let staged = volume.snapshot(&format!("refresh {}", random::uuid()))?;
         blocking(move || {
+            if let Some(renewing) = ends.to.renewing() {
+                let guest = guest.as_ref().map(|g| g as &dyn Guest);
+                let tree = ends.from.open_tree(&source, guest)?;
+                let fill = |place: &Place<'_>| {
+                    tree.copy_to(place, guest)?;
+                    fault("daemon.refresh.staged");
+                    Ok(())
+                };
+                return renewing.renew_volume(&volume, Box::new(fill));
+            }
             if ends.same && guest.is_none() {
                 return ends.to.restore_volume(&volume, &source);
             }

@@ -63,6 +63,7 @@ mod rename;
 mod restore;
 mod scheduled;
 mod show;
+mod sizes;
 mod snapshot_names;
 mod snapshots;
 mod streams;

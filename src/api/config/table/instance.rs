@@ -171,7 +171,7 @@ pub const ROWS: &[Key] = &[
         .on(Container)
         .group("raw")
         .long("Only keys of a table are understood; others are refused by name.")
-        .later("raw.lxc"),
+        .applied(),
     key("raw.qemu", Kind::Text, "Words to append to the command line of QEMU").on(Vm).group("raw").since("virtual-machines").later(VMS),
     key("raw.qemu.conf", Kind::Text, "Sections that replace or add to the generated QEMU configuration")
         .on(Vm)

@@ -132,6 +132,18 @@ pub fn set_limits(groups: &[Group], limits: &Limits, reset: bool) -> io::Result<
     Ok(())
 }
 
+/// Writes files of a container's groups: of cgroup v2, or of the controller of v1 that their names begin with.
+pub fn write_files(groups: &[Group], files: &[(bool, String, String)]) -> io::Result<()> {
+    files.iter().try_for_each(|(unified, file, value)| {
+        let controller = file.split('.').next().unwrap_or_default();
+        let mut groups = groups.iter().filter(|g| g.unified == *unified);
+        let group = groups.find(|g| *unified || g.has(controller));
+        let group = group.ok_or_else(|| io::Error::other(format!("this host has no control group for {file:?}")))?;
+        write(&group.path, file, value)
+            .map_err(|e| io::Error::new(e.kind(), format!("{}/{file}: {e}", group.path.display())))
+    })
+}
+
 /// Denies all devices but those of the rules (v1 `devices` controller); without rules nothing is changed.
 ///
 /// A host without that controller gives an error only when there are rules.
