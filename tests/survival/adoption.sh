@@ -43,6 +43,37 @@ it "changes the limits of those it has adopted"
 does lxc config set ado1 limits.processes 77
 like "$(cat $(groups_of ado1 | sed 's|$|/pids.max|') 2>/dev/null)" '^77$'
 
+it "keeps connections through a guest's border, and its proxies"
+ENDS=$(dirname "$0")/../tools/ends
+does lxc exec ado1 -- ip link set lo up
+nsenter "--net=/proc/$(pid_of ado1)/ns/net" "$ENDS" serve tcp:127.0.0.1:80 >"$SCRATCH/ready" &
+echo_end=$!
+until_true 5 grep -q ready "$SCRATCH/ready"
+does lxc config device add ado1 px proxy listen=tcp:127.0.0.1:2000 connect=tcp:127.0.0.1:80
+does lxc config device add ado1 node unix-char path=/dev/node major=1 minor=5
+proxy_of() { cat "$LXD_DIR"/run/*/proxies/px.json | jq .process.pid; }
+proxy=$(proxy_of)
+mkfifo "$SCRATCH/lines"
+"$ENDS" talk tcp:127.0.0.1:2000 <"$SCRATCH/lines" >"$SCRATCH/answers" 2>&1 &
+talk=$!
+exec 7>"$SCRATCH/lines"
+echo before >&7
+until_true 5 grep -q before "$SCRATCH/answers"
+end_daemon
+echo without >&7
+until_true 5 grep -q without "$SCRATCH/answers"
+begin_daemon
+echo after >&7
+until_true 5 grep -q after "$SCRATCH/answers"
+same "$(proxy_of)" "$proxy" "the proxy's process"
+same "$(inside ado1 grep -c ' /dev/node ' /proc/mounts)" 1 'the node'
+echo "# a proxy: $(awk '/^(RssAnon|VmRSS)/ {printf "%s %s kB ", $1, $2}' "/proc/$proxy/status")" >&2
+exec 7>&-
+does lxc config device remove ado1 px
+until_true 5 dead "$proxy"
+does lxc config device remove ado1 node
+kill $talk $echo_end 2>/dev/null
+
 it "won't start them again, nor delete them"
 refuses 'already running' lxc start ado1
 refuses 'running' lxc delete ado1

@@ -34,8 +34,8 @@ const PLAIN: &[Type] = &[
     plain("tpm", table::device::TPM, super::On::Any),
     plain("unix-block", table::device::UNIX, super::On::Container).applied(),
     plain("unix-char", table::device::UNIX, super::On::Container).applied(),
-    plain("unix-hotplug", table::device::HOTPLUG, super::On::Container),
-    plain("usb", table::device::USB, super::On::Any),
+    plain("unix-hotplug", table::device::HOTPLUG, super::On::Container).applied(),
+    plain("usb", table::device::USB, super::On::Any).applied(),
 ];
 
 const fn plain(name: &'static str, keys: &'static [Key], on: super::On) -> Type {
@@ -62,7 +62,11 @@ pub fn types() -> Vec<Type> {
         .chain(under("gpu", table::device::GPUTYPES))
         .chain(infiniband)
         .chain(under("nic", table::nic::NICTYPES))
-        .map(|kind| if kind.name == "nic" && APPLIED_NICS.contains(&kind.sub) { kind.applied() } else { kind })
+        .map(|kind| match (kind.name, kind.sub) {
+            ("nic", sub) if APPLIED_NICS.contains(&sub) => kind.applied(),
+            ("gpu", "physical") => kind.applied(),
+            _ => kind,
+        })
         .collect()
 }
 

@@ -7,6 +7,7 @@
 pub mod disk;
 pub mod nic;
 pub mod proxy;
+mod sysfs;
 pub mod unix;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,7 @@ pub fn fit(expanded: &Devices, lxd_dir: &Path) -> Result<Fitted> {
         let found = match device.get("type").map_or("", String::as_str) {
             "disk" => disk::fit(name, device, lxd_dir).map(Some),
             "unix-char" | "unix-block" => unix::fit(device),
+            "usb" | "unix-hotplug" | "gpu" => sysfs::fit(device, Path::new("/")),
             _ => Ok(None),
         };
         let started = |e: Error| Error::new(e.kind(), format!("Failed to start device {name:?}: {e}"));
@@ -69,22 +71,26 @@ pub fn fit(expanded: &Devices, lxd_dir: &Path) -> Result<Fitted> {
 pub struct Awaited {
     /// Files.
     pub files: BTreeSet<PathBuf>,
+    /// Events of the kernel.
+    pub events: bool,
 }
 
 impl Awaited {
     /// Of the devices of an instance.
     pub fn of(expanded: &Devices) -> Awaited {
-        Awaited { files: expanded.values().filter_map(unix::awaited).collect() }
+        let files = expanded.values().filter_map(unix::awaited).collect();
+        Awaited { files, events: expanded.values().any(sysfs::comes_and_goes) }
     }
 
     /// Whether they wait for nothing.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
+        self.files.is_empty() && !self.events
     }
 
     /// Adds what others wait for.
     pub fn extend(&mut self, other: &Awaited) {
         self.files.extend(other.files.iter().cloned());
+        self.events |= other.events;
     }
 }
 

@@ -24,9 +24,9 @@ use crate::runtime::instances::container::Running;
 use crate::runtime::spec::Mount;
 use crate::runtime::spec::throttle::Throttle;
 use crate::runtime::sys::fault;
-use crate::runtime::sys::notice::Names;
+use crate::runtime::sys::notice::{Names, Uevents};
 use crate::store::repo;
-use crate::{Ctx, Kind, Result};
+use crate::{Ctx, Error, Kind, Result};
 
 /// The note in a guest's run directory.
 const NOTE: &str = "devices.json";
@@ -180,7 +180,9 @@ impl Instances {
                 for target in added.iter().rev() {
                     let _ = running.detach_mount(target).await;
                 }
-                return Err(e);
+                let of = |fitting: &devices::Fitting| fitting.mounts.contains(&mount);
+                let name = new.iter().find(|(_, fitting)| of(fitting)).map_or("", |(name, _)| name.as_str());
+                return Err(Error::new(e.kind(), format!("Failed to start device {name:?}: {e}")));
             }
             added.push(mount.target);
         }
@@ -237,11 +239,14 @@ impl Instances {
                 all.iter().for_each(|(_, a)| awaited.extend(a));
                 let names =
                     Names::of(awaited.files).map_err(|e| tracing::warn!("Failed watching for devices: {e}")).ok();
+                let events = awaited.events.then(Uevents::open).transpose();
+                let events = events.map_err(|e| tracing::warn!("Failed hearing of devices: {e}")).ok().flatten();
                 // After the watches are set: what came before is seen now.
                 all.iter().for_each(|(id, _)| this.reconsider(*id));
                 tokio::select! {
                     () = this.equipment.changed.notified() => {}
                     () = change(names) => {}
+                    () = event(events) => {}
                 }
                 tokio::time::sleep(PAUSE).await;
             }
@@ -280,6 +285,13 @@ impl Instances {
 async fn change(names: Option<Names>) {
     match names {
         Some(names) => drop(names.change().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn event(events: Option<Uevents>) {
+    match events {
+        Some(events) => drop(events.change().await),
         None => std::future::pending().await,
     }
 }

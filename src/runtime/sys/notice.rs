@@ -1,4 +1,4 @@
-//! Notice of what comes and goes on the host: names in directories (inotify(7)).
+//! Notice of what comes and goes on the host: names in directories (inotify(7)), devices (the kernel's uevents).
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -6,6 +6,9 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::watch::Watch;
 
@@ -28,6 +31,32 @@ impl Names {
     /// Waits until a name has come or gone, and takes what was told.
     pub async fn change(&self) -> io::Result<()> {
         self.0.reading(taken).await
+    }
+}
+
+/// The kernel's events of devices.
+#[derive(Debug)]
+pub struct Uevents(Watch);
+
+impl Uevents {
+    /// Hears them from now on. Inside the async runtime.
+    pub fn open() -> io::Result<Uevents> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let kind = Some(rustix::net::netlink::KOBJECT_UEVENT);
+        let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, kind)?;
+        // Group 1 is the kernel's; in the others udev speaks.
+        rustix::net::bind(&socket, &SocketAddrNetlink::new(0, 1))?;
+        Ok(Uevents(Watch::for_reading(socket)?))
+    }
+
+    /// Waits until there was one, and takes all that were told.
+    pub async fn change(&self) -> io::Result<()> {
+        let heard = self.0.reading(taken).await;
+        match heard {
+            // Some were lost: all the more has changed.
+            Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => Ok(()),
+            heard => heard,
+        }
     }
 }
 

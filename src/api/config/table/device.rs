@@ -45,8 +45,8 @@ const GID: Key = row("gid", Kind::UnixId, "Group of the device in the instance")
 const UID: Key = row("uid", Kind::UnixId, "Owner of the device in the instance").default("0").applied();
 const MODE: Key = row("mode", Kind::Mode, "Mode of the device in the instance").default("0660").applied();
 const REQUIRED: Key = row("required", Kind::Bool, "Refuse to start when the device is missing").applied();
-const VENDOR: Key = row("vendorid", Kind::DeviceId, "Id of the vendor").later(DEVICES);
-const PRODUCT: Key = row("productid", Kind::DeviceId, "Id of the product").later(DEVICES);
+const VENDOR: Key = row("vendorid", Kind::DeviceId, "Id of the vendor").applied();
+const PRODUCT: Key = row("productid", Kind::DeviceId, "Id of the product").applied();
 
 /// `unix-char` and `unix-block`.
 pub const UNIX: &[Key] = &[
@@ -66,8 +66,8 @@ pub const USB: &[Key] = &[GID, MODE, PRODUCT, REQUIRED.default("false"), UID, VE
 /// `unix-hotplug`.
 pub const HOTPLUG: &[Key] = &[GID, MODE, PRODUCT, REQUIRED.default("false"), UID, VENDOR];
 
-const CARD: Key = row("id", Kind::Text, "Number of the card").later(DEVICES);
-const PCI_ADDRESS: Key = row("pci", Kind::Pci, "PCI address of the card").later(DEVICES);
+const CARD: Key = row("id", Kind::Text, "Number of the card").applied();
+const PCI_ADDRESS: Key = row("pci", Kind::Pci, "PCI address of the card").applied();
 
 /// The types of GPU and their keys.
 pub const GPUTYPES: &[(&str, &[Key])] = &[

@@ -37,6 +37,7 @@ pub const SYSTEM_CALLS: &[&str] = &[
     "connect",
     "epoll_ctl",
     "epoll_pwait",
+    "epoll_pwait2",
     "epoll_wait",
     "exit",
     "exit_group",

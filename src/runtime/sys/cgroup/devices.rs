@@ -163,6 +163,15 @@ fn load(code: &[u8]) -> io::Result<OwnedFd> {
 
 /// The program that this group has, if any.
 fn attached(directory: &File) -> io::Result<Option<OwnedFd>> {
+    let Some(id) = programs(directory)?.first().copied() else { return Ok(None) };
+    // SAFETY: the attributes of this command point nowhere.
+    let fd = unsafe { bpf(BPF_PROG_GET_FD_BY_ID, &mut ProgId { id, next: 0, flags: 0 })? };
+    // SAFETY: a new descriptor that nobody else has.
+    Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+/// The numbers of the programs of a group's own, eight at most.
+fn programs(directory: &File) -> io::Result<Vec<u32>> {
     let mut ids = [0u32; 8];
     let mut order = ProgQuery {
         target_fd: directory.as_raw_fd() as u32,
@@ -173,11 +182,7 @@ fn attached(directory: &File) -> io::Result<Option<OwnedFd>> {
     };
     // SAFETY: the kernel writes as many numbers as it is told that there is room for, and `ids` lives through the call.
     unsafe { bpf(BPF_PROG_QUERY, &mut order)? };
-    let Some(&id) = ids.get(..order.prog_cnt as usize).and_then(<[u32]>::first) else { return Ok(None) };
-    // SAFETY: the attributes of this command point nowhere.
-    let fd = unsafe { bpf(BPF_PROG_GET_FD_BY_ID, &mut ProgId { id, next: 0, flags: 0 })? };
-    // SAFETY: a new descriptor that nobody else has.
-    Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
+    Ok(ids.into_iter().take(order.prog_cnt as usize).collect())
 }
 
 fn attach(program: &OwnedFd, directory: &File, replaced: Option<OwnedFd>) -> io::Result<()> {
@@ -206,6 +211,27 @@ unsafe fn bpf<T>(command: libc::c_long, order: &mut T) -> io::Result<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Needs root and a mounted hierarchy of v2, as of any host that runs containers; elsewhere nothing is tried.
+    #[test]
+    fn a_groups_program_is_replaced_and_gets_no_second_beside_it() {
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+        let base = mounts.lines().find_map(|line| line.strip_prefix("cgroup2 ")?.split(' ').next());
+        let path =
+            std::path::Path::new(base.unwrap_or("/nosuch")).join(format!("lxbox-devices-{}", std::process::id()));
+        if std::fs::create_dir(&path).is_err() {
+            return;
+        }
+        let groups = [Group { unified: true, controllers: Vec::new(), path: path.clone(), inode: 0 }];
+        let seen = ["c 1:3 rwm", "c 1:5 rwm"].map(|rule| {
+            restrict(&groups, &[rule.to_owned()])?;
+            programs(&File::open(&path)?)
+        });
+        std::fs::remove_dir(&path).unwrap();
+        let [first, second] = seen.map(Result::unwrap);
+        assert_eq!((first.len(), second.len()), (1, 1));
+        assert_ne!(first, second);
+    }
 
     #[test]
     fn rules_are_those_of_v1() {
