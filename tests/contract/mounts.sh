@@ -1,6 +1,6 @@
 #!/bin/bash
 # `lxc file mount`: a guest's files in a folder here, by sshfs, for as long as the client runs.
-# covers: GET /1.0/instances/{name}/sftp
+# covers: GET /1.0/instances/{name}/files
 . "$(dirname "$0")/lib.bash"
 cd "$SCRATCH" || exit 1
 own=${LXC%/*}/lxbox
