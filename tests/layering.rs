@@ -51,6 +51,7 @@ const PARTS: &[(u8, &str)] = &[
     (6, "runtime::certificates"),
     (5, "runtime::https"),
     (6, "runtime::server"),
+    (6, "runtime::sql"),
     (6, "runtime::warnings"),
     (7, "runtime::daemon"),
     (8, "api::response"),

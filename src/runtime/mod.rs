@@ -20,6 +20,7 @@ pub mod projects;
 pub mod random;
 pub mod server;
 pub mod spec;
+pub mod sql;
 pub mod storage;
 pub mod sys;
 pub mod url;

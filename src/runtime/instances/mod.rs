@@ -34,6 +34,7 @@ mod balance;
 mod boot;
 mod change_state;
 mod cloud_init;
+mod confine;
 mod console;
 pub mod container;
 mod copied;
@@ -41,9 +42,11 @@ mod copy;
 mod create;
 mod delete;
 mod doors;
+mod equipment;
 mod exec;
 pub mod expand;
 mod files;
+mod ids;
 mod list;
 mod live;
 mod logs;
@@ -59,6 +62,7 @@ mod rename;
 mod restore;
 mod scheduled;
 mod show;
+mod sizes;
 mod snapshot_names;
 mod snapshots;
 mod streams;
@@ -134,6 +138,9 @@ pub struct Inner {
     nics: nics::Nics,
     turns: files::Turns,
     doors: doors::Doors,
+    equipment: equipment::Equipment,
+    /// Held while a range of ids is looked for that no other instance has.
+    choosing_ids: tokio::sync::Mutex<()>,
     /// Instances that are stopped because the host goes down.
     host_stops: Mutex<BTreeSet<u64>>,
 }
@@ -191,6 +198,7 @@ impl Instances {
         let nics = nics::Nics::default();
         let turns = files::Turns::default();
         let doors = doors::Doors::default();
+        let equipment = equipment::Equipment::default();
         let actors = Mutex::default();
         let host_stops = Mutex::default();
         Instances(Arc::new(Inner {
@@ -208,6 +216,8 @@ impl Instances {
             nics,
             turns,
             doors,
+            equipment,
+            choosing_ids: tokio::sync::Mutex::default(),
             host_stops,
         }))
     }
