@@ -64,6 +64,7 @@ mod snapshots;
 mod streams;
 mod templates;
 mod update;
+mod view;
 
 use actor::Actor;
 use container::Running;
@@ -134,6 +135,7 @@ pub struct Inner {
     nics: nics::Nics,
     turns: files::Turns,
     doors: doors::Doors,
+    view: container::view::View,
     /// Instances that are stopped because the host goes down.
     host_stops: Mutex<BTreeSet<u64>>,
 }
@@ -191,6 +193,7 @@ impl Instances {
         let nics = nics::Nics::default();
         let turns = files::Turns::default();
         let doors = doors::Doors::default();
+        let view = container::view::View::new(places.view());
         let actors = Mutex::default();
         let host_stops = Mutex::default();
         Instances(Arc::new(Inner {
@@ -208,6 +211,7 @@ impl Instances {
             nics,
             turns,
             doors,
+            view,
             host_stops,
         }))
     }

@@ -91,6 +91,7 @@ impl Instances {
             spec.mounts.push(self.door_mount(id));
         }
         spec.files = files;
+        spec.view = self.view.ensure().await;
         self.settle_ids(&record, &mut spec).await?;
         Ok(spec)
     }
@@ -174,6 +175,7 @@ impl Instances {
             cgroups: self.host.cgroups.clone(),
             console_log: self.places.logs(&record.project, &record.name).join("console.log"),
             hold: false,
+            view: None,
             fault: None,
         })
     }
@@ -226,6 +228,7 @@ impl Instances {
             tracing::warn!(id, "Failed removing a run directory: {}", e.chain());
         }
         self.rebalance().await;
+        self.release_view();
     }
 
     /// Announces what a guest did by itself.
