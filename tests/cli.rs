@@ -21,7 +21,9 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("lxbox-parity-{}-{name}", std::process::id()));
+        // One that was killed has left its own.
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{name}"));
+        fs::remove_dir_all(&path).ok();
         fs::create_dir_all(&path).unwrap();
         Folder(path)
     }
@@ -31,6 +33,13 @@ impl Drop for Folder {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.0).ok();
     }
+}
+
+/// Whether the real LXD is installed, as it has to be unless the one who runs this says otherwise.
+fn oracle() -> bool {
+    let there = Path::new("/usr/bin/lxd").exists();
+    assert!(there || std::env::var("LXBOX_WITHOUT_LXD").is_ok_and(|without| without == "1"), "no LXD is installed");
+    there
 }
 
 /// Has one client run all sections beside one fresh daemon.
@@ -104,7 +113,7 @@ fn four_pairs_of_client_and_daemon_say_the_same() {
     let folder = Folder::new("pairs");
     let bin = ours();
     let mut pairs = vec![("lxbox", "stock"), ("lxbox", "ours")];
-    if Path::new("/usr/bin/lxd").exists() {
+    if oracle() {
         pairs.extend([("oracle", "stock"), ("oracle", "ours")]);
     }
     let record_one = |(daemon, client): (&str, &str)| {
@@ -151,6 +160,7 @@ fn said(program: &Path, words: &[&str]) -> (i32, String, String) {
         .env("LXD_CONF", &folder.0)
         .env("LXD_DIR", "/nonexistent")
         .env_remove("LXD_SOCKET")
+        .current_dir(&folder.0)
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -216,8 +226,8 @@ fn differ(words: &[&str], wrong: &mut Vec<String>) {
 
 /// How the clients differ in these commands.
 fn check(part: &[Vec<String>]) -> Vec<String> {
-    let (known, mut wrong) = (known("client"), Vec::new());
-    for path in part.iter().filter(|path| !known.contains(&format!("lxc {}", path[..path.len().min(2)].join(" ")))) {
+    let mut wrong = Vec::new();
+    for path in part {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         for more in [&["--help"][..], &["--bogus"], &["-Z"], &[], &["--help=maybe"]] {
             differ(&[&path[..], more].concat(), &mut wrong);
@@ -260,15 +270,16 @@ fn manual_pages_have_the_stock_names_and_are_well_formed() {
         assert_eq!(said(&ours(), &["manpage", "-f", format, b.0.to_str().unwrap()]).0, 0);
         assert_eq!(names(&a), names(&b));
     }
-    let page = b.0.join("lxc.file.push.1");
-    let man = Command::new("man").args(["--warnings", "-E", "UTF-8", "-l", "-P", "cat"]).arg(page).output();
-    if let Ok(man) = man.map(|man| (String::from_utf8_lossy(&man.stdout).into_owned(), man.stderr)) {
-        assert!(man.0.contains("--create-dirs") && man.1.is_empty(), "{}", String::from_utf8_lossy(&man.1));
-    }
+    let pages = fs::read_dir(&b.0).unwrap().map(|page| page.unwrap().path());
+    let pages = pages.filter(|page| page.extension().is_some_and(|end| end == "1"));
+    let groff = Command::new("groff").args(["-man", "-ww", "-Tascii"]).args(pages).output().expect("groff runs");
+    let complaints = String::from_utf8_lossy(&groff.stderr);
+    assert!(groff.status.success() && complaints.is_empty(), "{}: {complaints}", groff.status);
+    assert!(String::from_utf8_lossy(&groff.stdout).contains("Create the directories that are missing"));
 }
 
 /// What a shell that runs `script` prints.
-fn shell(program: &str, script: &str) -> Option<String> {
+fn shell(program: &str, script: &str) -> String {
     let folder = Folder::new(&format!("shell-{program}"));
     std::os::unix::fs::symlink(ours(), folder.0.join("lxc")).ok();
     fs::write(folder.0.join("config.yml"), "default-remote: local\nremotes: {}\naliases: {}\n").unwrap();
@@ -276,9 +287,10 @@ fn shell(program: &str, script: &str) -> Option<String> {
     let mut command = Command::new(program);
     let command = command.arg("-c").arg(script).env("PATH", path).env("LXD_CONF", &folder.0);
     let command = command.env("XDG_CONFIG_HOME", &folder.0).env("HOME", &folder.0);
-    let output = command.env("LXD_DIR", "/nonexistent").stdin(Stdio::null()).output().ok()?;
+    let output = command.env("LXD_DIR", "/nonexistent").stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(output.stderr.is_empty(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Completion in a real bash: commands, flags, values of flags, keys, words after a colon.
@@ -289,7 +301,7 @@ fn bash_completes_what_the_table_has() {
             "eval \"$(lxc completion bash)\"; COMP_LINE={line:?}; COMP_POINT=${{#COMP_LINE}}; _lxc; \
              printf '%s\\n' \"${{COMPREPLY[@]}}\""
         );
-        shell("bash", &script).expect("bash is there").lines().map(String::from).collect::<Vec<_>>()
+        shell("bash", &script).lines().map(String::from).collect::<Vec<_>>()
     };
     assert_eq!(ask("lxc sto"), ["stop", "storage"]);
     assert_eq!(ask("lxc storage volume re"), ["rename", "restore"]);
@@ -307,20 +319,18 @@ fn bash_completes_what_the_table_has() {
     assert_eq!(ask("lxc exec c1 -- --he"), [""]);
 }
 
-/// The scripts of the other shells, where these are installed.
+/// The scripts of the other shells.
 #[test]
 fn zsh_and_fish_take_their_scripts() {
     let script = "mkdir -p $XDG_CONFIG_HOME/fish/completions; \
                   lxc completion fish >$XDG_CONFIG_HOME/fish/completions/lxc.fish; complete -C 'lxc storage volume re'";
-    if let Some(said) = shell("fish", script) {
-        let words: Vec<&str> = said.lines().filter_map(|line| line.split('\t').next()).collect();
-        assert_eq!(words, ["rename", "restore"]);
-    }
+    let said = shell("fish", script);
+    let words: Vec<&str> = said.lines().filter_map(|line| line.split('\t').next()).collect();
+    assert_eq!(words, ["rename", "restore"]);
     let script = "autoload -U compinit; compinit -D -u; source <(lxc completion zsh); print $_comps[lxc]; \
                   words=(lxc storage volume re); CURRENT=4; _describe() { print -l ${(P)2}; }; _lxc";
-    if let Some(said) = shell("zsh", script) {
-        let mut lines = said.lines();
-        assert_eq!(lines.next(), Some("_lxc"));
-        assert!(lines.next().is_some_and(|line| line.starts_with("rename:")), "{said}");
-    }
+    let said = shell("zsh", script);
+    let mut lines = said.lines();
+    assert_eq!(lines.next(), Some("_lxc"));
+    assert!(lines.next().is_some_and(|line| line.starts_with("rename:")), "{said}");
 }

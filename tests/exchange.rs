@@ -32,9 +32,18 @@ fn beside((daemon, pool): (&str, &str), script: &str, directory: &Path) {
     assert!(output.status.success(), "{script} beside {daemon}, {pool}: {}\n{said}\n{complained}", output.status);
 }
 
+/// Whether the real LXD is installed, as it has to be unless the one who runs this says otherwise.
+fn oracle() -> bool {
+    let there = Path::new("/usr/bin/lxd").exists();
+    assert!(there || std::env::var("LXBOX_WITHOUT_LXD").is_ok_and(|without| without == "1"), "no LXD is installed");
+    there
+}
+
 fn exchange(from: (&str, &str), to: (&str, &str)) {
-    let name = format!("lxbox-exchange-{}-{}-{}", std::process::id(), from.1, to.1);
-    let scratch = Scratch(Path::new("/var/tmp").join(name));
+    let name = format!("exchange-{}-{}-{}-{}", from.0, from.1, to.0, to.1);
+    // One that was killed has left its own.
+    let scratch = Scratch(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
+    let _ = std::fs::remove_dir_all(&scratch.0);
     std::fs::create_dir(&scratch.0).unwrap();
     beside(from, "give.sh", &scratch.0);
     beside(to, "take.sh", &scratch.0);
@@ -52,11 +61,10 @@ fn a_dir_pool_takes_what_an_overlay_pool_gave() {
 
 #[test]
 fn lxd_takes_what_we_gave_and_we_take_what_it_gave() {
-    if !Path::new("/usr/bin/lxd").exists() {
-        return;
+    if oracle() {
+        exchange((OURS, "overlay"), (ORACLE, "dir"));
+        exchange((ORACLE, "dir"), (OURS, "overlay"));
     }
-    exchange((OURS, "overlay"), (ORACLE, "dir"));
-    exchange((ORACLE, "dir"), (OURS, "overlay"));
 }
 
 #[test]
@@ -66,7 +74,7 @@ fn images_are_copied_between_servers() {
 
 #[test]
 fn images_are_copied_between_us_and_lxd() {
-    if Path::new("/usr/bin/lxd").exists() {
+    if oracle() {
         beside((OURS, "overlay"), "copy.sh", Path::new("/usr/bin/lxd"));
     }
 }

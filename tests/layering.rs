@@ -35,6 +35,7 @@ const PARTS: &[(u8, &str)] = &[
     (4, "runtime::images"),
     (4, "runtime::network"),
     (4, "runtime::instances::container"),
+    (4, "runtime::listen"),
     (4, "runtime::random"),
     // Helper processes that outlive the daemon, as it sees them.
     (3, "runtime::resident"),
@@ -52,6 +53,7 @@ const PARTS: &[(u8, &str)] = &[
     (6, "runtime::certificates"),
     (5, "runtime::https"),
     (6, "runtime::server"),
+    (6, "runtime::sql"),
     (6, "runtime::warnings"),
     (7, "runtime::daemon"),
     (8, "api::response"),

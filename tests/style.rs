@@ -4,6 +4,9 @@
 
 mod source;
 
+use std::collections::BTreeSet;
+use std::process::Command;
+
 use source::{Source, closing, is_word, words};
 
 const FILE_LINES: usize = 500;
@@ -103,6 +106,41 @@ fn every_module_says_what_it_owns() {
     let files = product().chain(source::below("tests"));
     let found: Vec<String> = files.filter(|s| !s.text.starts_with("//!")).map(|s| s.path).collect();
     check("no `//!` at the top", found, std::iter::empty());
+}
+
+/// What git keeps at the top of the repository; whatever else is there was left by a run of something.
+const TOP: &[&str] = &[
+    ".ci",
+    ".cargo",
+    ".config",
+    ".gitignore",
+    "ARCHITECTURE.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "clippy.toml",
+    "deny.toml",
+    "docs",
+    "packaging",
+    "rust-toolchain.toml",
+    "rustfmt.toml",
+    "src",
+    "tests",
+];
+
+#[test]
+fn nothing_strange_is_committed() {
+    // Whoever runs this need not own the files.
+    let mut git = Command::new("git");
+    let git = git.args(["-c", "safe.directory=*", "ls-files", "-z"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = git.output().expect("git runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let files = String::from_utf8(output.stdout).unwrap();
+    let tops: BTreeSet<&str> = files.split_terminator('\0').filter_map(|file| file.split('/').next()).collect();
+    assert!(tops.contains("Cargo.toml"), "{tops:?}");
+    let found = tops.into_iter().filter(|top| !TOP.contains(top)).map(str::to_owned).collect();
+    check("files that don't belong here", found, std::iter::empty());
 }
 
 /// The rules above are only worth something while they find what they look for.

@@ -194,6 +194,8 @@ routes! {
     PUT "/internal/shutdown" => internal::shutdown,
     POST "/internal/recover/validate" => internal::recover_validate,
     POST "/internal/recover/import" => internal::recover_import,
+    GET "/internal/sql" => internal::sql_dump,
+    POST "/internal/sql" => internal::sql_query,
 }
 
 /// The rows for callers who aren't trusted: their handlers look at who asks. Everything else is refused before.
@@ -214,8 +216,6 @@ const LATER: &[(&str, &str)] = &[
     ("/1.0/cluster", "Clustering"),
     ("/1.0/metrics", "Metrics"),
     ("/1.0/storage-pools/{pool}/volumes", "Storage volumes of one's own"),
-    ("/1.0/images/{fingerprint}/refresh", "Refreshing images"),
-    ("/internal/sql", "A look into the database"),
 ];
 
 /// Where clients may name a member of the cluster by `target`. There is none until there are clusters.

@@ -80,7 +80,7 @@ for path in / /1.0/config/user.foo /1.0/events; do
 done
 
 it "gives images when it may"
-fp=$(lxc image list bb -f csv -c F)
+fp=$(lxc query /1.0/images/aliases/bb | jq -r .target)
 guest GET "/1.0/images/$fp/export"
 answers 403 "$text" 'not authorized'
 does lxc config set dev1 security.devlxd.images=true
@@ -100,9 +100,15 @@ it "tells what changes"
 "$TOOLS/in-guest" "$pid" GET /1.0/events -t 60 >"$SCRATCH/plain" & plain=$!
 "$TOOLS/in-guest" "$pid" GET '/1.0/events?type=config' -w -t 60 >"$SCRATCH/config" & config=$!
 "$TOOLS/in-guest" "$pid" GET '/1.0/events?type=device' -w -t 60 >"$SCRATCH/device" & device=$!
-for file in plain config device; do until_true 10 grep -q '^HTTP/1.1' "$SCRATCH/$file"; done
-like "$(cat "$SCRATCH/config")" '101 Switching Protocols'
-sleep 0.3
+# Who is answered doesn't listen yet: they do when they have heard of what is changed for that.
+wake() {
+	lxc config set dev1 user.wake=$RANDOM
+	lxc config device add dev1 wake none
+	lxc config device remove dev1 wake
+	for file in plain config device; do grep -qa wake "$SCRATCH/$file" || return; done
+}
+until_true 10 wake
+like "$(head -n 1 "$SCRATCH/config")" '101 Switching Protocols'
 does lxc config set dev1 user.foo=baz
 does lxc config unset dev1 user.foo
 does lxc config set dev1 limits.memory=210MiB cloud-init.user-data=y
@@ -110,8 +116,11 @@ does lxc profile set dev-more user.more=else
 does lxc config device add dev1 d disk source=/srv path=/mnt/x
 does lxc config device set dev1 d readonly=true
 does lxc config device remove dev1 d
-# news FILE: the events in it, without their times.
-news() { grep -ao '{"type.*}' "$SCRATCH/$1" | jq -cS 'select(.timestamp | test("^20[0-9-]+T")) | [.type, .metadata]'; }
+# news FILE: the events in it, without their times, and without those of `wake`.
+news() {
+	grep -ao '{"type.*}' "$SCRATCH/$1" |
+		jq -cS 'select((.timestamp | test("^20[0-9-]+T")) and .metadata.key != "user.wake" and .metadata.name != "wake") | [.type, .metadata]'
+}
 keys='["config",{"key":"user.foo","old_value":"bar","value":"baz"}]
 ["config",{"key":"user.foo","old_value":"baz","value":"hidden"}]
 ["config",{"key":"user.more","old_value":"profile","value":"else"}]'

@@ -281,12 +281,15 @@ does inside fil1 mount -t tmpfs -o size=4m none /root/small
 out=$(lxc file push -q "$SCRATCH/big" fil1/root/small/big 2>&1) && fail 'the file fitted'
 like "$out" 'no space left on device|SSH_FX_FAILURE'
 does inside fil1 umount /root/small
-curl -s --unix-socket "$LXD_SOCKET" --limit-rate 5M --max-time 2 -X POST -T "$SCRATCH/big" "http://lxd$F?path=/root/cut" >/dev/null
-until_true 10 inside fil1 sh -c 'test "$(stat -c %s /root/cut)" -gt 1000000'
-cut=$(inside fil1 stat -c %s /root/cut)
-same "$(lxc file pull -q fil1/root/cut - | sha256sum)" "$(head -c "$cut" "$SCRATCH/big" | sha256sum)" 'what came'
-[ "$cut" -lt 30000000 ] || fail 'all of it came'
-does lxc file delete fil1/root/big fil1/root/cut
+for how in -T"$SCRATCH/big" "-T-"; do
+	curl -s --unix-socket "$LXD_SOCKET" --limit-rate 5M --max-time 2 -X POST "$how" "http://lxd$F?path=/root/cut" <"$SCRATCH/big" >/dev/null
+	until_true 10 inside fil1 sh -c 'test "$(stat -c %s /root/cut)" -gt 1000000'
+	cut=$(inside fil1 stat -c %s /root/cut)
+	same "$(lxc file pull -q fil1/root/cut - | sha256sum)" "$(head -c "$cut" "$SCRATCH/big" | sha256sum)" "what came ($how)"
+	[ "$cut" -lt 30000000 ] || fail 'all of it came'
+	does lxc file delete fil1/root/cut
+done
+does lxc file delete fil1/root/big
 # A reader that leaves.
 inside fil1 sh -c 'head -c 30000000 /dev/zero >/root/zero'
 curl -s --unix-socket "$LXD_SOCKET" "http://lxd$F?path=/root/zero" | head -c 100 | wc -c >"$SCRATCH/left"

@@ -129,10 +129,32 @@ does lxc config set sna1 snapshots.pattern=daily
 run POST $S '{}'
 run POST $S '{}'
 run POST $S '{}'
-today=$(date -u +%Y-%m-%d)
+today=$(date +%Y-%m-%d)
 same "$(names)" "s0 snap0 snap1 a_b:c@d e1 e2 e3 $today-0 daily daily-0 daily-1"
 does lxc config unset sna1 snapshots.pattern
 for name in snap1 a_b:c@d e1 e2 e3 "$today-0" daily daily-0 daily-1; do does lxc delete "sna1/$name"; done
+
+it "names it by a template"
+while read -r name pattern; do
+	does lxc config set sna1 "snapshots.pattern=$pattern"
+	[ "$name" != now ] || name=$(date +%y.%b)
+	does lxc snapshot sna1
+	req GET "$S/$name"
+	same "$code" 200 "$pattern"
+	does lxc delete "sna1/$name"
+done <<'PATTERNS'
+a0 {% if creation_date %}a{% else %}b{% endif %}%d
+8x {{ 5 + 3 }}x
+xy x{{ nosuch }}y
+abc {% for i in "abc" %}{{ i }}{% endfor %}
+now {{ creation_date|time:"06.Jan" }}
+5 {{ "{{ 5 }}" }}
+PATTERNS
+does lxc config set sna1 'snapshots.pattern={{ "x"|date:"2006" }}'
+like "$(lxc snapshot sna1 2>&1)" "filter input argument must be of type 'time.Time'"
+does lxc config set sna1 'snapshots.pattern={{ creation_date|nofilter }}'
+like "$(lxc snapshot sna1 2>&1)" "[fF]ilter 'nofilter' does not exist"
+does lxc config unset sna1 snapshots.pattern
 
 it "renames it"
 begin POST $S/s0 '{"name":"s1"}'

@@ -10,7 +10,7 @@ t monitor --format=bogus; t console nope -t bogus
 t image list; t image list -f csv -c lLfFpdast; t image list -f json; t image list -f yaml; t image list bb -f compact
 t image list os=busybox; t image list 'os=Busy.*' -f csv; t image list nope; t image list -c x
 ts image info bb; t image show bb; t image info nope; t image import "$BB"; t image alias list; t image alias list b -f csv
-fingerprint=$(lxc image list bb -f csv -c F)
+fingerprint=$(lxc query /1.0/images/aliases/bb | jq -r .target)
 t image alias create p-alias "$fingerprint"; t image alias create p-alias "$fingerprint"; t image list -f csv -c lL
 t image alias rename p-alias p-alias2; t image alias delete p-alias2; t image alias delete p-alias2
 t image set-property bb k v; t image get-property bb k; t image unset-property bb k; t image get-property bb k

@@ -10,11 +10,10 @@ set -u
 here=$(dirname "$(readlink -f "$0")") out=$(readlink -f "$1")
 shift
 : "${BB:?path of the image}"
-work=$(mktemp -d /tmp/parity.XXXXXX)
+work=${SCRATCH:?run this by tests/tools/with-daemon}
 # Not /dev/null: the stock client's `file edit` changes the mode of what it reads from.
 nothing=$work/nothing
 : >"$nothing"
-trap 'rm -rf "$work"' EXIT
 
 mask() {
   sed -E \
@@ -29,7 +28,7 @@ mask() {
     -e 's/^( *(usage|usage_peak|pid|processes|mtu)): .*/\1: N/' \
     -e 's/"(usage|usage_peak|pid|processes|used)":[0-9]+/"\1":N/g' \
     -e 's/"(usage|usage_peak|pid|processes|used)": [0-9]+/"\1": N/g' \
-    -e 's#/(var/)?tmp/(lxbox-test|parity)\.[A-Za-z0-9]+#/DIR#g' -e '/^ *Swap \([a-z]+\): /d' \
+    -e 's#/(var/)?tmp/lxbox-test\.[A-Za-z0-9]+#/DIR#g' -e '/^ *Swap \([a-z]+\): /d' \
     -e 's/veth[0-9a-f]+/VETH/g' -e 's/00:16:3e(:[0-9a-f]{2}){3}/MAC/g' \
     -e '/^The instance (you are starting|has no network)/d' -e '/^  (To create a new network|Create one with)/d' \
     -e '/^  (To attach a network|Attach it with)/d' -e '/^Try `lxc info --show-log/d' \
@@ -41,7 +40,7 @@ ts() { t "$@" | sort; }
 
 # t WORDS...: runs lxc with them, and writes down words, output, errors and exit code.
 t() {
-  printf '$ lxc %s\n' "$*" | sed -E 's#/(var/)?tmp/(lxbox-test|parity|lxbox-cache)\.?[A-Za-z0-9]*#/DIR#g'
+  printf '$ lxc %s\n' "$*" | sed -E 's#/(var/)?tmp/(lxbox-test|lxbox-cache)\.?[A-Za-z0-9]*#/DIR#g'
   timeout 60 lxc "$@" >"$work/out" 2>"$work/err" <"${stdin:-$nothing}"
   local rc=$?
   mask <"$work/out" | sed 's/^/  /'
@@ -58,6 +57,8 @@ for client; do
 		(
 			PATH=$work/$which.bin:$PATH LXD_CONF=$work/$which.conf work=$work/scratch
 			export PATH LXD_CONF
+			# Some commands write where they are.
+			cd "$work" || exit
 			. "$here/$section.sh"
 		) 2>&1 |
 			# Sentences of help are each client's own; tests/cli.rs compares their words.

@@ -158,9 +158,8 @@ async fn templates_and_devices_are_there_before_init() {
         source: share.clone(),
         target: target.into(),
         readonly,
-        recursive: false,
         shift,
-        optional: false,
+        ..lxbox::runtime::spec::Mount::default()
     };
     let mut spec = host.spec(Kind::Overlay);
     let file = |path: &str, create_only| lxbox::runtime::spec::FileWrite {

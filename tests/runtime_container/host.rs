@@ -10,6 +10,7 @@ use lxbox::runtime::instances::container::{
     Ended, ExecProcess, ExecSpec, ExecStreams, RunDirs, Running, Stdio, begin, forget, idmap, plan,
 };
 use lxbox::runtime::spec::cgroup::{Group, Hierarchy, group_name};
+use lxbox::runtime::spec::syscalls::Policy;
 use lxbox::runtime::spec::{ContainerSpec, Limits, RootSource, Shift, VERSION};
 use lxbox::runtime::sys::{cgroup, executable};
 
@@ -76,7 +77,9 @@ impl Host {
             mounts: vec![],
             files: vec![],
             drop_capabilities: 0,
-            seccomp: plan::default_seccomp().unwrap(),
+            rlimits: Vec::new(),
+            sysctls: Vec::new(),
+            seccomp: plan::filter(&Policy::usual()).unwrap(),
             no_new_privs: false,
             device_rules: vec![],
             cgroups: cgroup::discover().unwrap(),

@@ -149,6 +149,25 @@ does lxc config device add "$N" eth0 nic nictype=p2p
 ip link del crabr0
 ip link del crawire0
 
+it "devices of a running guest"
+all_of daemon.devices.{detached,attached}
+nodes() { inside "$N" grep -c ' /dev/node ' /proc/mounts; }
+has_nodes() { [ "$(nodes)" = "$1" ]; }
+does lxc start "$N"
+for point in daemon.devices.{detached,attached}; do
+	dies $point lxc config device add "$N" node unix-char path=/dev/node major=1 minor=5
+	works "$N"
+	if [ -n "$(lxc config device get "$N" node type 2>/dev/null)" ]; then
+		until_true 10 has_nodes 1 || fail "mounted $(nodes) times after $point"
+		dies $point lxc config device remove "$N" node
+		works "$N"
+	fi
+	[ -z "$(lxc config device get "$N" node type 2>/dev/null)" ] || does lxc config device remove "$N" node
+	until_true 10 has_nodes 0 || fail "mounted $(nodes) times without it, after $point"
+	like "$(inside "$N" ls /dev/node 2>&1)" 'No such file' "after $point"
+done
+does lxc stop -f "$N"
+
 it "start, when a shim or the guest's first process dies"
 all_of shim.{prepared,groups,limits,forked,mapped,mounts,security,started} init.{born,ready,exec} stage.{born,staged}
 for point in shim.{prepared,groups,limits,forked,mapped,mounts,security,started} init.{born,ready,exec} stage.{born,staged}; do
@@ -226,7 +245,6 @@ all_of daemon.snapshot.{reserved,frozen,volume,confirmed} daemon.snapshot_rename
 # put NAME TEXT, text NAME: the content of a file of it.
 put() { req POST "$I/$1/files?path=/root/f" "$2" -H 'Content-Type: application/octet-stream'; same "$code" 200 "put $2"; }
 text() { req GET "$I/$1/files?path=/root/f"; [ "$code" = 200 ] && echo "$body"; }
-snapshots() { req GET "$I/$1/snapshots?recursion=1"; get '.metadata | map(.name) | join(" ")'; }
 # on_disk NAME: its snapshots where tools look; nothing may be pending.
 on_disk() {
 	same "$(find "$LXD_DIR"/storage-pools/*/pending -mindepth 1)" '' "marks after $point"
@@ -383,6 +401,15 @@ for point in daemon.backup.{begun,packed,kept}; do
 		same "$files" 0 "files after $point"
 	fi
 done
+# Of one that runs: what was copied for it goes, too.
+does lxc start "$N"
+point=daemon.backup.begun
+dies $point lxc query -X POST --wait -d '{"name":"b"}' "$I/$N/backups"
+works "$N"
+same "$(find "$LXD_DIR"/storage-pools/*/containers-snapshots -mindepth 2 -maxdepth 2)" '' "snapshots after $point"
+does lxc query -X POST --wait -d '{"name":"b"}' "$I/$N/backups"
+does lxc query -X DELETE --wait "$I/$N/backups/b"
+does lxc stop -f "$N"
 does lxc export "$N" "$SCRATCH/export"
 does lxc delete "$N"
 clean

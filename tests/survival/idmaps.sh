@@ -39,6 +39,16 @@ does lxc config set idm1 security.privileged=false
 does lxc start idm1
 same "$(owner mine)" $((base + 7))
 
+it "gives them other ids, unless they are protected"
+does lxc stop -f idm1
+does lxc config set idm1 security.idmap.isolated=true security.protection.shift=true
+refuses 'Container is protected against filesystem shifting' lxc start idm1
+same "$(owner mine)" $((base + 7))
+does lxc config unset idm1 security.protection.shift
+does lxc start idm1
+same "$(owner mine)" $((base + 65536 + 7))
+gives '7 8 4755' inside idm1 stat -c '%u %g %a' /mine
+
 it "shifts them back when the host has idmapped mounts again"
 does lxc stop -f idm1
 end_daemon TERM

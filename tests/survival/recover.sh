@@ -114,4 +114,27 @@ same "$status" 0 "$out"
 same "$(lxc list -f csv -c nS)" rec5,70 'what is back'
 does lxc start rec5
 does lxc delete -f rec5
+
+it "says what doesn't fit its description"
+does prepare
+does lxc init bb rec6
+for s in s0 s1; do does lxc snapshot rec6 $s; done
+until_true 10 described rec6 'name: .*s1'
+lose
+snapshots=$LXD_DIR/storage-pools/default/containers-snapshots/rec6
+# unfit TEXT: the error's end.
+unfit() {
+	for what in validate import; do
+		req POST /internal/recover/$what "${pools/\}]/,\"config\":{\"source\":\"$source\"\}\}]}"
+		error 500 "^Failed checking volumes on pool \"default\": Instance \"rec6\" in project \"default\" has snapshot inconsistency: $1: Backup snapshots mismatch\$"
+	done
+}
+mv "$snapshots/s1" "$snapshots/sx"
+unfit 'Snapshot "sx" exists on storage device but not in backup config'
+mv "$snapshots/sx" "$snapshots/../sx"
+unfit 'Snapshot count in backup config and storage device are different'
+mv "$snapshots/../sx" "$snapshots/s1"
+talk lxd "${pool[@]}" yes yes
+same "$(lxc list -f csv -c nS)" rec6,2 "$out"
+does lxc delete rec6
 done_testing

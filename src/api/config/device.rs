@@ -32,8 +32,8 @@ const PLAIN: &[Type] = &[
     plain("pci", table::device::PCI, super::On::Vm),
     plain("proxy", table::device::PROXY, super::On::Any),
     plain("tpm", table::device::TPM, super::On::Any),
-    plain("unix-block", table::device::UNIX, super::On::Container),
-    plain("unix-char", table::device::UNIX, super::On::Container),
+    plain("unix-block", table::device::UNIX, super::On::Container).applied(),
+    plain("unix-char", table::device::UNIX, super::On::Container).applied(),
     plain("unix-hotplug", table::device::HOTPLUG, super::On::Container),
     plain("usb", table::device::USB, super::On::Any),
 ];

@@ -63,6 +63,10 @@ pub fn modern(name: &str) -> &str {
 /// Checks a configuration as LXD does, then refuses by name what isn't acted on yet.
 pub fn validate(config: &ConfigMap, target: Target) -> Result<()> {
     check(config, target)?;
+    let resources = config.keys().filter_map(|name| name.strip_prefix("limits.kernel."));
+    if let Some(unknown) = resources.into_iter().find(|name| !RLIMITS.contains(name)) {
+        return Err(Error::invalid(format!("Unknown resource {unknown:?} of \"limits.kernel.*\"")));
+    }
     supported(config.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str(), key(name)?))))
 }
 
@@ -82,6 +86,26 @@ pub fn check(config: &ConfigMap, target: Target) -> Result<()> {
     }
     check_together(config)
 }
+
+/// The resources of `limits.kernel.*` (setrlimit(2)).
+pub const RLIMITS: &[&str] = &[
+    "as",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
 
 fn refuse_in_profile(name: &str) -> Result<()> {
     for (prefix, what) in [("volatile.", "Volatile"), ("image.", "Image")] {

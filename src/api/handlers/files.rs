@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use time::UtcDateTime;
 
 use super::part::{self, Part};
-use crate::api::request::{LARGE, Line, Request, drain};
+use crate::api::request::{LARGE, Line, Request, Rest, drain};
 use crate::api::response::{Body, Reply, full, header_name, header_value};
 use crate::runtime::instances::container::files::Visit;
 use crate::runtime::spec::files::{FilesTask, Found, FoundKind, Fresh, MAX_PATH};
@@ -65,58 +65,86 @@ async fn change(request: &mut Request) -> Result<()> {
     let mut visit = instances.visit_files(&project, &name, &path, task).await?;
     if writes {
         visit.ready().await?;
-        match (request.body.size_hint().exact(), request.line.clone()) {
-            (Some(length), Some(line)) if length >= LARGE => send_past(request, &line, length, &mut visit).await?,
-            _ => while send(request.body.frame().await, &mut visit).await? > 0 {},
-        }
+        send_all(request, &mut visit).await?;
     }
     visit.done().await?;
     instances.announce_file(&project, &name, "instance-file-pushed", &path);
     Ok(())
 }
 
-/// Writes a piece of a request's content; 0 bytes at its end.
-async fn send(frame: Option<Result<Frame<Bytes>, hyper::Error>>, visit: &mut Visit) -> Result<u64> {
-    let frame = frame.transpose().map_err(|e| Error::invalid(format!("Failed reading the request body: {e}")))?;
-    let Some(bytes) = frame.and_then(|frame| frame.into_data().ok()) else { return Ok(0) };
-    visit.send(&bytes).await?;
-    Ok(bytes.len() as u64)
+/// Writes a request's content: much of it right from the connection.
+async fn send_all(request: &mut Request, visit: &mut Visit) -> Result<()> {
+    let (length, mut sent) = (request.body.size_hint().exact(), 0);
+    loop {
+        match request.line.clone() {
+            Some(line) if length.unwrap_or(sent) >= LARGE => return send_past(request, &line, sent, visit).await,
+            _ => {}
+        }
+        let Some(bytes) = piece(request.body.frame().await)? else { return Ok(()) };
+        visit.send(&bytes).await?;
+        sent += bytes.len() as u64;
+    }
 }
 
-/// Writes a request's content of `left` bytes: what HTTP has read of it, and then the rest right from the connection.
-async fn send_past(request: &mut Request, line: &Line, mut left: u64, visit: &mut Visit) -> Result<()> {
+/// A piece of a request's content; nothing at its end.
+fn piece(frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Result<Option<Bytes>> {
+    Ok(frame.transpose().map_err(unread)?.and_then(|frame| frame.into_data().ok()))
+}
+
+fn unread(e: impl std::fmt::Display) -> Error {
+    Error::invalid(format!("Failed reading the request body: {e}"))
+}
+
+/// Writes a request's content, of which `sent` bytes are written: what HTTP has read of it, and then the rest right from
+/// the connection.
+async fn send_past(request: &mut Request, line: &Line, mut sent: u64, visit: &mut Visit) -> Result<()> {
+    let length = request.body.size_hint().exact().map(|left| left + sent);
     let socket = line.socket().ctx(Kind::Internal, || "Failed watching a connection")?;
     let read = line.take_reads();
-    let sent = async {
-        loop {
-            tokio::select! {
-                biased;
-                frame = request.body.frame() => match send(frame, visit).await? {
-                    0 => return Ok(()),
-                    count => left = left.saturating_sub(count),
-                },
-                () = read.notified() => break,
+    let mut unsent = Ok(());
+    loop {
+        tokio::select! {
+            biased;
+            frame = request.body.frame() => {
+                let Some(bytes) = piece(frame)? else { return unsent };
+                sent += bytes.len() as u64;
+                if unsent.is_ok() {
+                    unsent = visit.send(&bytes).await;
+                }
             }
+            () = read.notified() => break,
         }
-        let (count, mut moved) = (left, 0);
-        let sent = visit.send_from(&socket, count, &mut moved).await;
-        left -= moved;
-        sent
-    };
-    let sent = sent.await;
-    if sent.is_err() {
-        drain(discard(&socket, left)).await;
     }
-    sent
+    let mut rest = line.rest(length, sent).ok_or_else(|| unread("it is followed by another request"))?;
+    if unsent.is_ok() {
+        unsent = send_rest(&mut rest, &socket, visit).await;
+    }
+    if unsent.is_err() {
+        drain(discard(rest, &socket)).await;
+    }
+    unsent
+}
+
+async fn send_rest(rest: &mut Rest, socket: &Watch, visit: &mut Visit) -> Result<()> {
+    loop {
+        let (count, mut moved) = (rest.next(socket).await.map_err(unread)?, 0);
+        if count == 0 {
+            return Ok(());
+        }
+        let sent = visit.send_from(socket, count, &mut moved).await;
+        rest.pass(moved);
+        sent?;
+    }
 }
 
 /// Reads what a connection still brings, and forgets it.
-async fn discard(socket: &Watch, mut left: u64) {
+async fn discard(mut rest: Rest, socket: &Watch) {
     let mut buffer = vec![0; DISCARDED];
-    while left > 0 {
-        match socket.reading(|fd| Ok(rustix::io::read(fd, &mut buffer[..])?)).await {
+    while let Ok(left @ 1..) = rest.next(socket).await {
+        let part = left.min(DISCARDED as u64) as usize;
+        match socket.reading(|fd| Ok(rustix::io::read(fd, &mut buffer[..part])?)).await {
             Ok(0) | Err(_) => return,
-            Ok(count) => left = left.saturating_sub(count as u64),
+            Ok(count) => rest.pass(count as u64),
         }
     }
 }

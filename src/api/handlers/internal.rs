@@ -1,9 +1,10 @@
-//! `/internal`: what `lxd waitready`, `lxd shutdown` and `lxd recover` ask. Only on the unix socket.
+//! `/internal`: what `lxd waitready`, `lxd shutdown`, `lxd recover` and `lxd sql` ask. Only on the unix socket.
 
 use crate::api::request::{Request, owned};
 use crate::api::response::Reply;
-use crate::api::types::RecoverPost;
+use crate::api::types::{RecoverPost, SqlBatch, SqlDump, SqlQuery};
 use crate::runtime::server::Shutdown;
+use crate::runtime::sql::Which;
 use crate::{Error, Kind, Result};
 
 /// `GET ready`: succeeds once the daemon is usable.
@@ -33,4 +34,22 @@ pub async fn recover_import(mut request: Request) -> Result<Reply> {
     let post: RecoverPost = request.json().await?;
     let instances = request.services.instances.clone();
     Reply::sync(&owned(async move { instances.recover(post.pools.unwrap_or_default()).await }).await?)
+}
+
+/// `GET sql?database=&schema=`: a database as SQL.
+pub async fn sql_dump(request: Request) -> Result<Reply> {
+    let which = Which::parse(request.query.get("database").unwrap_or_default())?;
+    let schema = request.query.get("schema") == Some("1");
+    Reply::sync(&SqlDump { text: request.services.sql.dump(which, schema).await? })
+}
+
+/// `POST sql`: runs statements.
+pub async fn sql_query(mut request: Request) -> Result<Reply> {
+    let SqlQuery { database, query } = request.json().await?;
+    let which = Which::parse(&database)?;
+    if query.is_empty() {
+        return Err(Error::invalid("No query provided"));
+    }
+    let sql = request.services.sql.clone();
+    Reply::sync(&SqlBatch { results: owned(async move { sql.query(which, query).await }).await? })
 }

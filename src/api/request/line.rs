@@ -9,13 +9,15 @@ use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
+use super::chunks::Chunks;
 use crate::runtime::sys::watch::Watch;
 
 /// Content that is worth a connection of its own, in bytes.
@@ -33,6 +35,73 @@ struct Shared {
     writes: Taken,
     /// Whether the connection ends with the answer.
     last: AtomicBool,
+    /// Where in a request hyper's reads are.
+    place: Mutex<Place>,
+}
+
+/// A place in a request, for those whose content comes in chunks; for others it means nothing.
+#[derive(Default)]
+struct Place {
+    /// How much of the end of the head is there.
+    head: usize,
+    content: Chunks,
+}
+
+/// What ends the head of a request.
+const HEAD_END: &[u8] = b"\r\n\r\n";
+
+impl Place {
+    fn feed(&mut self, bytes: &[u8]) {
+        let mut read = 0;
+        while read < bytes.len() && self.head < HEAD_END.len() {
+            self.head = match bytes[read] {
+                byte if byte == HEAD_END[self.head] => self.head + 1,
+                b'\r' => 1,
+                _ => 0,
+            };
+            read += 1;
+        }
+        self.content.feed(&bytes[read..]);
+    }
+}
+
+/// What is left of a request's content on its connection.
+pub enum Rest {
+    /// So many bytes.
+    Counted(u64),
+    /// What comes in chunks.
+    Chunked(Chunks),
+}
+
+/// Bytes around chunks that are looked at together.
+const AROUND: usize = 64;
+
+impl Rest {
+    /// How many bytes of content come next, having read what is between; 0 at the end. Waits for the client.
+    pub async fn next(&mut self, socket: &Watch) -> io::Result<u64> {
+        let chunks = match self {
+            Rest::Counted(left) => return Ok(*left),
+            Rest::Chunked(chunks) => chunks,
+        };
+        while chunks.left() == 0 && !chunks.ended() {
+            let mut bytes = [0; AROUND];
+            let (count, _) = socket.reading(|fd| Ok(rustix::net::recv(fd, &mut bytes[..], RecvFlags::PEEK)?)).await?;
+            let around = chunks.frame(&bytes[..count]);
+            if around == 0 || chunks.lost() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            socket.reading(|fd| Ok(rustix::net::recv(fd, &mut bytes[..around], RecvFlags::empty())?)).await?;
+        }
+        Ok(chunks.left())
+    }
+
+    /// So many bytes of content were read.
+    pub fn pass(&mut self, count: u64) {
+        match self {
+            Rest::Counted(left) => *left = left.saturating_sub(count),
+            Rest::Chunked(chunks) => chunks.pass(count),
+        }
+    }
 }
 
 /// Set once a request has taken over a direction.
@@ -61,6 +130,7 @@ impl Line {
             reads: Taken::default(),
             writes: Taken::default(),
             last: AtomicBool::new(false),
+            place: Mutex::default(),
         }))
     }
 
@@ -81,6 +151,19 @@ impl Line {
         self.0.reads.take()
     }
 
+    /// What hyper has left of content of `length` bytes, or in chunks, having handed on `read` bytes: nothing when this isn't known.
+    pub fn rest(&self, length: Option<u64>, read: u64) -> Option<Rest> {
+        let chunks = || self.place().content.clone();
+        match length {
+            Some(length) => length.checked_sub(read).map(Rest::Counted),
+            None => Some(chunks()).filter(|chunks| !chunks.lost() && chunks.passed() == read).map(Rest::Chunked),
+        }
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.0.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until hyper has sent what it has, the head of the answer: to be called by the body of that.
     pub async fn flushed(&self) {
         self.0.writes.take().notified().await;
@@ -92,6 +175,9 @@ impl Line {
     }
 }
 
+/// How an answer begins before which a request goes on.
+const GO_ON: &[u8] = b"HTTP/1.1 1";
+
 impl AsyncRead for Line {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.0.reads.tell() {
@@ -100,9 +186,13 @@ impl AsyncRead for Line {
         }
         loop {
             ready!(self.0.socket.poll_read_ready(cx))?;
+            let before = into.filled().len();
             match self.0.socket.try_read_buf(into) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read.map(drop)),
+                read => {
+                    self.place().feed(&into.filled()[before..]);
+                    return Poll::Ready(read.map(drop));
+                }
             }
         }
     }
@@ -118,6 +208,9 @@ impl AsyncWrite for Line {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if slices.first().is_none_or(|slice| !slice.starts_with(GO_ON)) {
+            *self.place() = Place::default();
+        }
         loop {
             ready!(self.0.socket.poll_write_ready(cx))?;
             match self.0.socket.try_write_vectored(slices) {

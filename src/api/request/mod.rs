@@ -11,6 +11,7 @@ use crate::runtime::auth::Caller;
 use crate::runtime::daemon::Services;
 use crate::{Error, Kind, Result};
 
+mod chunks;
 pub mod filter;
 pub mod json;
 mod line;
@@ -18,7 +19,7 @@ mod payload;
 mod websocket;
 
 pub use crate::runtime::owned;
-pub use line::{LARGE, Line};
+pub use line::{LARGE, Line, Rest};
 pub use payload::Payload;
 pub use websocket::{MESSAGE, upgrade, upgrade_of, websocket_config};
 

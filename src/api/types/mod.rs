@@ -21,6 +21,7 @@ mod profile;
 mod project;
 mod resources;
 mod server;
+mod sql;
 mod storage;
 mod time;
 mod warning;
@@ -40,6 +41,7 @@ pub use profile::*;
 pub use project::*;
 pub use resources::*;
 pub use server::*;
+pub use sql::*;
 pub use storage::*;
 pub use warning::*;
 

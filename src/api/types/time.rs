@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::Zoned;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcDateTime};
@@ -49,6 +51,16 @@ impl Timestamp {
             return Some(Timestamp::ZERO);
         }
         i64::try_from(t.unix_timestamp_nanos()).ok().map(|n| Timestamp(Some(n)))
+    }
+
+    /// In a time zone; the zero time is the start of 1970.
+    pub fn in_zone(self, zone: TimeZone) -> Zoned {
+        jiff::Timestamp::from_nanosecond(self.0.unwrap_or(0).into()).unwrap_or_default().to_zoned(zone)
+    }
+
+    /// In the time zone of this host, or that of `TZ`. Reads it from the disk now and then.
+    pub fn local(self) -> Zoned {
+        self.in_zone(TimeZone::system())
     }
 
     /// The date and time in UTC; the zero time is the start of year 1.

@@ -3,6 +3,7 @@
 use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
 
+use super::operation::flattened;
 use crate::api::client::path;
 use crate::api::types::{Operation, StatusCode, Timestamp, from_tree};
 use crate::cli::context::Target;
@@ -66,8 +67,7 @@ impl Token {
 
 async fn all(target: &Target, guest: Guest) -> Result<Vec<Token>> {
     let all: Value = target.client.get("/1.0/operations?recursion=1").await?;
-    let lists = all.as_object().into_iter().flatten().filter_map(|(_, list)| list.as_array()).flatten();
-    let operations = lists.filter_map(|one| from_tree::<Operation>(one).ok());
+    let operations = flattened(&all).filter_map(|one| from_tree::<Operation>(one).ok());
     Ok(operations.filter_map(|one| Token::read(&one, guest)).collect())
 }
 

@@ -2,18 +2,15 @@
 
 use argh::{ArgsInfo, FromArgs};
 use data_encoding::BASE64;
-use serde_json::json;
 
 use super::args::{Format, Words, fetch, objects};
+use super::thing::Thing;
 use super::tokens::{self, Guest};
 use crate::api::client::path;
 use crate::api::tls;
 use crate::api::types::{Certificate, CertificatePut, CertificatesPost, Timestamp};
 use crate::cli::context::Context;
-use crate::cli::edit::edit as in_editor;
-use crate::cli::input::piped;
-use crate::cli::output::{Rows, emit, long_date, render, say, sort_rows, yaml};
-use crate::cli::yaml_in::from_yaml;
+use crate::cli::output::{Rows, long_date, render, say, sort_rows};
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// `lxc config trust add`.
@@ -87,28 +84,18 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 
 /// `lxc config trust show`.
 pub async fn show(cx: &Context, args: Words) -> Result<i32> {
-    let target = cx.named(&args.words[0], "certificate fingerprint")?;
-    let certificate: Certificate = target.client.get(&path(&["certificates", &target.name])).await?;
-    emit(yaml(&json!(certificate)).as_bytes());
-    Ok(0)
+    certificate(cx, &args)?.show::<Certificate>().await
 }
 
 /// `lxc config trust edit`.
 pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
+    let changeable = "all but the fingerprint";
+    certificate(cx, &args)?.edit::<Certificate, CertificatePut>("trusted client", changeable).await
+}
+
+fn certificate(cx: &Context, args: &Words) -> Result<Thing> {
     let target = cx.named(&args.words[0], "certificate fingerprint")?;
-    let address = path(&["certificates", &target.name]);
-    let put =
-        async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<CertificatePut>(text)?, etag).await;
-    match piped()? {
-        Some(text) => put(&text, "").await?,
-        None => {
-            let (certificate, etag): (Certificate, String) = target.client.get_with_etag(&address).await?;
-            let text = yaml(&json!(certificate));
-            let help = "### A trusted client. Lines that begin with # are left out; the fingerprint can't be changed here.\n\n";
-            in_editor(&format!("{help}{text}"), async |text| put(text, &etag).await).await?;
-        }
-    }
-    Ok(0)
+    Ok(Thing { address: path(&["certificates", &target.name]), client: target.client })
 }
 
 /// `lxc config trust remove`.

@@ -11,6 +11,7 @@ mod parse;
 mod recover;
 mod shutdown;
 mod socket;
+mod sql;
 mod waitready;
 mod words;
 
@@ -36,6 +37,7 @@ pub fn run(command: &Command, api: &SocketApi) -> Option<Result<()>> {
         Command::Help(text) => Some(print(text)),
         Command::Version => Some(print(&format!("{LXD_VERSION}\n"))),
         Command::Init(flags) => Some(init::run(flags, api)),
+        Command::Sql { database, query } => Some(sql::run(api, database, query).and_then(|text| print(&text))),
         Command::Recover => Some(recover::run(&mut ask::Ask::terminal(), api)),
         Command::WaitReady { timeout } => Some(waitready::run(api, *timeout)),
         Command::Shutdown { timeout, force } => Some(shutdown::run(api, *timeout, *force)),

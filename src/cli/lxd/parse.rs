@@ -56,6 +56,13 @@ pub enum Command {
         /// Don't wait for running operations.
         force: bool,
     },
+    /// `lxd sql`.
+    Sql {
+        /// `global` or `local`.
+        database: String,
+        /// Statements, `.dump`, `.schema` or `-`.
+        query: String,
+    },
     /// `lxd activateifneeded`.
     ActivateIfNeeded,
     /// `lxd version` and `--version`.
@@ -78,13 +85,13 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Call> {
         Some("help") => return help_call(&rest),
         Some(name) => Some(words::find(name).ok_or_else(|| unknown_command(name))?),
     };
-    let (given, _positional) = flags(rest, verb)?;
+    let (given, positional) = flags(rest, verb)?;
     let command = if given.on("help") {
         Command::Help(words::help(verb.map(|verb| verb.name)))
     } else if given.on("version") {
         Command::Version
     } else {
-        command(verb, &given)?
+        command(verb, &given, positional)?
     };
     Ok(Call { global: global(&given), command })
 }
@@ -102,7 +109,7 @@ fn help_call(rest: &[String]) -> Result<Call> {
     Ok(Call { global: GlobalFlags::default(), command: Command::Help(text) })
 }
 
-fn command(verb: Option<&'static Verb>, given: &Given) -> Result<Command> {
+fn command(verb: Option<&'static Verb>, given: &Given, words: Vec<String>) -> Result<Command> {
     let Some(verb) = verb else { return Ok(Command::Daemon(DaemonFlags { group: given.text("group") })) };
     Ok(match verb.name {
         "activateifneeded" => Command::ActivateIfNeeded,
@@ -111,10 +118,23 @@ fn command(verb: Option<&'static Verb>, given: &Given) -> Result<Command> {
         "init" => Command::Init(init_flags(given)),
         "recover" => Command::Recover,
         "shutdown" => Command::Shutdown { timeout: given.seconds("timeout"), force: given.on("force") },
+        "sql" => sql(words)?,
         "version" => Command::Version,
         "waitready" => Command::WaitReady { timeout: given.seconds("timeout") },
         name => return Err(Error::unsupported(format!("The command \"lxd {name}\""))),
     })
+}
+
+/// As LXD does: without words the help, with too few the help and an error.
+fn sql(words: Vec<String>) -> Result<Command> {
+    if words.is_empty() {
+        return Ok(Command::Help(words::help(Some("sql"))));
+    }
+    let [database, query]: [String; 2] = words.try_into().map_err(|_| Error::invalid("Missing required arguments"))?;
+    match database.as_str() {
+        "global" | "local" => Ok(Command::Sql { database, query }),
+        _ => Err(Error::invalid("Invalid database type")),
+    }
 }
 
 fn init_flags(given: &Given) -> InitFlags {
@@ -323,6 +343,11 @@ mod tests {
         assert_eq!(call("shutdown -f").unwrap().command, Command::Shutdown { timeout: None, force: true });
         let line = "shutdown --force=false -t 0";
         assert_eq!(call(line).unwrap().command, Command::Shutdown { timeout: None, force: false });
+        let sql = Command::Sql { database: "local".into(), query: "-".into() };
+        assert_eq!(call("sql -d local -").unwrap().command, sql);
+        assert!(matches!(call("sql").unwrap().command, Command::Help(_)));
+        assert_eq!(error("sql global"), "Missing required arguments");
+        assert_eq!(error("sql x y"), "Invalid database type");
         assert_eq!(call("waitready --version").unwrap().command, Command::Version);
     }
 

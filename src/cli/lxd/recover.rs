@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::api::Api;
 use super::ask::Ask;
-use crate::api::types::{ConfigMap, RecoverPost, RecoverResult, RecoverVolume, StoragePool, StoragePoolsPost};
+use crate::api::types::{
+    ConfigMap, RecoverPost, RecoverResult, RecoverVolume, StoragePool, StoragePoolsPost, from_tree,
+};
 use crate::error::{Error, Result};
 
 /// Carries out `lxd recover`. Blocks, also on the answers.
@@ -146,7 +148,7 @@ fn drivers(server: &Value) -> Vec<String> {
 }
 
 fn read<T: for<'a> Deserialize<'a>>(value: Value) -> Result<T> {
-    serde_json::from_value(value).map_err(|e| Error::internal(format!("Failed reading the server's answer: {e}")))
+    from_tree(&value).map_err(|e| Error::internal(format!("Failed reading the server's answer: {e}")))
 }
 
 #[cfg(test)]

@@ -116,6 +116,16 @@ pub(super) const VERBS: &[Verb] = &[
         "Stops all instances, each as cleanly as it allows, then the daemon. Returns when the daemon is gone.",
         SHUTDOWN,
     ),
+    verb(
+        "sql",
+        "Ask the database by SQL",
+        "Usage is \"lxd sql <local|global> <query>\". What the daemon keeps is shown as the tables that LXD has: the\n  \
+         local database is this server's own, the global one has everything else. The query is one or more statements,\n  \
+         \"-\" to read them from standard input, \".dump\" for the whole database as SQL, or \".schema\" for its tables.\n\n  \
+         Values of configuration can be set, and rows of things that are in the way taken away, as a last resort:\n  \
+         nothing is checked then, and nothing on disk is touched.",
+        &[],
+    ),
     verb("version", "Print the version", "Prints the version.", &[]),
     verb(
         "waitready",
@@ -141,7 +151,6 @@ pub(super) const VERBS: &[Verb] = &[
     hidden("manpage"),
     hidden("migratedumpsuccess"),
     hidden("netcat"),
-    hidden("sql"),
 ];
 
 /// The command of this name.

@@ -1,7 +1,6 @@
 //! Points in time for people, as the stock client prints them.
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp as Instant, Zoned};
 
 use crate::api::types::Timestamp;
 
@@ -17,18 +16,14 @@ pub fn local_date(time: Timestamp) -> String {
 
 /// `Nov 21, 2026 at 7:24pm (UTC)`.
 pub fn long_date(time: Timestamp) -> String {
-    zoned(time, TimeZone::UTC).strftime("%b %-d, %Y at %-I:%M%P (%Z)").to_string()
+    time.in_zone(TimeZone::UTC).strftime("%b %-d, %Y at %-I:%M%P (%Z)").to_string()
 }
 
 fn in_zone(time: Timestamp, zone: TimeZone) -> String {
     match time.is_set() {
-        true => zoned(time, zone).strftime("%Y/%m/%d %H:%M %Z").to_string(),
+        true => time.in_zone(zone).strftime("%Y/%m/%d %H:%M %Z").to_string(),
         false => String::new(),
     }
-}
-
-fn zoned(time: Timestamp, zone: TimeZone) -> Zoned {
-    Instant::from_second(time.to_utc().unix_timestamp()).unwrap_or_default().to_zoned(zone)
 }
 
 #[cfg(test)]

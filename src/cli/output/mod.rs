@@ -14,7 +14,7 @@ pub use dates::{date, local_date, long_date};
 pub use json::{json_compact, json_indented, sorted};
 pub use natural::sort_rows;
 pub use progress::Progress;
-pub use table::{Rows, render};
+pub use table::{Rows, plain, render};
 pub use units::{bytes_iec, parse_size};
 pub use yaml::{yaml, yaml_untyped};
 

@@ -83,8 +83,16 @@ fn title(head: &str) -> String {
 }
 
 fn boxed(head: &[String], cells: &[Vec<String>]) -> String {
-    let head: Vec<String> = head.iter().map(|h| title(h)).collect();
-    let widths = widths(&head, cells);
+    ruled(&head.iter().map(|h| title(h)).collect::<Vec<_>>(), cells, true)
+}
+
+/// A table whose heads are as they are given, with a rule behind the last row alone.
+pub fn plain(head: &[String], cells: &[Vec<String>]) -> String {
+    ruled(head, cells, false)
+}
+
+fn ruled(head: &[String], cells: &[Vec<String>], each: bool) -> String {
+    let widths = widths(head, cells);
     let rule = widths.iter().fold(String::from("+"), |rule, w| rule + &"-".repeat(w + 2) + "+") + "\n";
     let heads: Vec<String> = head.iter().zip(&widths).map(|(h, w)| centred(h, *w)).collect();
     let mut out = format!("{rule}|{}|\n{rule}", heads.join("|"));
@@ -92,6 +100,11 @@ fn boxed(head: &[String], cells: &[Vec<String>]) -> String {
         for line in lines(row, &widths) {
             _ = writeln!(out, "|{}|", line.join("|"));
         }
+        if each {
+            out.push_str(&rule);
+        }
+    }
+    if !each {
         out.push_str(&rule);
     }
     out
@@ -136,6 +149,8 @@ mod tests {
         let rule = "+-----------+--------+\n";
         let body = "|   NAME    | USER X |\n";
         assert_eq!(text, format!("{rule}{body}{rule}| container | a      |\n|           | b      |\n{rule}"));
+        let under = "+---+\n| x |\n+---+\n| a |\n| b |\n+---+\n";
+        assert_eq!(plain(&row(&["x"]), &[row(&["a"]), row(&["b"])]), under);
         assert_eq!(compact(&row(&["NAME", "B"]), &[row(&["c1", ""])]), "  NAME  B  \n  c1       \n");
     }
 

@@ -30,6 +30,7 @@ use crate::runtime::pools::Pools;
 use crate::runtime::profiles::Profiles;
 use crate::runtime::projects::Projects;
 use crate::runtime::server::{Listeners, Places, Server, Shutdown, ShutdownRequest};
+use crate::runtime::sql::Sql;
 use crate::runtime::warnings::Warnings;
 use crate::runtime::{blocking, host};
 use crate::store::Db;
@@ -149,6 +150,7 @@ fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<Shutdow
         projects: Projects::new(db.clone()),
         profiles: Profiles::new(db.clone(), events.clone(), leases, instances.clone()),
         certificates: Certificates::new(db.clone(), events.clone()),
+        sql: Sql::new(db.clone(), instances.clone(), operations.clone()),
         warnings: Warnings::new(db),
         https,
         events,

@@ -11,6 +11,7 @@ use crate::runtime::pools::Pools;
 use crate::runtime::profiles::Profiles;
 use crate::runtime::projects::Projects;
 use crate::runtime::server::Server;
+use crate::runtime::sql::Sql;
 use crate::runtime::warnings::Warnings;
 
 /// The services, as the composition root (`runtime::daemon`) made them. Only handlers see them together.
@@ -35,6 +36,8 @@ pub struct Services {
     pub instances: Instances,
     /// Warnings.
     pub warnings: Warnings,
+    /// The store as tables.
+    pub sql: Sql,
     /// The trust store.
     pub certificates: Certificates,
     /// The API's socket for other machines.

@@ -27,8 +27,8 @@ pub fn mount(name: &str, device: &DeviceMap, lxd_dir: &Path) -> Result<Mount> {
         target: Path::new("/").join(value("path").trim_start_matches('/')),
         readonly: flag("readonly"),
         recursive: flag("recursive"),
-        shift: false,
         optional,
+        ..Mount::default()
     })
 }
 

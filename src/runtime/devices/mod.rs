@@ -1,19 +1,91 @@
 //! Device drivers: what a device's configuration means for the host and the guest. Pure where it can be.
 //!
-//! So far the types `disk` (host paths), `nic` (on interfaces of the host) and `none`; the others are refused by name by `api::config::device`.
+//! Network devices (`nic`) have their own life. The others ([`fit`]) are mounts and rules, which are looked up on the host as they
+//! are now: what a guest has is brought to that at a start, with each change of its configuration, and when something of the host
+//! comes or goes that a device waits for ([`Awaited`]).
 
 pub mod disk;
 pub mod nic;
+pub mod unix;
 
-use crate::Result;
-use crate::api::types::Devices;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::config::device::is_root;
+use crate::api::types::{DeviceMap, Devices};
+use crate::runtime::spec::Mount;
+use crate::{Error, Result};
+
+/// What a device is for a guest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fitting {
+    /// What is mounted in it.
+    pub mounts: Vec<Mount>,
+    /// What it may use then, in the words of cgroup v1.
+    pub rules: Vec<String>,
+}
+
+/// The fittings of a guest by the names of its devices; those that aren't on the host, and needn't be, are missing.
+pub type Fitted = BTreeMap<String, Fitting>;
 
 /// Checks against the host what the configuration alone can't tell; for an instance's devices with its profiles'.
 ///
 /// # Errors
 /// [`crate::Kind::Invalid`] naming the device.
 pub fn check(expanded: &Devices) -> Result<()> {
-    let disks = expanded.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "disk"));
+    let disks = expanded.iter().filter(|(_, d)| is(d, "disk"));
     disks.into_iter().try_for_each(|(name, disk)| disk::check_source(name, disk))?;
     nic::check(expanded)
+}
+
+/// What the devices of an instance are on this host now. `lxd_dir` is guarded against being mounted.
+///
+/// # Errors
+/// [`crate::Kind::Invalid`] naming the device.
+pub fn fit(expanded: &Devices, lxd_dir: &Path) -> Result<Fitted> {
+    let mut fitted = Fitted::new();
+    for (name, device) in expanded {
+        let found = match device.get("type").map_or("", String::as_str) {
+            "disk" if !is_root(device) => {
+                Ok(Some(Fitting { mounts: vec![disk::mount(name, device, lxd_dir)?], rules: Vec::new() }))
+            }
+            "unix-char" | "unix-block" => unix::fit(device),
+            _ => Ok(None),
+        };
+        let started = |e: Error| Error::new(e.kind(), format!("Failed to start device {name:?}: {e}"));
+        if let Some(fitting) = found.map_err(started)? {
+            fitted.insert(name.clone(), fitting);
+        }
+    }
+    Ok(fitted)
+}
+
+/// What on the host devices wait for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Awaited {
+    /// Files.
+    pub files: BTreeSet<PathBuf>,
+}
+
+impl Awaited {
+    /// Of the devices of an instance.
+    pub fn of(expanded: &Devices) -> Awaited {
+        Awaited { files: expanded.values().filter_map(unix::awaited).collect() }
+    }
+
+    /// Whether they wait for nothing.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Adds what others wait for.
+    pub fn extend(&mut self, other: &Awaited) {
+        self.files.extend(other.files.iter().cloned());
+    }
+}
+
+fn is(device: &DeviceMap, kind: &str) -> bool {
+    device.get("type").is_some_and(|t| t == kind)
 }

@@ -35,12 +35,9 @@ use crate::runtime::sys::{channel, memfd};
 
 /// The descriptor that holds a helper's plan (a sealed memfd).
 pub const PLAN_FD: i32 = 3;
-/// The descriptor of a helper's socket to the daemon.
-pub const SOCKET_FD: i32 = 4;
-/// The descriptor of a helper's third thing: the shim's run directory, the pidfd an attach enters.
-pub const THIRD_FD: i32 = 5;
-/// The first of the descriptors after those.
-pub const STREAM_FD: i32 = 6;
+/// The first of the descriptors after a helper's socket to the daemon and its third thing: the shim's run directory, the
+/// pidfd an attach enters.
+pub const STREAM_FD: i32 = PLAN_FD + 3;
 
 /// What went wrong, before it is known which step that was.
 #[derive(Debug)]

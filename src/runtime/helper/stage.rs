@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 use rustix::net::sockopt;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,9 @@ use super::{Fail, What, hear, init, say};
 use crate::runtime::spec::capability;
 use crate::runtime::spec::cgroup::Group;
 use crate::runtime::spec::procfs::{self, FromProcfs, ToProcfs};
+use crate::runtime::spec::idmap::Ids;
 use crate::runtime::spec::shim::{Failure, Step};
-use crate::runtime::spec::{ContainerSpec, Mount, RootSource};
+use crate::runtime::spec::{ContainerSpec, Idmap, Mount, Node, RootSource};
 use crate::runtime::sys::mount::{self, Attributes, Setting};
 use crate::runtime::sys::{capset, cgroup, channel, fault, fork, fuse, process, signal};
 
@@ -89,7 +90,7 @@ fn assemble(stage: &Stage<'_>) -> Result<(), Fail> {
     lay_floor()?;
     stage_root(stage)?;
     for (i, device) in stage.spec.mounts.iter().enumerate() {
-        stage_device(device, &format!("m{i}"), stage.user)?;
+        stage_device(device, &format!("m{i}"), (stage.user, &stage.spec.idmap))?;
     }
     if let Some(run) = &stage.spec.view {
         // Without it the guest sees the host's numbers, which is no reason not to start.
@@ -184,9 +185,20 @@ fn place(tree: BorrowedFd<'_>, name: &str, directory: bool) -> Result<(), Fail> 
     mount::attach_at(tree, Path::new(name)).what(|| format!("placing {name:?} on the stage"))
 }
 
-/// Mounts a device of the plan on the stage; one that is optional and missing isn't there.
-pub(crate) fn stage_device(device: &Mount, name: &str, user: Option<BorrowedFd<'_>>) -> Result<(), Fail> {
+/// Mounts a device of the plan on the stage; one that is optional and missing isn't there. `user` and `map` are those of the guest.
+pub(crate) fn stage_device(
+    device: &Mount,
+    name: &str,
+    (user, map): (Option<BorrowedFd<'_>>, &Idmap),
+) -> Result<(), Fail> {
     let source = &device.source;
+    if let Some(node) = &device.node {
+        match make_node(node, name, map) {
+            // In a user namespace nobody makes nodes: then it is the host's own.
+            Err(e) if e.errno == libc::EPERM && source.exists() => {}
+            other => return other,
+        }
+    }
     let tree = match mount::clone(source, device.recursive) {
         Err(e) if device.optional && e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         other => other.what(|| format!("opening {source:?}"))?,
@@ -200,7 +212,25 @@ pub(crate) fn stage_device(device: &Mount, name: &str, user: Option<BorrowedFd<'
     };
     mount::set_attributes(tree.as_fd(), &attributes).what(|| format!("preparing {source:?}"))?;
     let kind = rustix::fs::fstat(&tree).what(|| format!("reading {source:?}"))?.st_mode;
-    place(tree.as_fd(), name, rustix::fs::FileType::from_raw_mode(kind).is_dir())
+    place(tree.as_fd(), name, FileType::from_raw_mode(kind).is_dir())
+}
+
+/// Makes a device node on the stage, which is a file system of the host's root: those of a guest's own can't be opened.
+fn make_node(node: &Node, name: &str, map: &Idmap) -> Result<(), Fail> {
+    let what = || format!("making the device node {}:{}", node.major, node.minor);
+    let own = |ids, id| if map.0.is_empty() { Some(id) } else { map.to_host(ids, id) };
+    let (Some(uid), Some(gid)) = (own(Ids::Uid, node.uid), own(Ids::Gid, node.gid)) else {
+        return Err(Fail::new(format!(
+            "giving a device to {}:{}, which the container doesn't have",
+            node.uid, node.gid
+        )));
+    };
+    let kind = if node.block { FileType::BlockDevice } else { FileType::CharacterDevice };
+    let mode = Mode::from_raw_mode(node.mode & 0o777);
+    rustix::fs::mknodat(CWD, name, kind, mode, rustix::fs::makedev(node.major, node.minor)).what(what)?;
+    rustix::fs::chown(name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).what(what)?;
+    // Again, past the mask.
+    rustix::fs::chmod(name, mode).what(what)
 }
 
 /// Mounts the files of the guest's view of `/proc` on the stage, as [`VIEW`].

@@ -18,12 +18,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::api::tls::{self, AnyClient, Certificate, Role};
+use crate::runtime::listen::{self, Listening};
 use crate::runtime::network::netlink::Netlink;
-use crate::{Ctx, Error, Kind, Result};
+use crate::{Ctx, Kind, Result};
 
 pub use strangers::Stranger;
 use strangers::Strangers;
 
+/// The port where none is said.
+const PORT: u16 = 8443;
 /// How often it is tried again to listen where it couldn't be at the start.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -51,17 +54,9 @@ struct Inner {
     serve: OnceLock<Serve>,
     strangers: Strangers,
     certificate: OnceLock<Certificate>,
-    listening: tokio::sync::Mutex<Listening>,
-}
-
-#[derive(Default)]
-struct Listening {
-    /// Where to listen.
-    wanted: Option<String>,
-    /// Who does; the socket is closed when this is dropped.
-    task: Option<JoinSet<()>>,
     /// How TLS is spoken, once it has been.
-    tls: Option<Arc<ServerConfig>>,
+    config: OnceLock<Arc<ServerConfig>>,
+    listening: tokio::sync::Mutex<Listening>,
 }
 
 /// `root@HOST`, whom LXD's certificates name.
@@ -77,6 +72,7 @@ impl Https {
             serve: OnceLock::new(),
             strangers: Strangers::default(),
             certificate: OnceLock::new(),
+            config: OnceLock::new(),
             listening: tokio::sync::Mutex::default(),
         }))
     }
@@ -107,64 +103,41 @@ impl Https {
     /// # Errors
     /// Why it can't be listened there. It goes on where it was then.
     pub async fn listen(&self, address: Option<&str>) -> Result<()> {
-        let mut listening = self.0.listening.lock().await;
-        let before = listening.wanted.clone();
-        // Where it couldn't be listened yet, it is being tried.
-        if before.as_deref() == address {
-            return Ok(());
-        }
-        close(&mut listening).await;
-        let opened = self.open(&mut listening, address).await;
-        match &opened {
-            Ok(()) => listening.wanted = address.map(str::to_owned),
-            Err(_) => {
-                if let Err(e) = self.open(&mut listening, before.as_deref()).await {
-                    tracing::warn!("Failed listening again: {}", e.chain());
-                }
-            }
-        }
-        opened
+        self.0.listening.lock().await.at(address, PORT, &|at| self.open(at)).await
     }
 
     /// As [`listen`](Self::listen), but an address that can't be had is tried again and again: at a start the network
     /// may not be up.
     pub async fn listen_at_last(&self, address: Option<&str>) {
-        let Err(e) = self.listen(address).await else { return };
-        tracing::warn!("{}; trying again", e.chain());
-        self.0.listening.lock().await.wanted = address.map(str::to_owned);
-        let (https, wanted) = (self.clone(), address.map(str::to_owned));
+        if self.0.listening.lock().await.at_last(address, PORT, &|at| self.open(at)).await {
+            return;
+        }
+        let https = self.clone();
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(AGAIN).await;
-                let mut listening = https.0.listening.lock().await;
-                let over = listening.wanted != wanted || listening.task.is_some();
-                if over || https.open(&mut listening, wanted.as_deref()).await.is_ok() {
+                if https.0.listening.lock().await.again(PORT, &|at| https.open(at)).await {
                     return;
                 }
             }
         });
     }
 
-    async fn open(&self, listening: &mut Listening, address: Option<&str>) -> Result<()> {
-        let Some(address) = address else { return Ok(()) };
-        let at =
-            address::parse(address).ok_or_else(|| Error::invalid(format!("{address:?} is no address to listen on")))?;
-        let tls = match &listening.tls {
-            Some(tls) => tls.clone(),
-            None => self.config()?,
-        };
-        let listener = TcpListener::bind(at).await;
+    fn open(&self, at: SocketAddr) -> Result<JoinSet<()>> {
+        let tls = self.config()?;
+        let listener = listen::tcp(at);
         let listener =
             listener.ctx(Kind::Internal, || format!("Cannot listen on network HTTPS socket {:?}", at.to_string()))?;
-        listening.tls = Some(tls.clone());
-        let mut task = JoinSet::new();
-        task.spawn(accept(Arc::downgrade(&self.0), listener, tls));
-        listening.task = Some(task);
-        Ok(())
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(Arc::downgrade(&self.0), listener, tls));
+        Ok(tasks)
     }
 
-    /// TLS 1.3 with the server's certificate, asking for the client's. Blocks for two small files.
+    /// TLS 1.3 with the server's certificate, asking for the client's. Blocks for two small files when it is asked for the first time.
     fn config(&self) -> Result<Arc<ServerConfig>> {
+        if let Some(known) = self.0.config.get() {
+            return Ok(known.clone());
+        }
         let pair = tls::load_or_make(&self.0.root, Role::Server, &owner(), || ())?;
         let bad = || "Failed using the server's certificate";
         let builder = ServerConfig::builder_with_provider(tls::provider())
@@ -177,13 +150,13 @@ impl Https {
         // Nothing is kept of a connection for the next one: a client is known by what it proves each time.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Arc::new(config))
+        Ok(self.0.config.get_or_init(|| Arc::new(config)).clone())
     }
 
     /// Where others reach the API when it listens so. Asks the kernel when that is everywhere.
     pub fn reachable(&self, address: Option<&str>) -> Vec<String> {
         let Some(address) = address else { return Vec::new() };
-        let everywhere = address::parse(address).is_some_and(|at| at.ip().is_unspecified());
+        let everywhere = listen::parse(address, PORT).is_some_and(|at| at.ip().is_unspecified());
         address::reachable(address, &if everywhere { own_addresses() } else { Vec::new() })
     }
 }
@@ -192,13 +165,6 @@ impl Https {
 fn own_addresses() -> Vec<IpAddr> {
     let listed = Netlink::open().and_then(|mut netlink| netlink.addresses(None));
     listed.map(|all| all.into_iter().map(|a| a.address).collect()).unwrap_or_default()
-}
-
-/// Ends the socket; it is closed when this returns.
-async fn close(listening: &mut Listening) {
-    if let Some(mut task) = listening.task.take() {
-        task.shutdown().await;
-    }
 }
 
 async fn accept(inner: std::sync::Weak<Inner>, listener: TcpListener, tls: Arc<ServerConfig>) {

@@ -313,6 +313,7 @@ impl Task {
         };
         spec.hold = !nics.is_empty();
         guest.reboot(&spec, async |pid| self.instances.plug_all(self.id, pid, nics).await).await?;
+        self.instances.equipped(self.id, &guest).await;
         self.instances.record_nics(self.id).await?;
         self.happen(Event::Rebooted).await
     }

@@ -12,7 +12,7 @@ use super::actor::Actor;
 use super::create::{root_pool, volume_of};
 use super::delete::remove_directory;
 use super::expand::{Expanded, expand};
-use super::{Instances, container, copied, doors};
+use super::{Instances, container, copied, doors, ids};
 use crate::api::config::instance::Config;
 use crate::runtime::blocking;
 use crate::runtime::network::netlink::Netlink;
@@ -51,6 +51,7 @@ impl Instances {
             }
         });
         futures_util::stream::iter(all).for_each_concurrent(AT_ONCE, |one| one).await;
+        self.follow_host();
         // Only now is known what of the host's links the others use.
         for record in ended.into_inner().unwrap_or_else(PoisonError::into_inner) {
             self.clear_nics(&record).await;
@@ -92,19 +93,26 @@ impl Instances {
         match adopted {
             // One that reboots says so to the actor at once.
             container::Adopted::Running(running) | container::Adopted::Rebooting(running) => {
-                let (pid, privileged) = (running.pid(), running.is_privileged());
+                let pid = running.pid();
                 // Whatever fails here: a guest that runs is never dropped. Before the actor, which sees whether it is frozen.
                 if let Err(e) = copied::let_go(&dirs, &running).await {
                     tracing::warn!(instance = %record.name, "Failed letting a guest go on: {}", e.chain());
                 }
+                let guest = running.clone();
                 let actor = Actor::spawn(self.clone(), record.id, Some(running));
                 self.actors().insert(record.id, actor);
-                let config = self.db.view(|v| Ok(expand(v, &record)?.config))?;
+                let expanded = self.db.view(|v| expand(v, &record))?;
+                if pid != 0
+                    && let Err(e) = self.adopt_equipment(record.id, &guest, &expanded).await
+                {
+                    tracing::warn!(instance = %record.name, "Failed bringing devices back: {}", e.chain());
+                }
+                let config = expanded.config;
                 // Its processors are counted again; what it has stays.
                 self.limits(record.id, &config)?;
                 self.adopt_nics(record.id, pid).await?;
                 if doors::wanted(&config)
-                    && let Err(e) = self.open_door(record.id, privileged).await
+                    && let Err(e) = self.open_door(record.id, ids::current(&record)?.root().0).await
                 {
                     tracing::warn!(instance = %record.name, "Failed opening a guest's socket: {}", e.chain());
                 }

@@ -10,7 +10,7 @@ use crate::api::config::names;
 use crate::api::types::{ConfigMap, EventRequestor, InstancesPost, Operation, Timestamp};
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::{Handle, NewOperation};
-use crate::runtime::storage::{Content, Driver, Guest, Volume};
+use crate::runtime::storage::{Content, Driver, Guest, Place, Volume};
 use crate::runtime::sys::fault;
 use crate::runtime::{blocking, random, url};
 use crate::store::records::{InstanceRecord, Phase, PoolRecord, SnapshotRecord};
@@ -97,7 +97,7 @@ impl Instances {
         };
         let mut own = kept(config);
         own.extend(post.config.clone());
-        own.extend(fresh(&self.host.idmap)?);
+        own.extend(fresh());
         let mut own_devices = devices.clone();
         own_devices.extend(post.devices.clone());
         let profiles = self.db.view(|v| {
@@ -197,8 +197,7 @@ impl Instances {
             None => source.clone(),
         };
         let names: Vec<String> = snapshots.iter().map(|s| s.name.clone()).collect();
-        let privileged = self.db.view(|v| Ok(super::plan::is_privileged(&expand(v, record)?.config)))?;
-        let owner = self.guest_root(privileged);
+        let (owner, _) = self.guest_root(record)?;
         blocking(move || {
             for name in names {
                 ends.copy(&source.snapshot(&name)?, &target.snapshot(&name)?, None)?;
@@ -300,7 +299,8 @@ impl Instances {
         Ok(())
     }
 
-    /// Replaces the root of the target. What is copied is complete before the old one goes.
+    /// Replaces the root of the target. What is copied is complete before the old one goes; where volumes are plain trees, files
+    /// that are the same stay and get another name in it.
     async fn refresh_root(
         &self,
         (origin, from): (&Origin, &PoolRecord),
@@ -317,6 +317,16 @@ impl Instances {
         // Not a name that a user's snapshot can have.
         let staged = volume.snapshot(&format!("refresh {}", random::uuid()))?;
         blocking(move || {
+            if let Some(renewing) = ends.to.renewing() {
+                let guest = guest.as_ref().map(|g| g as &dyn Guest);
+                let tree = ends.from.open_tree(&source, guest)?;
+                let fill = |place: &Place<'_>| {
+                    tree.copy_to(place, guest)?;
+                    fault("daemon.refresh.staged");
+                    Ok(())
+                };
+                return renewing.renew_volume(&volume, Box::new(fill));
+            }
             if ends.same && guest.is_none() {
                 return ends.to.restore_volume(&volume, &source);
             }
@@ -375,15 +385,12 @@ fn kept(config: &ConfigMap) -> ConfigMap {
 }
 
 /// The volatile keys that are a copy's own.
-fn fresh(idmap: &crate::runtime::spec::Idmap) -> Result<ConfigMap> {
-    let idmap = serde_json::to_string(idmap).map_err(|e| Error::internal(format!("Failed rendering an idmap: {e}")))?;
-    Ok(ConfigMap::from([
+fn fresh() -> ConfigMap {
+    ConfigMap::from([
         ("volatile.apply_template".to_owned(), "copy".to_owned()),
         ("volatile.cloud-init.instance-id".into(), random::uuid()),
-        ("volatile.idmap.base".into(), "0".into()),
-        ("volatile.idmap.next".into(), idmap),
         ("volatile.uuid".into(), random::uuid()),
-    ]))
+    ])
 }
 
 #[cfg(test)]

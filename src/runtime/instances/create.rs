@@ -72,7 +72,7 @@ impl Instances {
         let architecture = self.architecture(&post.architecture, image.as_ref())?;
         let profiles = self.profiles_of(project, post.profiles, image.as_ref())?;
         let mut config = post.config;
-        config.extend(volatile(image.as_ref(), &self.host.idmap)?);
+        config.extend(volatile(image.as_ref()));
         let record = InstanceRecord {
             project: project.into(),
             name,
@@ -166,6 +166,7 @@ impl Instances {
     /// Takes the name and checks everything against the profiles, in one transaction.
     pub(super) async fn reserve(&self, record: InstanceRecord) -> Result<(InstanceRecord, VolumeRecord, PoolRecord)> {
         let target = target_of(record.kind);
+        let _alone = self.choosing_ids_of(&record).await?;
         let (reserved, _) = self
             .db
             .transact(|tx| {
@@ -178,6 +179,7 @@ impl Instances {
                 devices::check(&expanded.devices).map_err(|e| site.expanded_devices(e))?;
                 let mut record = record.clone();
                 nic::fill(&mut record.config, &expanded.devices);
+                self.choose_ids(&mut record, &expanded.config)?;
                 let record = repo::instances::insert(tx, record).map_err(taken)?;
                 let volume = repo::volumes::insert(tx, new_volume(&record, pool.id))?;
                 Ok((record, volume, pool))
@@ -190,8 +192,7 @@ impl Instances {
         let driver = self.pools.driver(pool)?;
         let volume = volume_of(record)?;
         let files = image.map(|image| self.images.files(image));
-        let privileged = self.db.view(|v| Ok(super::plan::is_privileged(&expand::expand(v, record)?.config)))?;
-        let owner = self.guest_root(privileged);
+        let (owner, privileged) = self.guest_root(record)?;
         blocking(move || {
             make_on(&*driver, &volume, files.as_ref(), privileged)?;
             driver.paths().set_owner(&volume, owner)
@@ -354,13 +355,10 @@ pub(super) fn new_volume(record: &InstanceRecord, pool: u64) -> VolumeRecord {
 }
 
 /// The volatile and `image.*` keys of a new instance.
-fn volatile(image: Option<&ImageRecord>, idmap: &crate::runtime::spec::Idmap) -> Result<ConfigMap> {
-    let idmap = serde_json::to_string(idmap).map_err(|e| Error::internal(format!("Failed rendering an idmap: {e}")))?;
+fn volatile(image: Option<&ImageRecord>) -> ConfigMap {
     let mut config = ConfigMap::from([
         ("volatile.apply_template".to_owned(), "create".to_owned()),
         ("volatile.cloud-init.instance-id".into(), random::uuid()),
-        ("volatile.idmap.base".into(), "0".into()),
-        ("volatile.idmap.next".into(), idmap),
         ("volatile.last_state.idmap".into(), "[]".into()),
         ("volatile.uuid".into(), random::uuid()),
     ]);
@@ -368,7 +366,7 @@ fn volatile(image: Option<&ImageRecord>, idmap: &crate::runtime::spec::Idmap) ->
         config.insert("volatile.base_image".into(), image.fingerprint.clone());
         config.extend(image.properties.iter().map(|(k, v)| (format!("image.{k}"), v.clone())));
     }
-    Ok(config)
+    config
 }
 
 /// A name for an instance that came without one.

@@ -59,6 +59,17 @@ impl Instances {
         }
     }
 
+    /// Lets go of a stopped instance whose record is about to be taken away by hand. What is on disk stays.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] when it runs.
+    pub async fn let_go(&self, id: u64) -> Result<()> {
+        self.actor(id).retire().await?;
+        let _alone = self.turns.evict(id).await;
+        self.actors().remove(&id);
+        Ok(())
+    }
+
     async fn delete_retired(&self, record: &InstanceRecord) -> Result<()> {
         let mut deleting = record.clone();
         deleting.phase = Phase::Deleting;

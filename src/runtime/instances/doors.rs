@@ -26,7 +26,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::cloud_init::visible;
 use super::delete::remove_directory;
 use super::expand::{Expanded, expand};
-use super::{Instances, Running};
+use super::{Instances, Running, ids};
 use crate::api::config::instance::{self, Config};
 use crate::api::types::{ConfigMap, DeviceMap, Devices, Timestamp};
 use crate::runtime::blocking;
@@ -146,22 +146,15 @@ impl Instances {
 
     /// What mounts the guest's socket in it.
     pub(super) fn door_mount(&self, id: u64) -> Mount {
-        Mount {
-            source: self.door_directory(id),
-            target: PathBuf::from(PLACE),
-            readonly: true,
-            recursive: false,
-            shift: false,
-            optional: false,
-        }
+        Mount { source: self.door_directory(id), target: PathBuf::from(PLACE), readonly: true, ..Mount::default() }
     }
 
     fn door_directory(&self, id: u64) -> PathBuf {
         self.places.root.join("devlxd").join(id.to_string())
     }
 
-    /// Makes the guest's socket, or a new one after a restart of the daemon. One that is open stays.
-    pub(super) async fn open_door(&self, id: u64, privileged: bool) -> Result<()> {
+    /// Makes the socket of the guest whose root is this user of the host, or a new one after a restart of the daemon. One that is open stays.
+    pub(super) async fn open_door(&self, id: u64, root: u32) -> Result<()> {
         if self.doors.all().contains_key(&id) {
             return Ok(());
         }
@@ -170,7 +163,6 @@ impl Instances {
         let listener = UnixListener::from_std(listener).ctx(Kind::Internal, || "Failed watching a guest's socket")?;
         let (closes, open) = watch::channel(());
         let news = broadcast::channel(QUEUE).0;
-        let root = self.guest_root(privileged);
         self.doors.all().insert(id, Opened { _closes: closes, news: news.clone(), root });
         // Only a daemon that ends serves nobody any more.
         let _ = self.doors.opened.send(Door { id, root, listener, open, news });
@@ -192,16 +184,12 @@ impl Instances {
             self.close_door(id).await;
             return Ok(());
         }
-        let stays = self.doors.all().get(&id).is_some_and(|door| door.root == self.guest_root(spec.privileged()));
+        let root = spec.idmap.root().0;
+        let stays = self.doors.all().get(&id).is_some_and(|door| door.root == root);
         if !stays {
             drop(self.doors.all().remove(&id));
         }
-        self.open_door(id, spec.privileged()).await
-    }
-
-    /// The guest's root, as the host sees it.
-    pub(super) fn guest_root(&self, privileged: bool) -> u32 {
-        if privileged { 0 } else { self.host.idmap.root().0 }
+        self.open_door(id, root).await
     }
 
     /// Gives a running guest its socket, or takes it away, as a change of its configuration says.
@@ -214,7 +202,8 @@ impl Instances {
     ) -> Result<()> {
         match (wanted(was), wanted(becomes)) {
             (false, true) => {
-                self.open_door(id, running.is_privileged()).await?;
+                let record = self.db.view(|v| repo::instances::by_id(v, id))?;
+                self.open_door(id, ids::current(&record)?.root().0).await?;
                 let mounted = running.attach_mount(&self.door_mount(id)).await;
                 if mounted.is_err() {
                     self.close_door(id).await;

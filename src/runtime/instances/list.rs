@@ -1,9 +1,11 @@
 //! Lists of instances, and one with its state.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 
+use super::backup::Shelf;
 use super::expand::expand_next;
 use super::show::render;
 use super::snapshots::show_all;
@@ -20,6 +22,9 @@ use crate::store::repo;
 const SHARE: usize = 8;
 /// Threads that read states for one list.
 const SHARES: usize = 4;
+
+/// An instance by its id, with its snapshots.
+type Shown = (u64, Instance, Option<Vec<InstanceSnapshot>>);
 
 impl Instances {
     /// The instances of a scope, by project and name.
@@ -45,13 +50,15 @@ impl Instances {
     pub async fn list_full(&self, scope: &Scope) -> Result<Vec<InstanceFull>> {
         let mut shown = self.shown(scope)?;
         let mut snapshots = self.snapshots_of(scope)?;
+        let with_backups = Arc::new(Shelf::owners(&self.places.backups()));
         let share = shown.len().div_ceil(SHARES).max(SHARE);
         let mut shares = Vec::new();
         while !shown.is_empty() {
             let rest = shown.split_off(share.min(shown.len()));
             let mine = std::mem::replace(&mut shown, rest).into_iter().map(|(id, i)| (id, i, snapshots.remove(&id)));
-            let (this, mine) = (self.clone(), mine.collect::<Vec<_>>());
-            shares.push(blocking(move || Ok(mine.into_iter().map(|one| this.full(one)).collect::<Vec<_>>())));
+            let (this, with_backups, mine) = (self.clone(), with_backups.clone(), mine.collect::<Vec<_>>());
+            let full = move |one: Shown| this.full(with_backups.contains(&one.0), one);
+            shares.push(blocking(move || Ok(mine.into_iter().map(full).collect::<Vec<_>>())));
         }
         Ok(try_join_all(shares).await?.into_iter().flatten().collect())
     }
@@ -70,12 +77,13 @@ impl Instances {
         })
     }
 
-    fn full(&self, (id, instance, snapshots): (u64, Instance, Option<Vec<InstanceSnapshot>>)) -> InstanceFull {
+    fn full(&self, with_backups: bool, (id, instance, snapshots): Shown) -> InstanceFull {
         let state = Some(self.state(id, instance.status_code));
-        let backups = self.backups_of(id).unwrap_or_else(|e| {
+        let backups = with_backups.then(|| self.backups_of(id)).transpose().unwrap_or_else(|e| {
             tracing::warn!(instance = %instance.name, "Failed listing backups: {}", e.chain());
             None
         });
+        let backups = backups.flatten();
         InstanceFull { state, instance, backups, snapshots: snapshots.filter(|s| !s.is_empty()) }
     }
 

@@ -34,6 +34,7 @@ mod balance;
 mod boot;
 mod change_state;
 mod cloud_init;
+mod confine;
 mod console;
 pub mod container;
 mod copied;
@@ -41,9 +42,11 @@ mod copy;
 mod create;
 mod delete;
 mod doors;
+mod equipment;
 mod exec;
 pub mod expand;
 mod files;
+mod ids;
 mod list;
 mod live;
 mod logs;
@@ -136,6 +139,9 @@ pub struct Inner {
     turns: files::Turns,
     doors: doors::Doors,
     view: container::view::View,
+    equipment: equipment::Equipment,
+    /// Held while a range of ids is looked for that no other instance has.
+    choosing_ids: tokio::sync::Mutex<()>,
     /// Instances that are stopped because the host goes down.
     host_stops: Mutex<BTreeSet<u64>>,
 }
@@ -194,6 +200,7 @@ impl Instances {
         let turns = files::Turns::default();
         let doors = doors::Doors::default();
         let view = container::view::View::new(places.view());
+        let equipment = equipment::Equipment::default();
         let actors = Mutex::default();
         let host_stops = Mutex::default();
         Instances(Arc::new(Inner {
@@ -212,6 +219,8 @@ impl Instances {
             turns,
             doors,
             view,
+            equipment,
+            choosing_ids: tokio::sync::Mutex::default(),
             host_stops,
         }))
     }

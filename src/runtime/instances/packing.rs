@@ -1,20 +1,21 @@
 //! What goes into archives of an instance: its tree, wherever that is, and what lies beside it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::Instances;
 use super::container::Running;
 use super::create::{root_pool, volume_of};
 use super::expand;
 use super::files::Kept;
 use super::machine::State;
+use super::{Instances, ids};
 use crate::api::types::ConfigMap;
-use crate::runtime::blocking;
 use crate::runtime::images::place::{Place, Text};
 use crate::runtime::spec::Idmap;
 use crate::runtime::spec::pack::{Compression, NoCompression, PackPlace, Part};
-use crate::runtime::storage::Root;
-use crate::store::records::{InstanceRecord, Phase};
+use crate::runtime::storage::{Driver, Guest, Root, Volume};
+use crate::runtime::{blocking, random};
+use crate::store::records::{InstanceRecord, Phase, PoolRecord};
 use crate::store::{Read, repo};
 use crate::{Ctx, Error, Kind, Result};
 
@@ -33,7 +34,51 @@ pub(super) struct Source {
     pub(super) kept: Option<Kept>,
 }
 
+/// What a running guest had at one moment: a snapshot that no record knows of. One that a crash leaves behind is taken away
+/// when the pool is next brought together with the records.
+pub(super) struct Moment {
+    driver: Arc<dyn Driver>,
+    volume: Volume,
+    pool: PoolRecord,
+}
+
 impl Instances {
+    /// [`Instances::source_of`] for a backup: the files of a running guest are as of one moment, where a pool has them by layers.
+    /// On others they are read while the guest changes them, as LXD does.
+    pub(super) async fn still_source_of(&self, record: &InstanceRecord) -> Result<(Source, Option<Moment>)> {
+        let source = self.source_of(record).await?;
+        if source.guest.is_none() {
+            return Ok((source, None));
+        }
+        let pool = self.db.view(|v| root_pool(v, &expand::expand(v, record)?))?;
+        let driver = self.pools.driver(&pool)?;
+        let volume = volume_of(record)?;
+        // Not a name that a user's snapshot can have.
+        let moment = volume.snapshot(&format!("backup {}", random::uuid()))?;
+        let guest = self.copied_guest(record.id);
+        let _alone = self.keep_visitors_off(record.id).await;
+        let (copier, copy) = (driver.clone(), moment.clone());
+        blocking(move || copier.copy_volume(&volume, &copy, guest.as_ref().map(|g| g as &dyn Guest))).await?;
+        let moment = Moment { driver, volume: moment, pool };
+        let (driver, volume) = (moment.driver.clone(), moment.volume.clone());
+        match blocking(move || driver.root(&volume)).await {
+            Ok(root) => Ok((Source { root: place_of(root, Idmap::default()), guest: None, ..source }, Some(moment))),
+            Err(e) => {
+                self.end_moment(moment).await;
+                Err(e)
+            }
+        }
+    }
+
+    /// Takes it away again.
+    pub(super) async fn end_moment(&self, Moment { driver, volume, pool }: Moment) {
+        if let Err(e) = blocking(move || driver.delete_volume(&volume)).await {
+            tracing::warn!(pool = %pool.name, "Failed removing what a backup was made of: {}", e.chain());
+        }
+        self.pools.wake_sweeper(&pool);
+        self.pools.wake_emptier(&pool);
+    }
+
     /// Where the tree of an instance is. A stopped one stays so as long as [`Source::kept`] lives.
     ///
     /// # Errors
@@ -68,10 +113,7 @@ impl Instances {
         .await?;
         let (root, guest) = match (root, guest) {
             // What a guest has mounted for writing is read through its own mount only.
-            (Root::Overlay { .. }, Some(running)) => {
-                let ids = if running.is_privileged() { Idmap::default() } else { self.host.idmap.clone() };
-                (PackPlace::Guest { ids }, Some(running))
-            }
+            (Root::Overlay { .. }, Some(running)) => (PackPlace::Guest { ids: ids::current(&record)? }, Some(running)),
             (root, _) => (place_of(root, ids_on_disk(&record.config)?), None),
         };
         Ok(Source { place, root, guest, kept })

@@ -1,17 +1,15 @@
 //! What a start needs: the plan of the container, and the records and places around it.
 
-use std::path::Path;
 use std::sync::PoisonError;
 
 use super::create::{root_pool, volume_of};
 use super::expand::{Expanded, expand};
-use super::{Instances, container, doors, logs, templates};
-use crate::api::config::device;
+use super::{Instances, confine, container, doors, equipment, ids, logs, templates};
 use crate::api::config::instance::Config;
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::runtime::blocking;
-use crate::runtime::devices::{self, nic};
-use crate::runtime::spec::{ContainerSpec, Idmap, Limits, Mount, RootSource, Shift};
+use crate::runtime::devices::nic;
+use crate::runtime::spec::{ContainerSpec, Idmap, Limits, RootSource, Shift};
 use crate::runtime::storage::Root;
 use crate::runtime::sys::fault;
 use crate::store::records::{InstanceRecord, Phase, PoolRecord};
@@ -39,6 +37,7 @@ impl Instances {
             // Before the guest asks for its address.
             self.networks.tell(&record.project, [&expanded.devices]).await;
         }
+        confine::load_modules(Config(&expanded.config)).await?;
         let mut spec = self.plan_of(id).await?;
         spec.hold = !nics.is_empty();
         self.make_places(&record)?;
@@ -61,9 +60,12 @@ impl Instances {
             fault("daemon.start.plugged");
         }
         let running = starting.finish().await;
-        if running.is_err() {
-            self.unplug_all(id).await;
-            self.forget_nics(id).await;
+        match &running {
+            Ok(running) => self.equipped(id, running).await,
+            Err(_) => {
+                self.unplug_all(id).await;
+                self.forget_nics(id).await;
+            }
         }
         running
     }
@@ -77,22 +79,27 @@ impl Instances {
         let driver = self.pools.driver(&pool)?;
         let volume = volume_of(&record)?;
         let place = driver.paths().volume(&volume);
+        let owner = self.map_of(&record, &expanded.config)?.root().0;
         let (for_files, with_profiles) = (record.clone(), expanded.clone());
         let (root, lock, files) = blocking(move || {
             let files = templates::files(&place, &for_files, &with_profiles)?;
+            driver.paths().set_owner(&volume, owner)?;
             Ok((driver.root(&volume)?, driver.lock_path(&volume), files))
         })
         .await?;
         let mut spec = self.confined(&record, &expanded, root_source(root))?;
         spec.lock = Some(lock);
         spec.limits = self.limits(id, &expanded.config)?;
-        spec.mounts = mounts(&expanded, &self.places.root)?;
+        let fitted = self.equip(id, &expanded).await?;
+        spec.mounts = equipment::mounts(&fitted);
+        spec.device_rules = equipment::rules(spec.privileged(), &fitted);
         if doors::wanted(&expanded.config) {
             spec.mounts.push(self.door_mount(id));
         }
         spec.files = files;
         spec.view = self.view.ensure().await;
-        self.settle_ids(&record, &mut spec).await?;
+        let protected = Config(&expanded.config).bool("security.protection.shift");
+        self.settle_ids(&record, &mut spec, protected).await?;
         Ok(spec)
     }
 
@@ -108,13 +115,14 @@ impl Instances {
         .await?;
         let mut spec = self.confined(&record, &expanded, root_source(root))?;
         spec.lock = Some(lock);
-        self.settle_ids(&record, &mut spec).await?;
+        let protected = Config(&expanded.config).bool("security.protection.shift");
+        self.settle_ids(&record, &mut spec, protected).await?;
         Ok(spec)
     }
 
     /// Sees to the guest's ids on disk: its own, which are mapped as they are mounted, or where this host can't do that
     /// the host's, to which they are shifted now. May take as long as the tree is large.
-    async fn settle_ids(&self, record: &InstanceRecord, spec: &mut ContainerSpec) -> Result<()> {
+    async fn settle_ids(&self, record: &InstanceRecord, spec: &mut ContainerSpec, protected: bool) -> Result<()> {
         const KEY: &str = "volatile.last_state.idmap";
         let place = match &spec.root {
             RootSource::Dir { path } => path.clone(),
@@ -134,6 +142,9 @@ impl Instances {
         if on_disk == wanted {
             return Ok(());
         }
+        if protected {
+            return Err(Error::internal("Container is protected against filesystem shifting"));
+        }
         container::shift::on_disk(&place, &on_disk, &wanted).await?;
         let wanted = serde_json::to_string(&wanted).unwrap_or_default();
         self.db
@@ -151,7 +162,8 @@ impl Instances {
     fn confined(&self, record: &InstanceRecord, expanded: &Expanded, root: RootSource) -> Result<ContainerSpec> {
         let config = Config(&expanded.config);
         let privileged = is_privileged(&expanded.config);
-        let deny = config.bool("security.syscalls.deny_default");
+        let native = self.host.architectures.first() == Some(&record.architecture);
+        let syscalls = confine::syscalls(config, native)?;
         Ok(ContainerSpec {
             version: ContainerSpec::current_version(),
             id: record.id,
@@ -159,19 +171,21 @@ impl Instances {
             project: record.project.clone(),
             root,
             lock: None,
-            idmap: if privileged { Idmap::default() } else { self.host.idmap.clone() },
+            idmap: self.map_of(record, &expanded.config)?,
             shift: Shift::Mount,
             nesting: config.bool("security.nesting"),
             hostname: record.name.clone(),
             environment: environment(&expanded.config),
             init: vec![container::plan::INIT.into()],
             limits: Limits::default(),
+            rlimits: confine::rlimits(config),
+            sysctls: confine::sysctls(config),
             mounts: Vec::new(),
             files: Vec::new(),
             drop_capabilities: container::plan::dropped_capabilities(privileged)?,
-            seccomp: if deny { container::plan::default_seccomp()? } else { String::new() },
+            seccomp: container::plan::filter(&syscalls)?,
             no_new_privs: false,
-            device_rules: container::plan::device_rules(privileged),
+            device_rules: Vec::new(),
             cgroups: self.host.cgroups.clone(),
             console_log: self.places.logs(&record.project, &record.name).join("console.log"),
             hold: false,
@@ -196,7 +210,6 @@ impl Instances {
 
     /// Records that an instance is up or down; the one durable commit of a start or stop.
     pub(super) async fn record_power(&self, id: u64, up: bool) -> Result<()> {
-        let idmap = serde_json::to_string(&self.host.idmap).unwrap_or_default();
         let for_host = self.host_stops.lock().unwrap_or_else(PoisonError::into_inner).contains(&id);
         let power = if up || for_host { "RUNNING" } else { "STOPPED" };
         self.db
@@ -207,8 +220,7 @@ impl Instances {
                 if up {
                     record.last_used_at = Timestamp::now();
                     record.config.remove("volatile.apply_template");
-                    let privileged = is_privileged(&expand(tx, &record)?.config);
-                    let current = if privileged { "[]" } else { &idmap }.to_owned();
+                    let current = ids::text(&self.map_of(&record, &expand(tx, &record)?.config)?);
                     record.config.insert("volatile.idmap.current".into(), current.clone());
                     record.config.insert("volatile.idmap.next".into(), current);
                 }
@@ -222,6 +234,7 @@ impl Instances {
     pub(super) async fn stopped(&self, id: u64) {
         self.balance.forget(id);
         self.unplug_all(id).await;
+        self.forget_equipment(id);
         self.close_door(id).await;
         self.end_visits(id).await;
         if let Err(e) = container::forget(&self.run_directory(id)).await {
@@ -254,13 +267,4 @@ fn root_source(root: Root) -> RootSource {
 
 fn environment(config: &ConfigMap) -> Vec<(String, String)> {
     Config(config).below("environment.").map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
-fn mounts(expanded: &Expanded, lxd_dir: &Path) -> Result<Vec<Mount>> {
-    let disks =
-        expanded.devices.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "disk") && !device::is_root(d));
-    let mut mounts = disks.map(|(name, disk)| devices::disk::mount(name, disk, lxd_dir)).collect::<Result<Vec<_>>>()?;
-    // A mount below another one has to come after it.
-    mounts.sort_by_key(|m| m.target.components().count());
-    Ok(mounts)
 }

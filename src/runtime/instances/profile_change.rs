@@ -4,7 +4,7 @@
 use futures_util::StreamExt;
 
 use super::expand::{Expanded, expand, over};
-use super::{Instances, cloud_init};
+use super::{Instances, cloud_init, ids};
 use crate::api::config::device;
 use crate::runtime::network::service::nics;
 use crate::store::records::{InstanceRecord, ProfileRecord};
@@ -82,6 +82,13 @@ impl Instances {
                 })
             });
             renewed.await?;
+        }
+        if ids::differ(&was.config, &becomes.config) {
+            let _alone = self.choosing_ids().await;
+            let chosen = self
+                .db
+                .transact(|tx| repo::instances::modify(tx, id, |record| self.choose_ids(record, &becomes.config)));
+            chosen.await?;
         }
         self.apply(id, was, becomes).await
     }

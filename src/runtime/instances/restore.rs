@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::create::{root_pool, volume_of};
 use super::expand::expand;
 use super::snapshots::snapshot_of;
-use super::{Action, Instances};
+use super::{Action, Instances, ids};
 use crate::api::types::{EventRequestor, Operation};
 use crate::runtime::blocking;
 use crate::runtime::sys::fault;
@@ -14,7 +14,13 @@ use crate::store::repo;
 use crate::{Error, Kind, Result};
 
 /// What stays an instance's own when it goes back: who it is, and what its processes and files are now.
-const KEPT: [&str; 4] = ["volatile.uuid", "volatile.last_state.power", "volatile.idmap.current", "volatile.idmap.next"];
+const KEPT: [&str; 5] = [
+    "volatile.uuid",
+    "volatile.last_state.power",
+    "volatile.idmap.base",
+    "volatile.idmap.current",
+    "volatile.idmap.next",
+];
 
 impl Instances {
     /// Brings an instance back to a snapshot (`NAME` or `INSTANCE/NAME`), in the background. One that runs is stopped, and
@@ -94,6 +100,7 @@ impl Instances {
         record: &InstanceRecord,
         snapshot: &SnapshotRecord,
     ) -> Result<(InstanceRecord, InstanceRecord)> {
+        let _alone = self.choosing_ids().await;
         let (noted, _) = self
             .db
             .transact(|tx| {
@@ -114,6 +121,9 @@ impl Instances {
                 if pools.0.id != pools.1.id {
                     let text = "The storage pool of the root disk can only be changed through move";
                     return Err(Error::internal(text));
+                }
+                if ids::differ(&expand(tx, &was)?.config, &expanded.config) {
+                    self.choose_ids(&mut becomes, &expanded.config)?;
                 }
                 repo::instances::update(tx, &becomes)?;
                 repo::snapshots::modify(tx, snapshot.id, |s| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use time::UtcDateTime;
+use jiff::Zoned;
 
 use super::Instances;
 use super::expand::expand;
@@ -23,11 +23,11 @@ impl Instances {
     /// Looks once a minute, for as long as the daemon runs.
     pub async fn watch_snapshots(&self) {
         loop {
-            let now = UtcDateTime::now();
+            let second = Timestamp::now().unix().rem_euclid(60);
             // To the beginning of the next minute.
-            tokio::time::sleep(Duration::from_secs(60 - u64::from(now.second()))).await;
+            tokio::time::sleep(Duration::from_secs(60 - second.unsigned_abs())).await;
             self.expire_snapshots();
-            self.schedule_snapshots(minute_of(UtcDateTime::now()));
+            self.schedule_snapshots(minute_of(&Timestamp::now().local()));
         }
     }
 
@@ -126,12 +126,26 @@ impl Instances {
     }
 }
 
-fn minute_of(t: UtcDateTime) -> Minute {
+/// What a clock on the wall shows: schedules are of the host's own time.
+fn minute_of(at: &Zoned) -> Minute {
+    let of = |number: i8| u32::from(number.unsigned_abs());
     Minute {
-        minute: u32::from(t.minute()),
-        hour: u32::from(t.hour()),
-        day: u32::from(t.day()),
-        month: u32::from(u8::from(t.month())),
-        weekday: u32::from(t.weekday().number_days_from_sunday()),
+        minute: of(at.minute()),
+        hour: of(at.hour()),
+        day: of(at.day()),
+        month: of(at.month()),
+        weekday: of(at.weekday().to_sunday_zero_offset()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules_go_by_the_clock_on_the_wall() {
+        let sunday = Timestamp::parse("2026-11-01T22:15:00Z").unwrap();
+        let minute = minute_of(&sunday.in_zone(jiff::tz::TimeZone::posix("IST-5:30").unwrap()));
+        assert_eq!(minute, Minute { minute: 45, hour: 3, day: 2, month: 11, weekday: 1 });
     }
 }

@@ -440,7 +440,7 @@ pub(super) struct Wanted {
 fn next_name(expanded: &Expanded, taken: &[SnapshotRecord]) -> Result<String> {
     let taken: Vec<&str> = taken.iter().map(|s| s.name.as_str()).collect();
     let pattern = expanded.config.get("snapshots.pattern").map_or("", String::as_str);
-    snapshot_names::next(pattern, &taken, Timestamp::now())
+    snapshot_names::next(pattern, &taken, &Timestamp::now().local())
 }
 
 /// The volume of a snapshot, as the storage drivers name it.

@@ -2,7 +2,7 @@
 
 use super::create::target_of;
 use super::expand::{Expanded, expand};
-use super::{Instances, cloud_init, live, profile_ids};
+use super::{Instances, cloud_init, confine, ids, live, profile_ids};
 use crate::api::config::{Live, Site, device, instance};
 use crate::api::types::{ConfigMap, EventRequestor, Instance, InstancePut, Operation};
 use crate::runtime::devices::{self, nic};
@@ -52,6 +52,7 @@ impl Instances {
         wants
             .extend(self.record(project, name)?.profiles.iter().map(|id| Want::shared(Class::Profile, id.to_string())));
         let _lease = self.leases.take(wants).await;
+        let alone = self.choosing_ids().await;
         let (change, _) = self
             .db
             .transact(|tx| {
@@ -65,10 +66,14 @@ impl Instances {
                 if cloud_init::changed(&was, &becomes) {
                     cloud_init::renew(&mut after.config);
                 }
+                if ids::differ(&was.config, &becomes.config) {
+                    self.choose_ids(&mut after, &becomes.config)?;
+                }
                 repo::instances::update(tx, &after)?;
                 Ok(Change { before, was, becomes })
             })
             .await?;
+        drop(alone);
         if let Err(e) = self.apply(change.before.id, &change.was, &change.becomes).await {
             self.take_back(&change.before).await;
             return Err(e);
@@ -118,20 +123,17 @@ impl Instances {
     /// Brings a running guest to its new configuration, as far as that can be done while it runs.
     pub(super) async fn apply(&self, id: u64, was: &Expanded, becomes: &Expanded) -> Result<()> {
         let Some(running) = self.actor(id).live().running else { return Ok(()) };
-        let difference = live::difference(was, becomes, &self.places.root)?;
+        if instance::changed(&was.config, &becomes.config).contains(&"linux.kernel_modules") {
+            confine::load_modules(instance::Config(&becomes.config)).await?;
+        }
         self.change_door(id, &running, &was.config, &becomes.config).await?;
         self.change_nics(id, running.pid(), was, becomes).await?;
-        if difference.limits {
+        if live::limits_change(was, becomes) {
             let limits = self.limits(id, &becomes.config)?;
             running.set_limits(&limits).await?;
             self.rebalance().await;
         }
-        for target in &difference.detach {
-            running.detach_mount(target).await?;
-        }
-        for mount in &difference.attach {
-            running.attach_mount(mount).await?;
-        }
+        self.change_equipment(id, &running, becomes).await?;
         self.tell_guest(id, was, becomes);
         Ok(())
     }

@@ -74,8 +74,8 @@ impl Progress {
         let text = format!("{words}{far} ({}/s)", size(speed));
         let mut told = vec![(format!("{name}_progress"), Value::from(text))];
         if self.stage == Stage::Pack {
-            let (key, so_far) = if self.total.is_some() { ("percent", self.told) } else { ("processed", self.done) };
-            told.push(("progress".into(), json!({key: so_far.to_string(), "speed": speed.to_string(), "stage": name})));
+            let (done, speed) = (self.done.to_string(), speed.to_string());
+            told.push(("progress".into(), json!({"processed": done, "speed": speed, "stage": name})));
         }
         self.handle.change(|metadata| metadata.extend(told));
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Hierarchy;
-use super::{Idmap, Limits, VERSION};
+use super::{Idmap, Limits, Rlimit, VERSION};
 
 /// A whole container, ready to be started.
 ///
@@ -42,6 +42,12 @@ pub struct ContainerSpec {
     /// Resource limits.
     #[serde(default)]
     pub limits: Limits,
+    /// Resource limits of process 1 and of every command of `exec`.
+    #[serde(default)]
+    pub rlimits: Vec<Rlimit>,
+    /// Kernel parameters to set in its namespaces, by their dotted names.
+    #[serde(default)]
+    pub sysctls: Vec<(String, String)>,
     /// What is mounted in it beside the usual.
     #[serde(default)]
     pub mounts: Vec<Mount>,
@@ -124,7 +130,7 @@ pub enum Shift {
 }
 
 /// Something of the host mounted in the guest (a `disk` device, a device node, `/dev/lxd`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// A file or directory of the host.
     pub source: PathBuf,
@@ -142,6 +148,26 @@ pub struct Mount {
     /// Whether a missing source is no error (`required=false`).
     #[serde(default)]
     pub optional: bool,
+    /// A device node that is made for the guest and mounted in the place of the source.
+    #[serde(default)]
+    pub node: Option<Node>,
+}
+
+/// A device node of a guest's own (mknod(2)): owner and mode are as the guest is to see them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// A block device; else a character device.
+    pub block: bool,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+    /// Owner, an id of the guest.
+    pub uid: u32,
+    /// Group, an id of the guest.
+    pub gid: u32,
+    /// Permission bits.
+    pub mode: u32,
 }
 
 /// A file written inside the mounted root before the container's process 1 starts, as the guest's root.

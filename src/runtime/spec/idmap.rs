@@ -61,6 +61,19 @@ impl Idmap {
         Idmap(vec![entry(true, uid), entry(false, gid)])
     }
 
+    /// The map that a process has, by the texts of its `uid_map` and `gid_map`.
+    pub fn of_process(uid_map: &str, gid_map: &str) -> Idmap {
+        let entries = |text: &str, is_uid: bool| -> Vec<IdmapEntry> {
+            let entry = |line: &str| {
+                let mut numbers = line.split_whitespace().map_while(|n| n.parse().ok());
+                let (ns_id, host_id, range) = (numbers.next()?, numbers.next()?, numbers.next()?);
+                Some(IdmapEntry { is_uid, is_gid: !is_uid, host_id, ns_id, range })
+            };
+            text.lines().filter_map(entry).collect()
+        };
+        Idmap([entries(uid_map, true), entries(gid_map, false)].concat())
+    }
+
     /// The id on the host of a guest's id; `None` when the map has none.
     pub fn to_host(&self, ids: Ids, guest: u32) -> Option<u32> {
         self.0.iter().filter(|e| e.is(ids)).find_map(|e| {

@@ -22,6 +22,26 @@ pub struct Limits {
     pub processes: Option<u64>,
 }
 
+/// A resource limit of processes (getrlimit(2)).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rlimit {
+    /// The resource, as `limits.kernel.*` names it: `nofile`.
+    pub resource: String,
+    /// The soft limit; `None` is unlimited.
+    pub soft: Option<u64>,
+    /// The hard limit; `None` is unlimited.
+    pub hard: Option<u64>,
+}
+
+impl Rlimit {
+    /// Reads `SOFT:HARD`, or one number for both; `None` when it is neither.
+    pub fn parse(resource: &str, text: &str) -> Option<Rlimit> {
+        let number = |text: &str| if text == "unlimited" { Some(None) } else { text.parse().ok().map(Some) };
+        let (soft, hard) = text.split_once(':').unwrap_or((text, text));
+        Some(Rlimit { resource: resource.to_owned(), soft: number(soft)?, hard: number(hard)? })
+    }
+}
+
 /// One file of a control group to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {

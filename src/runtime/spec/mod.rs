@@ -17,10 +17,11 @@ pub mod procfs;
 pub mod resident;
 pub mod shift;
 pub mod shim;
+pub mod syscalls;
 
-pub use container::{ContainerSpec, FileWrite, Mount, RootSource, Shift};
+pub use container::{ContainerSpec, FileWrite, Mount, Node, RootSource, Shift};
 pub use idmap::{Idmap, IdmapEntry};
-pub use limits::Limits;
+pub use limits::{Limits, Rlimit};
 
 /// The version of all plans and messages. A helper refuses a plan of a newer major version than its own.
 pub const VERSION: u32 = 1;

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Rlimit;
 use super::cgroup::Group;
 
 /// The shim's socket below the run directory.
@@ -191,6 +192,9 @@ pub struct Policy {
     pub no_new_privs: bool,
     /// As in the plan.
     pub environment: Vec<(String, String)>,
+    /// As in the plan.
+    #[serde(default)]
+    pub rlimits: Vec<Rlimit>,
 }
 
 /// A process that can be told from a later one with the same id.

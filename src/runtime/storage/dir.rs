@@ -1,7 +1,7 @@
 //! The `dir` driver: a volume is a directory, an image is unpacked into each, and a snapshot is a copy.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use rustix::fs::OFlags;
@@ -10,7 +10,7 @@ use super::layout::{Layout, make_dir, undo};
 use super::paths::PoolPaths;
 use super::reconcile::Found;
 use super::volume::{Volume, VolumeKind};
-use super::{Content, Driver, Guest, Layered, Place, Root, Snapshots, Tree, trash, tree};
+use super::{Content, Driver, Fill, Guest, Layered, Place, Renewing, Root, Snapshots, Tree, trash, tree};
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// The driver's name.
@@ -124,6 +124,22 @@ impl Driver for Dir {
     fn layered(&self) -> Option<&dyn Layered> {
         None
     }
+
+    fn renewing(&self) -> Option<&dyn Renewing> {
+        Some(self)
+    }
+}
+
+impl Renewing for Dir {
+    fn renew_volume(&self, volume: &Volume, fill: Fill<'_>) -> Result<()> {
+        refuse_vm(volume)?;
+        let _held = self.layout.hold(volume)?;
+        let what = || format!("Failed opening volume \"{volume}\"");
+        let old = tree::open_dir(self.layout.open_volume(volume)?, c"rootfs").ctx(Kind::Internal, what)?;
+        let [part] = <[OwnedFd; 1]>::try_from(self.layout.part_dirs(volume)?)
+            .map_err(|_| Error::internal("A pool has wrong parts"))?;
+        self.layout.replace_part(volume, &part, |fd| fill_over(&self.layout, fd, Some(old.as_fd()), fill))
+    }
 }
 
 impl Snapshots for Dir {
@@ -158,8 +174,17 @@ impl Snapshots for Dir {
 
 /// Makes the root directory and has both filled.
 fn fill_plain(layout: &Layout, fd: &OwnedFd, fill: impl FnOnce(&Place<'_>) -> Result<()>) -> Result<()> {
+    fill_over(layout, fd, None, fill)
+}
+
+fn fill_over(
+    layout: &Layout,
+    fd: &OwnedFd,
+    old: Option<BorrowedFd<'_>>,
+    fill: impl FnOnce(&Place<'_>) -> Result<()>,
+) -> Result<()> {
     let root = make_dir(fd, c"rootfs", 0o755)?;
-    with_links(layout, |links| fill(&Place { own: fd.as_fd(), root: root.as_fd(), links: links.as_fd() }))
+    with_links(layout, |links| fill(&Place { own: fd.as_fd(), root: root.as_fd(), links: links.as_fd(), old }))
 }
 
 /// Copies a volume's directory into that of a new one.

@@ -39,22 +39,29 @@ impl Tree<'_> {
     /// Copies it. `guest` is the one it was opened with.
     pub fn copy_to(&self, place: &Place<'_>, guest: Option<&dyn Guest>) -> Result<()> {
         copy_metadata(&self.own, place.own, place.links)?;
-        copy(&self.root, place.root, place.links, guest.filter(|_| self.living))
+        renew(&self.root, place, guest.filter(|_| self.living))
     }
 }
 
 /// Copies what the directory `from` holds into the empty directory `to`; `links` is an empty directory beside it.
 pub(super) fn copy(from: impl AsFd, to: impl AsFd, links: impl AsFd, guest: Option<&dyn Guest>) -> Result<()> {
-    let Some(guest) = guest else { return tree::copy(from, to, links) };
+    let (to, links) = (to.as_fd(), links.as_fd());
+    renew(from, &Place { own: to, root: to, links, old: None }, guest)
+}
+
+/// Copies what the directory `from` holds into the root of a place.
+fn renew(from: impl AsFd, place: &Place<'_>, guest: Option<&dyn Guest>) -> Result<()> {
+    let (to, links, old) = (&place.root, &place.links, place.old);
+    let Some(guest) = guest else { return tree::renew(from, to, links, old) };
     if tree::is_small(&from, SMALL)? {
-        let frozen = while_frozen(guest, || tree::copy(&from, &to, &links))?;
+        let frozen = while_frozen(guest, || tree::renew(&from, to, links, old))?;
         tracing::info!("Copied a running guest's files while it was frozen for {} ms", frozen.as_millis());
         return Ok(());
     }
     // What is mapped into memory and written there has its time changed only when it is written out or was clean before.
     let _ = rustix::fs::syncfs(from.as_fd());
-    let since = tree::follow(&from, &to, &links)?;
-    let frozen = while_frozen(guest, || tree::catch_up(&from, &to, &links, since))?;
+    let since = tree::follow(&from, to, links, old)?;
+    let frozen = while_frozen(guest, || tree::catch_up(&from, to, links, since))?;
     tracing::info!("Copied a running guest's files, which was frozen for {} ms of it", frozen.as_millis());
     Ok(())
 }

@@ -141,6 +141,8 @@ pub struct Place<'a> {
     pub root: BorrowedFd<'a>,
     /// Empty, and gone later: where files with several names wait for the next of them.
     pub links: BorrowedFd<'a>,
+    /// The root file system that this one takes the place of: what is the same may be taken over by another name.
+    pub old: Option<BorrowedFd<'a>>,
 }
 
 /// A pool.
@@ -196,6 +198,15 @@ pub trait Driver: Snapshots + Send + Sync {
 
     /// The pool's layers, for drivers that have some.
     fn layered(&self) -> Option<&dyn Layered>;
+
+    /// The way to write only what differs, for drivers that have one.
+    fn renewing(&self) -> Option<&dyn Renewing>;
+}
+
+/// Drivers whose volumes are plain trees.
+pub trait Renewing {
+    /// Replaces what a volume that nobody mounts holds, in one step; [`Place::old`] is there to be taken over.
+    fn renew_volume(&self, volume: &Volume, fill: Fill<'_>) -> Result<()>;
 }
 
 /// What volumes and snapshots have to do with each other.

@@ -106,8 +106,13 @@ impl PoolPaths {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd =
             rustix::fs::open(&path, flags, Mode::empty()).ctx(Kind::Internal, || format!("Failed opening {path:?}"))?;
+        let failed = || format!("Failed changing the owner of {path:?}");
+        let now = rustix::fs::fstat(&fd).ctx(Kind::Internal, failed)?;
+        if (now.st_uid, now.st_gid) == (uid, 0) {
+            return Ok(());
+        }
         rustix::fs::chownat(&fd, c"", Some(Uid::from_raw(uid)), Some(Gid::ROOT), rustix::fs::AtFlags::EMPTY_PATH)
-            .ctx(Kind::Internal, || format!("Failed changing the owner of {path:?}"))
+            .ctx(Kind::Internal, failed)
     }
 
     /// Space and inodes of the file system the pool is on (`statvfs`). Blocks.

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::OpenTreeFlags;
 
-use super::spawn;
+use super::{channel, memfd, spawn};
 
 static PROGRAM: OnceLock<OwnedFd> = OnceLock::new();
 
@@ -70,6 +70,21 @@ pub fn start_bound(args: &[&str], fds: &[BorrowedFd<'_>]) -> io::Result<spawn::S
     };
     std::thread::Builder::new().name("helper-parent".into()).stack_size(64 * 1024).spawn(parent)?;
     told.recv().map_err(|_| io::Error::other("the parent of a helper ended"))?
+}
+
+/// Gives a helper what all of them get, and starts it: `/dev/null` as 0, 1 and 2, its plan in a sealed memfd, its end of a socket, and
+/// `more`, in which what isn't there is `/dev/null` too. Our end of the socket comes back.
+pub fn with_plan(
+    plan: &[u8],
+    more: &[Option<BorrowedFd<'_>>],
+    start: impl FnOnce(&[BorrowedFd<'_>]) -> io::Result<spawn::Spawned>,
+) -> io::Result<(OwnedFd, spawn::Spawned)> {
+    let plan = memfd::sealed("plan", plan)?;
+    let (ours, theirs) = channel::pair()?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    let mut fds = vec![null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd()];
+    fds.extend(more.iter().map(|fd| fd.unwrap_or(null.as_fd())));
+    Ok((ours, start(&fds)?))
 }
 
 fn open(path: &Path) -> io::Result<OwnedFd> {

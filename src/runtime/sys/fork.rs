@@ -128,6 +128,12 @@ pub fn join_cgroup(pidfd: BorrowedFd<'_>) -> io::Result<()> {
     setns(pidfd, libc::CLONE_NEWCGROUP)
 }
 
+/// Gives this thread a root, a working directory and a umask of its own.
+pub fn unshare_directory() -> io::Result<()> {
+    // SAFETY: the flag doesn't touch the table of descriptors.
+    Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::FS) }?)
+}
+
 /// Leaves the current mount namespace for a copy of it. When the user namespace is another than the one that owns the current
 /// one, all that is mounted in the copy is locked there (mount_namespaces(7)).
 pub fn unshare_mounts() -> io::Result<()> {

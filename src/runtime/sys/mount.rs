@@ -114,6 +114,37 @@ pub fn create(kind: &str, settings: &[Setting<'_>], attributes: MountAttrFlags) 
     Ok(rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
+/// Lays directories over each other, the first on top, in a mount that is nowhere, for reading alone: nothing can be written, nor is
+/// there a trace of it when it is gone. They are found by their numbers in the working directory, which must be `/proc/self/fd`: a value
+/// has 255 bytes at most.
+pub fn readonly_overlay(layers: &[OwnedFd]) -> io::Result<OwnedFd> {
+    let numbers: Vec<String> = layers.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
+    let lower = numbers.join(":");
+    let settings = [
+        Setting::Value("source", "lxbox"),
+        Setting::Value("lowerdir", &lower),
+        Setting::Value("redirect_dir", "follow"),
+        Setting::Value("metacopy", "off"),
+        Setting::Value("index", "off"),
+    ];
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    create("overlay", &settings, attributes)
+}
+
+/// The same from any working directory, in a thread that has one of its own meanwhile.
+pub fn readonly_overlay_beside(layers: &[OwnedFd]) -> io::Result<OwnedFd> {
+    let mount = || {
+        super::fork::unshare_directory()?;
+        rustix::process::chdir("/proc/self/fd")?;
+        readonly_overlay(layers)
+    };
+    let mounted = std::thread::scope(|scope| scope.spawn(mount).join());
+    mounted.unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
+}
+
 /// Whether the file system at `path` can be mounted with shifted ids, tried with the map of the user namespace `user`.
 pub fn can_shift(path: &Path, user: BorrowedFd<'_>) -> bool {
     clone(path, false)

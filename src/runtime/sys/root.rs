@@ -112,6 +112,21 @@ pub fn unlink(root: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     }
 }
 
+/// Takes away the name of an empty file or directory, as far as that is possible.
+pub fn remove_empty(root: BorrowedFd<'_>, path: &Path) {
+    let Some(name) = path.file_name() else { return };
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let Ok(parent) = open(root, parent, OFlags::PATH | OFlags::DIRECTORY, 0) else { return };
+    let Ok(status) = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) else { return };
+    let flags = match rustix::fs::FileType::from_raw_mode(status.st_mode) {
+        rustix::fs::FileType::Directory => AtFlags::REMOVEDIR,
+        rustix::fs::FileType::RegularFile if status.st_size == 0 => AtFlags::empty(),
+        _ => return,
+    };
+    // One that something else is mounted on stays.
+    let _ = rustix::fs::unlinkat(&parent, name, flags);
+}
+
 /// The directory of `path` (made when missing) and its last name.
 fn split<'a>(root: BorrowedFd<'_>, path: &'a Path) -> io::Result<(OwnedFd, &'a std::ffi::OsStr)> {
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;

@@ -6,63 +6,120 @@ use std::io;
 
 use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 
-use crate::error::{Ctx, Kind, Result};
+use crate::error::{Ctx, Error, Kind, Result};
+use crate::runtime::spec::syscalls::{Action, Argument, Compare, Policy, Rule};
 
-/// What is denied in a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Policy {
-    /// System calls by name that fail with this error number.
-    pub deny: Vec<(String, i32)>,
-    /// Whether `umount2` with MNT_FORCE fails (EACCES): it would break network mounts shared with the host.
-    pub reject_force_umount: bool,
+/// Compiles a policy for this machine and the 32-bit systems it can run, as hex of the `struct sock_filter` array.
+///
+/// Takes about a millisecond.
+///
+/// # Errors
+/// [`Kind::Invalid`] for an unknown system call; libseccomp's own.
+pub fn compile(policy: &Policy) -> Result<String> {
+    let (native, others) = architectures();
+    let mut filter = rules(policy, native)?;
+    if !policy.deny_compat {
+        for other in others {
+            filter.merge(rules(policy, *other)?).ctx(Kind::Internal, FAILED)?;
+        }
+    }
+    export(&filter)
 }
 
-impl Policy {
-    /// LXD's default deny list (its generated profile, measured): all fail with ENOSYS.
-    pub fn lxd_default() -> Policy {
-        let names = ["kexec_load", "open_by_handle_at", "init_module", "finit_module", "delete_module"];
-        Policy { deny: names.iter().map(|n| ((*n).to_owned(), libc::ENOSYS)).collect(), reject_force_umount: true }
-    }
+const FAILED: fn() -> &'static str = || "Failed compiling the system call filter";
 
-    /// Compiles it for this machine and the 32-bit systems it can run, as hex of the `struct sock_filter` array.
-    ///
-    /// Error: an unknown system call, or libseccomp's own. Takes about a millisecond; the daemon keeps the result.
-    pub fn compile(&self) -> Result<String> {
-        export(&self.filter().ctx(Kind::Internal, || "Failed compiling the seccomp policy")?)
-    }
+/// This machine's own architecture, and those it has beside it.
+fn architectures() -> (ScmpArch, &'static [ScmpArch]) {
+    let native = ScmpArch::native();
+    let others: &[ScmpArch] = match native {
+        ScmpArch::X8664 => &[ScmpArch::X86, ScmpArch::X32],
+        ScmpArch::Aarch64 => &[ScmpArch::Arm],
+        _ => &[],
+    };
+    (native, others)
+}
 
-    fn filter(&self) -> std::result::Result<ScmpFilterContext, libseccomp::error::SeccompError> {
-        let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
-        let native = ScmpArch::native();
-        let others: &[ScmpArch] = match native {
-            ScmpArch::X8664 => &[ScmpArch::X86, ScmpArch::X32],
-            ScmpArch::Aarch64 => &[ScmpArch::Arm],
-            _ => &[],
-        };
-        for arch in others {
-            filter.add_arch(*arch)?;
-        }
-        filter.set_ctl_nnp(false)?;
-        // A system call of an architecture not listed is let through as LXC does it: there is nothing to deny by name there.
-        filter.set_act_badarch(ScmpAction::Allow)?;
-        if self.reject_force_umount {
-            let forced =
-                ScmpArgCompare::new(1, ScmpCompareOp::MaskedEqual(libc::MNT_FORCE as u64), libc::MNT_FORCE as u64);
-            filter.add_rule_conditional(
-                ScmpAction::Errno(libc::EACCES),
-                ScmpSyscall::from_name("umount2")?,
-                &[forced],
-            )?;
-        }
-        for (name, errno) in &self.deny {
-            filter.add_rule(ScmpAction::Errno(*errno), ScmpSyscall::from_name(name)?)?;
-        }
-        Ok(filter)
+/// LXC's word for an architecture.
+fn word(architecture: ScmpArch) -> &'static str {
+    match architecture {
+        ScmpArch::X8664 => "x86_64",
+        ScmpArch::X86 => "x86",
+        ScmpArch::X32 => "x32",
+        ScmpArch::Aarch64 => "arm64",
+        ScmpArch::Arm => "arm",
+        _ => "all",
     }
+}
+
+/// The rules for the calls of one architecture.
+fn rules(policy: &Policy, architecture: ScmpArch) -> Result<ScmpFilterContext> {
+    let mut filter = empty(policy, architecture).ctx(Kind::Internal, FAILED)?;
+    if policy.reject_force_umount {
+        let force = libc::MNT_FORCE as u64;
+        let forced = ScmpArgCompare::new(1, ScmpCompareOp::MaskedEqual(force), force);
+        let umount = ScmpSyscall::from_name("umount2").ctx(Kind::Internal, FAILED)?;
+        filter.add_rule_conditional(ScmpAction::Errno(libc::EACCES), umount, &[forced]).ctx(Kind::Internal, FAILED)?;
+    }
+    let here = |rule: &&Rule| rule.architecture.as_deref().is_none_or(|wanted| wanted == word(architecture));
+    for rule in policy.rules.iter().filter(here) {
+        let action = action(rule.action);
+        if action == self::action(policy.otherwise) {
+            // libseccomp refuses what changes nothing.
+            continue;
+        }
+        let call = ScmpSyscall::from_name(&rule.name);
+        let call = call.map_err(|_| Error::invalid(format!("Unknown system call {:?}", rule.name)))?;
+        let conditions: Vec<_> = rule.arguments.iter().map(condition).collect();
+        filter
+            .add_rule_conditional(action, call, &conditions)
+            .ctx(Kind::Invalid, || format!("Failed adding the rule for system call {:?}", rule.name))?;
+    }
+    Ok(filter)
+}
+
+fn empty(
+    policy: &Policy,
+    architecture: ScmpArch,
+) -> std::result::Result<ScmpFilterContext, libseccomp::error::SeccompError> {
+    let mut filter = ScmpFilterContext::new(action(policy.otherwise))?;
+    if architecture != ScmpArch::native() {
+        filter.add_arch(architecture)?;
+        filter.remove_arch(ScmpArch::native())?;
+    }
+    filter.set_ctl_nnp(false)?;
+    // There is nothing to deny by name in an architecture not listed: it goes as LXC has it, and where calls are allowed by name as
+    // those that aren't.
+    filter.set_act_badarch(match policy.deny_compat {
+        true => ScmpAction::Errno(libc::ENOSYS),
+        false => action(policy.otherwise),
+    })?;
+    Ok(filter)
+}
+
+fn action(action: Action) -> ScmpAction {
+    match action {
+        Action::Allow => ScmpAction::Allow,
+        Action::Errno(number) => ScmpAction::Errno(number),
+        Action::Kill => ScmpAction::KillThread,
+        Action::Trap => ScmpAction::Trap,
+    }
+}
+
+fn condition(argument: &Argument) -> ScmpArgCompare {
+    let how = match argument.compare {
+        Compare::NotEqual => ScmpCompareOp::NotEqual,
+        Compare::Less => ScmpCompareOp::Less,
+        Compare::LessOrEqual => ScmpCompareOp::LessOrEqual,
+        Compare::Equal => ScmpCompareOp::Equal,
+        Compare::GreaterOrEqual => ScmpCompareOp::GreaterEqual,
+        Compare::Greater => ScmpCompareOp::Greater,
+        Compare::Masked(mask) => ScmpCompareOp::MaskedEqual(mask),
+    };
+    ScmpArgCompare::new(argument.index, how, argument.value)
 }
 
 /// Compiles a filter for a helper of ours that needs only these system calls; all others fail with EPERM. Files can be opened for
-/// reading alone. As hex, like [`Policy::compile`].
+/// reading alone. As hex, like [`compile`].
 ///
 /// Names that this machine doesn't have are left out.
 pub fn compile_allowed(calls: &[&str]) -> Result<String> {
@@ -96,7 +153,7 @@ fn export(filter: &ScmpFilterContext) -> Result<String> {
     Ok(code.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Puts a filter made by [`Policy::compile`] in force for this process and all it executes. Empty text does nothing.
+/// Puts a filter made by [`compile`] in force for this process and all it executes. Empty text does nothing.
 ///
 /// Needs CAP_SYS_ADMIN in the user namespace or no_new_privs.
 pub fn load(hex: &str) -> io::Result<()> {
@@ -133,16 +190,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_policy_compiles_to_whole_instructions() {
-        let hex = Policy::lxd_default().compile().unwrap();
-        assert_eq!(hex.len() % 16, 0);
-        assert!(hex.len() > 16 * 10, "{hex}");
+    fn policies_compile_to_whole_instructions() {
+        let default = compile(&Policy::usual()).unwrap();
+        assert_eq!(default.len() % 16, 0);
+        assert!(default.len() > 16 * 10, "{default}");
+        let text =
+            "2\nallowlist errno 1\n[all]\nread\n[x86_64]\nwrite allow [0,1,SCMP_CMP_EQ]\n[arm]\nwrite\n[x86]\nreboot";
+        let allowing = compile(&Policy::parse(text).unwrap()).unwrap();
+        let strict = compile(&Policy { deny_compat: true, ..Policy::parse(text).unwrap() }).unwrap();
+        assert!(allowing != default && strict.len() < allowing.len());
     }
 
     #[test]
     fn an_unknown_system_call_is_an_error() {
-        let policy = Policy { deny: vec![("no_such_call".into(), 1)], reject_force_umount: false };
-        assert!(policy.compile().is_err());
+        let error = compile(&Policy::parse("2\ndenylist\nno_such_call").unwrap()).unwrap_err();
+        assert_eq!(error.message(), "Unknown system call \"no_such_call\"");
     }
 
     #[test]

@@ -19,6 +19,11 @@ pub fn by_name(r: &impl Read, project: &str, name: &str) -> Result<AclRecord> {
     index::record(r, &name_key(project, name))?.ok_or_else(|| Error::not_found("Network ACL not found"))
 }
 
+/// The access list of this id.
+pub fn by_id(r: &impl Read, id: u64) -> Result<AclRecord> {
+    r.get(&id)?.ok_or_else(|| Error::not_found("Network ACL not found"))
+}
+
 /// Adds an access list; its id is chosen here.
 pub fn insert(tx: &mut Tx, mut acl: AclRecord) -> Result<AclRecord> {
     projects::require(tx, &acl.project)?;

@@ -41,22 +41,22 @@ pub const DISK: &[Key] = &[
 /// Waits for the other device types.
 const DEVICES: &str = "device types beyond disk and none";
 
-const GID: Key = row("gid", Kind::UnixId, "Group of the device in the instance").default("0").later(DEVICES);
-const UID: Key = row("uid", Kind::UnixId, "Owner of the device in the instance").default("0").later(DEVICES);
-const MODE: Key = row("mode", Kind::Mode, "Mode of the device in the instance").default("0660").later(DEVICES);
-const REQUIRED: Key = row("required", Kind::Bool, "Refuse to start when the device is missing").later(DEVICES);
+const GID: Key = row("gid", Kind::UnixId, "Group of the device in the instance").default("0").applied();
+const UID: Key = row("uid", Kind::UnixId, "Owner of the device in the instance").default("0").applied();
+const MODE: Key = row("mode", Kind::Mode, "Mode of the device in the instance").default("0660").applied();
+const REQUIRED: Key = row("required", Kind::Bool, "Refuse to start when the device is missing").applied();
 const VENDOR: Key = row("vendorid", Kind::DeviceId, "Id of the vendor").later(DEVICES);
 const PRODUCT: Key = row("productid", Kind::DeviceId, "Id of the product").later(DEVICES);
 
 /// `unix-char` and `unix-block`.
 pub const UNIX: &[Key] = &[
     GID,
-    row("major", Kind::DeviceNumber, "Major number").default("that of the source").later(DEVICES),
-    row("minor", Kind::DeviceNumber, "Minor number").default("that of the source").later(DEVICES),
+    row("major", Kind::DeviceNumber, "Major number").default("that of the source").applied(),
+    row("minor", Kind::DeviceNumber, "Minor number").default("that of the source").applied(),
     MODE,
-    row("path", Kind::Text, "Path in the instance; the source's when unset").later(DEVICES),
+    row("path", Kind::Text, "Path in the instance; the source's when unset").applied(),
     REQUIRED.default("true"),
-    row("source", Kind::DevPath, "Path on the host; the instance's when unset").later(DEVICES),
+    row("source", Kind::DevPath, "Path on the host; the instance's when unset").applied(),
     UID,
 ];
 

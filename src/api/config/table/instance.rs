@@ -122,12 +122,12 @@ pub const ROWS: &[Key] = &[
         .on(Container)
         .group("miscellaneous")
         .live()
-        .later("kernel modules"),
+        .applied(),
     key("linux.sysctl.*", Kind::Text, "A kernel parameter to set in the container's namespaces")
         .on(Container)
         .group("miscellaneous")
         .since("container_linux_sysctl")
-        .later("sysctl"),
+        .applied(),
     key("user.*", Kind::Text, "Free for users")
         .group("miscellaneous")
         .live()
@@ -166,7 +166,7 @@ pub const ROWS: &[Key] = &[
         .on(Container)
         .group("raw")
         .since("id_map")
-        .later("id maps of one's own"),
+        .applied(),
     key("raw.lxc", Kind::RawLxc, "Lines of LXC configuration to append")
         .on(Container)
         .group("raw")
@@ -182,7 +182,7 @@ pub const ROWS: &[Key] = &[
         .on(Container)
         .group("raw")
         .long("Cannot stand beside the security.syscalls keys.")
-        .later("filters of one's own"),
+        .applied(),
     // resource-limits
     key("limits.cpu", Kind::Cpu, "How many CPUs the instance may use, or which")
         .group("resource-limits")
@@ -237,7 +237,7 @@ pub const ROWS: &[Key] = &[
         .group("resource-limits")
         .since("kernel_limits")
         .long("What follows the second dot is the resource in small letters (`nofile`, `memlock`...); the value is `SOFT:HARD` or one for both, `unlimited` is a number too.")
-        .later("resource limits of processes"),
+        .applied(),
     key("limits.memory", Kind::Memory, "Memory the instance may use")
         .group("resource-limits")
         .default("all (container) or 1GiB (VM)")
@@ -299,18 +299,18 @@ pub const ROWS: &[Key] = &[
         .on(Container)
         .group("security")
         .since("id_map_base")
-        .later("id maps of one's own"),
+        .applied(),
     key("security.idmap.isolated", Kind::Bool, "Map the container to ids no other one has")
         .on(Container)
         .group("security")
         .default("false")
         .since("id_map")
-        .later("id maps of one's own"),
+        .applied(),
     key("security.idmap.size", Kind::Uint32, "How many ids the container's map has")
         .on(Container)
         .group("security")
         .since("id_map")
-        .later("id maps of one's own"),
+        .applied(),
     key("security.nesting", Kind::Bool, "Allow containers within the container")
         .on(Container)
         .group("security")
@@ -334,7 +334,7 @@ pub const ROWS: &[Key] = &[
         .default("false")
         .live()
         .since("container_protection_shift")
-        .later("shifting of owners"),
+        .applied(),
     key("security.secureboot", Kind::Bool, "Boot with UEFI secure boot and the usual keys")
         .on(Vm)
         .group("security")
@@ -346,34 +346,34 @@ pub const ROWS: &[Key] = &[
         .group("security")
         .since("instance_allow_inconsistent_copy")
         .long("Cannot stand beside the deny keys.")
-        .later("filters of one's own"),
+        .applied(),
     key("security.syscalls.deny", Kind::Text, "System calls denied, one a line")
         .on(Container)
         .group("security")
         .long("Cannot stand beside security.syscalls.allow.")
-        .later("filters of one's own"),
+        .applied(),
     key("security.syscalls.deny_compat", Kind::Bool, "Deny system calls of other architectures (x86_64)")
         .on(Container)
         .group("security")
         .default("false")
-        .later("filters of one's own"),
+        .applied(),
     key("security.syscalls.deny_default", Kind::Bool, "Deny the system calls of the built-in list")
         .on(Container)
         .group("security")
         .default("true")
         .applied(),
-    key("security.syscalls.blacklist", Kind::Text, "Older spelling of security.syscalls.deny").on(Container).group("security").later("filters of one's own"),
+    key("security.syscalls.blacklist", Kind::Text, "Older spelling of security.syscalls.deny").on(Container).group("security").applied(),
     key("security.syscalls.blacklist_compat", Kind::Bool, "Older spelling of security.syscalls.deny_compat")
         .on(Container)
         .group("security")
         .default("false")
-        .later("filters of one's own"),
+        .applied(),
     key("security.syscalls.blacklist_default", Kind::Bool, "Older spelling of security.syscalls.deny_default")
         .on(Container)
         .group("security")
         .default("true")
         .applied(),
-    key("security.syscalls.whitelist", Kind::Text, "Older spelling of security.syscalls.allow").on(Container).group("security").later("filters of one's own"),
+    key("security.syscalls.whitelist", Kind::Text, "Older spelling of security.syscalls.allow").on(Container).group("security").applied(),
     key("security.syscalls.intercept.bpf", Kind::Bool, "Handle the bpf system call")
         .on(Container)
         .group("security")

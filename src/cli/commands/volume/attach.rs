@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::volume;
 use crate::api::client::path;
-use crate::api::types::{DeviceMap as Device, Devices, ProfilePut};
+use crate::api::types::{DeviceMap as Device, Devices, ProfilePut, from_tree};
 use crate::cli::commands::args::Words;
 use crate::cli::commands::configure::change_instance;
 use crate::cli::commands::thing::Thing;
@@ -86,7 +86,7 @@ fn profile(holder: Target) -> Thing {
 /// Changes the devices of a profile that is JSON.
 fn devices(put: &mut Value, change: impl FnOnce(&mut Devices) -> Result<()>) -> Result<()> {
     let failed = || "Failed reading the devices of the profile";
-    let mut all: Devices = serde_json::from_value(put["devices"].take()).ctx(Kind::Internal, failed)?;
+    let mut all: Devices = from_tree(&put["devices"]).ctx(Kind::Internal, failed)?;
     change(&mut all)?;
     put["devices"] = serde_json::to_value(all).ctx(Kind::Internal, failed)?;
     Ok(())

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::preseed::{Preseed, PreseedNetwork, PreseedPool, PreseedProfile, PreseedProject};
-use crate::api::types::{ConfigMap, Devices};
+use crate::api::types::{ConfigMap, Devices, from_tree};
 use crate::cli::lxd::api::{Api, segment};
 use crate::error::{Error, Result};
 
@@ -146,8 +146,8 @@ fn profile(profile: &PreseedProfile, api: &impl Api, done: &mut Vec<Undo>) -> Re
         return Ok(());
     };
     let mut config = strings(before.metadata.get("config"));
-    let mut devices: Devices =
-        serde_json::from_value(before.metadata.get("devices").cloned().unwrap_or_default()).unwrap_or_default();
+    let devices = before.metadata.get("devices");
+    let mut devices: Devices = devices.and_then(|devices| from_tree(devices).ok()).unwrap_or_default();
     let old = json!({ "config": config, "description": before.metadata["description"], "devices": devices });
     config.extend(profile.config.clone());
     // Devices are merged key by key: a preseed may change one value of one device.

@@ -10,7 +10,7 @@ use crate::runtime::helper::{Fail, What, say};
 use crate::runtime::spec::attach::{AttachAnswer, AttachPlan, Command};
 use crate::runtime::spec::cgroup::Group;
 use crate::runtime::sys::pty::{self, Pty};
-use crate::runtime::sys::{capset, cgroup, fork, process, spawn};
+use crate::runtime::sys::{capset, cgroup, fork, process, rlimit, spawn};
 
 /// The descriptors of a command's start.
 pub(super) struct Streams<'a> {
@@ -26,6 +26,8 @@ pub(super) struct Streams<'a> {
 pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> Result<(), Fail> {
     let Streams { socket, init, streams } = given;
     let group = join_groups(&plan.groups)?;
+    // While we have the host's rights.
+    plan.policy.rlimits.iter().try_for_each(rlimit::make_room).what(|| "raising resource limits")?;
     fork::join(init.as_fd(), !plan.policy.privileged).what(|| "entering the container's namespaces")?;
     // Again: joining a user namespace counts as a change of ids.
     process::hide_memory().what(|| "hiding memory")?;
@@ -140,6 +142,7 @@ fn prepare(plan: &AttachPlan, command: &Command, socket: &OwnedFd, streams: Vec<
         rustix::process::chdir("/").what(|| "entering \"/\"")?;
     }
     seccomp_and_capabilities(plan.policy.no_new_privs, &plan.policy.seccomp, plan.policy.drop_capabilities)?;
+    plan.policy.rlimits.iter().try_for_each(|limit| rlimit::set(None, limit)).what(|| "setting resource limits")?;
     capset::become_user(command.uid, command.gid)
         .what(|| format!("becoming user {} and group {}", command.uid, command.gid))?;
     // So a request that is given up takes its command along, by killing attach.

@@ -9,8 +9,8 @@ use rustix::mount::UnmountFlags;
 
 use crate::runtime::helper::stage;
 use crate::runtime::helper::{Fail, What};
-use crate::runtime::spec::Mount;
 use crate::runtime::spec::attach::AttachPlan;
+use crate::runtime::spec::{Idmap, Mount};
 use crate::runtime::sys::{capset, fork, mount, root};
 
 /// The device's name on the stage.
@@ -25,7 +25,7 @@ pub(super) fn add(plan: &AttachPlan, device: &Mount, init: &OwnedFd) -> Result<(
     fork::unshare_mounts().what(|| "making the stage")?;
     rustix::process::chdir("/tmp").what(|| "entering \"/tmp\"")?;
     stage::lay_floor()?;
-    stage::stage_device(device, STAGED, user.as_ref().map(AsFd::as_fd))?;
+    stage::stage_device(device, STAGED, (user.as_ref().map(AsFd::as_fd), &ids(plan)?))?;
     if let Some(user) = &user {
         fork::join_user(user.as_fd()).what(|| "entering the user namespace")?;
         fork::unshare_mounts().what(|| "locking the mount")?;
@@ -43,7 +43,20 @@ pub(super) fn add(plan: &AttachPlan, device: &Mount, init: &OwnedFd) -> Result<(
     mount::attach(tree.as_fd(), place.as_fd()).what(|| format!("mounting {target:?} in the container"))
 }
 
-/// Takes the topmost mount at `target` away; what still uses it keeps it until then.
+/// The guest's ids; none when they are the host's.
+fn ids(plan: &AttachPlan) -> Result<Idmap, Fail> {
+    if plan.policy.privileged {
+        return Ok(Idmap::default());
+    }
+    let read = |file: &str| {
+        let path = format!("/proc/{}/{file}", plan.init);
+        std::fs::read_to_string(&path).what(|| format!("reading {path:?}"))
+    };
+    Ok(Idmap::of_process(&read("uid_map")?, &read("gid_map")?))
+}
+
+/// Takes the topmost mount at `target` away, and the empty file or directory below it, as LXD does; what still uses it keeps it until
+/// then. A guest may have taken it away itself.
 pub(super) fn remove(plan: &AttachPlan, target: &Path, init: &OwnedFd) -> Result<(), Fail> {
     let user = user_namespace(plan)?;
     // Ours, since the guest's may not be mounted or be something else.
@@ -53,11 +66,20 @@ pub(super) fn remove(plan: &AttachPlan, target: &Path, init: &OwnedFd) -> Result
         fork::join_user(user.as_fd()).what(|| "entering the user namespace")?;
     }
     let guest = enter(init.as_fd(), user.is_some())?;
-    let place = root::handle(guest.as_fd(), target).what(|| format!("opening {target:?} in the container"))?;
+    let place = match root::handle(guest.as_fd(), target) {
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => return Ok(()),
+        place => place.what(|| format!("opening {target:?} in the container"))?,
+    };
     // By descriptor: the guest could change the path between the lookup and the call.
     rustix::process::fchdir(&proc).what(|| "opening \"/proc\"")?;
     let name = place.as_raw_fd().to_string();
-    rustix::mount::unmount(name, UnmountFlags::DETACH).what(|| format!("unmounting {target:?} in the container"))
+    match rustix::mount::unmount(name, UnmountFlags::DETACH) {
+        Err(rustix::io::Errno::INVAL) => return Ok(()),
+        done => done.what(|| format!("unmounting {target:?} in the container"))?,
+    }
+    drop(place);
+    root::remove_empty(guest.as_fd(), target);
+    Ok(())
 }
 
 /// The container's user namespace; `None` when it has none of its own.

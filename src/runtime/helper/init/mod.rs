@@ -5,6 +5,7 @@
 mod dev;
 mod mounts;
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -108,12 +109,34 @@ fn secure_and_execute(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> crate::runt
 }
 
 fn secure(spec: &ContainerSpec) -> Result<(), Fail> {
+    spec.sysctls.iter().try_for_each(|(name, value)| {
+        sysctl(name, value).what(|| format!("setting the kernel parameter {name:?} to {value:?}"))
+    })?;
     // By now the shim has moved us to the container's groups.
     fork::unshare_cgroup().what(|| "making the cgroup namespace")?;
     signal::reset_all();
     // A new session without a controlling terminal, as LXC starts it; fails only for a leader of one, which is the same.
     let _ = rustix::process::setsid();
     seccomp_and_capabilities(spec.no_new_privs, &spec.seccomp, spec.drop_capabilities)
+}
+
+/// Sets a kernel parameter; a `/` in its name stands for a dot in a name of its path (sysctl(8)).
+fn sysctl(name: &str, value: &str) -> io::Result<()> {
+    let swapped = |c: char| {
+        if c == '.' {
+            '/'
+        } else if c == '/' {
+            '.'
+        } else {
+            c
+        }
+    };
+    let path: String = name.chars().map(swapped).collect();
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parameters = rustix::fs::open("/proc/sys", flags, Mode::empty())?;
+    let file = root::beneath(parameters.as_fd(), Path::new(&path), OFlags::WRONLY, 0)?;
+    rustix::io::write(&file, value.as_bytes())?;
+    Ok(())
 }
 
 /// The confinement that process 1 and every command of `exec` share.

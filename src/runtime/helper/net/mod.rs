@@ -31,7 +31,7 @@ pub use confine::SYSTEM_CALLS;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::{Fail, PLAN_FD, STREAM_FD, What, read_plan, say};
+use super::{Fail, PLAN_FD, What, read_plan, say};
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::net::{FromNet, NetLaunch, RECORD, SOCKET};
 use crate::runtime::sys::{channel, process, signal};
@@ -41,8 +41,6 @@ use sockets::Sockets;
 
 /// The word that starts this mode.
 pub const MODE: &str = "net";
-/// The descriptor of the lease file, open for reading and writing.
-pub const LEASES_FD: i32 = STREAM_FD;
 
 /// The entry of the hidden mode: plan, socket, run directory and lease file are open descriptors
 /// from [`PLAN_FD`] on.

@@ -1,17 +1,16 @@
 //! Opens the trees that go into an archive, while this process still may.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::mount::MountAttrFlags;
 
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::pack::{PackPlace, Part};
 use crate::runtime::spec::shift::ShiftPlan;
 use crate::runtime::spec::{Idmap, VERSION};
 use crate::runtime::sys::fork;
-use crate::runtime::sys::mount::{self, Attributes, Setting};
+use crate::runtime::sys::mount::{self, Attributes};
 
 /// An open tree.
 pub(super) struct Tree {
@@ -62,22 +61,8 @@ fn merged(paths: &[PathBuf], own: &OwnedFd) -> Result<Tree, Fail> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = |path: &PathBuf| rustix::fs::open(path, flags, Mode::empty()).what(|| format!("opening {path:?}"));
     let layers = paths.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    // By their numbers in /proc/self/fd: a value has 255 bytes at most.
     rustix::process::fchdir(own).what(|| "entering \"/proc\"")?;
-    let numbers: Vec<String> = layers.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
-    let lower = numbers.join(":");
-    let settings = [
-        Setting::Value("source", "lxbox"),
-        Setting::Value("lowerdir", &lower),
-        Setting::Value("redirect_dir", "follow"),
-        Setting::Value("metacopy", "off"),
-        Setting::Value("index", "off"),
-    ];
-    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
-        | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOSUID
-        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    let mounted = mount::create("overlay", &settings, attributes).what(|| "mounting the overlay")?;
+    let mounted = mount::readonly_overlay(&layers).what(|| "mounting the overlay")?;
     rustix::process::chdir("/").what(|| "entering \"/\"")?;
     Ok(Tree { root: top(&mounted)?, ids: None })
 }

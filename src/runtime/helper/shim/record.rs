@@ -44,6 +44,7 @@ pub(super) fn policy(spec: &ContainerSpec) -> Policy {
         seccomp: spec.seccomp.clone(),
         no_new_privs: spec.no_new_privs,
         environment: spec.environment.clone(),
+        rlimits: spec.rlimits.clone(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::runtime::spec::Shift;
 use crate::runtime::spec::cgroup::group_name;
 use crate::runtime::spec::idmap::Ids;
 use crate::runtime::spec::shim::{Failure, FromShim, Phase, Step, ToShim};
-use crate::runtime::sys::{cgroup, channel, fault, fork, process};
+use crate::runtime::sys::{cgroup, channel, fault, fork, process, rlimit};
 
 impl Shim {
     /// Starts the guest. On failure the caller undoes what was done.
@@ -143,7 +143,16 @@ impl Shim {
         }
     }
 
+    /// Sets the resource limits of process 1, which is ready and needs no more than they leave.
+    fn limit_resources(&self) -> Result<(), Fail> {
+        let pid = self.record.init.and_then(|init| rustix::process::Pid::from_raw(init.pid));
+        self.spec.rlimits.iter().try_for_each(|limit| {
+            rlimit::set(pid, limit).what(|| format!("setting the limit \"limits.kernel.{}\"", limit.resource))
+        })
+    }
+
     fn execute(&mut self, socket: &OwnedFd) -> Result<(), Failure> {
+        self.limit_resources().map_err(|e| e.at(Step::Security))?;
         channel::send(socket, b"execute", &[]).what(|| "telling process 1").map_err(|e| e.at(Step::Security))?;
         let (Progress::Secured, _) = next(socket, Step::Security)? else {
             return Err(Fail::new("hearing from process 1").at(Step::Security));

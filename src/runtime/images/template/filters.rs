@@ -1,12 +1,11 @@
 //! Filters of templates.
 
+use super::dates;
 use super::value::Value;
 use crate::error::{Error, Result};
 
-/// pongo2's filters that need a clock, chance or HTML; refused by name.
+/// pongo2's filters that need chance or HTML; refused by name.
 const UNSUPPORTED: &[&str] = &[
-    "date",
-    "time",
     "random",
     "escapejs",
     "linebreaks",
@@ -65,6 +64,10 @@ pub(super) fn apply(name: &str, value: &Value, argument: &Value) -> Result<Value
         "make_list" => Value::List(short(value)?.chars().map(Value::text).collect()),
         "split" => Value::List(short(value)?.split(argument.print().as_str()).map(Value::text).collect()),
         "wordcount" => Value::Whole(value.print().split_whitespace().count() as i64),
+        "date" | "time" => match value {
+            Value::Time(at) => Value::text(dates::format(&argument.print(), at)),
+            _ => return Err(Error::invalid("filter input argument must be of type 'time.Time'")),
+        },
         "yesno" => yesno(value, argument)?,
         "pluralize" => pluralize(value, argument),
         _ if UNSUPPORTED.contains(&name) => return Err(Error::unsupported(format!("Template filter '{name}'"))),

@@ -10,6 +10,7 @@
 //!
 //! All of it is pure. Images are hostile: text, nesting, steps and output are bounded.
 
+mod dates;
 mod evaluate;
 mod expression;
 mod filters;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::fd::BorrowedFd;
 
+use jiff::Zoned;
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
 
 use crate::api::types::ImageMetadata;
@@ -113,6 +115,19 @@ pub fn render(
         rendered.push(Rendered { path: path.clone(), content, create_only: template.create_only });
     }
     Ok(rendered)
+}
+
+/// Renders the pattern of a snapshot's or a backup's name. What that prints may be a template again, once.
+///
+/// # Errors
+/// [`Kind::Invalid`] for what isn't a template, [`Kind::Unsupported`] for what of the language isn't there.
+pub fn pattern(text: &str, creation_date: &Zoned) -> Result<String> {
+    let render = |text: &str| {
+        let date = Value::Time(Box::new(creation_date.clone()));
+        text_of(text, BTreeMap::from([("creation_date".to_owned(), date)]))
+    };
+    let name = render(text)?;
+    if name.contains("{{") || name.contains("{%") { render(&name) } else { Ok(name) }
 }
 
 fn text_of(text: &str, values: BTreeMap<String, Value>) -> Result<String> {

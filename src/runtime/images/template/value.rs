@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Zoned;
+
+use super::dates;
+
 /// A value. Printed, compared and converted as pongo2 does it with Go's types.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Value {
@@ -20,6 +24,8 @@ pub(super) enum Value {
     Trigger(&'static str),
     /// The function `config_get`.
     ConfigGet,
+    /// A point in time, in a zone.
+    Time(Box<Zoned>),
 }
 
 impl Value {
@@ -44,6 +50,7 @@ impl Value {
             Value::List(_) => "<[]string Value>".into(),
             Value::Map(name, _) => format!("<{name} Value>"),
             Value::Trigger(name) => (*name).into(),
+            Value::Time(at) => dates::format(dates::PLAIN, at),
             Value::ConfigGet => "<func(*pongo2.Value, *pongo2.Value) *pongo2.Value Value>".into(),
         }
     }
@@ -54,7 +61,7 @@ impl Value {
             Value::Bool(set) => *set,
             Value::Whole(number) => *number != 0,
             Value::Float(number) => *number != 0.0,
-            Value::ConfigGet => true,
+            Value::ConfigGet | Value::Time(_) => true,
             _ => self.length() > 0,
         }
     }

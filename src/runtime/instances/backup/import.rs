@@ -11,7 +11,6 @@ use crate::api::types::{ConfigMap, EventRequestor, InstanceSnapshot, Operation, 
 use crate::runtime::events::Lifecycle;
 use crate::runtime::images::unpack::{ArchivedTree, Limits, RESTORE_TARGETS, RestoreTarget, Runner};
 use crate::runtime::instances::create::{root_pool, target_of, volume_of};
-use crate::runtime::instances::plan;
 use crate::runtime::instances::{Instances, expand, packing, profile_ids};
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::storage::{Content, Driver, Place, Volume};
@@ -192,8 +191,7 @@ impl Instances {
                 (format!("backup/snapshots/{}", snapshot.name), packing::ids_on_disk(&snapshot.config)?);
             volumes.push((volume.snapshot(&snapshot.name)?, ArchivedTree { prefix, ids }));
         }
-        let privileged = self.db.view(|v| Ok(plan::is_privileged(&expand::expand(v, record)?.config)))?;
-        let owner = self.guest_root(privileged);
+        let (owner, privileged) = self.guest_root(record)?;
         let filling = driver.clone();
         blocking(move || {
             // Each pass over the archive fills as many as it can.

@@ -16,8 +16,8 @@ use serde_json::{Map, Value};
 
 pub use self::import::{Arrival, Wanted};
 use self::index::Index;
-pub use self::shelf::Facts;
-use self::shelf::{Draft, Shelf};
+use self::shelf::Draft;
+pub use self::shelf::{Facts, Shelf};
 use super::Instances;
 use super::container::pack::{self, Archive};
 use super::packing::{self, Source};
@@ -44,7 +44,7 @@ impl Instances {
     }
 
     /// The same of the instance of this id; none when it has none. Blocks.
-    pub(super) fn backups_of(&self, id: u64) -> Result<Option<Vec<InstanceBackup>>> {
+    pub fn backups_of(&self, id: u64) -> Result<Option<Vec<InstanceBackup>>> {
         let all = self.shelf(id).list()?;
         Ok((!all.is_empty()).then(|| all.into_iter().map(|(name, facts)| shown(name, facts)).collect()))
     }
@@ -117,18 +117,31 @@ impl Instances {
         let shelf = self.shelf(record.id);
         let name = format!("{}/{}", record.project, record.name);
         let _lease = self.leases.take(vec![Want::shared(Class::Instance, name)]).await;
-        let source = self.source_of(record).await?;
-        let parts = self.parts(record, &source, instance_only).await?;
+        let (source, moment) = self.still_source_of(record).await?;
         fault("daemon.backup.begun");
-        let Source { guest, kept, .. } = source;
-        let archive = Archive { parts, guest, compression, sync: true };
-        let mut progress = Progress::new(handle, Stage::Backup, None);
-        pack::pack(archive, file.into(), kept).await?.done(|bytes| progress.reach(bytes)).await?;
-        drop(progress);
+        let packed = self.pack_source(record, (source, file), (instance_only, compression), handle).await;
+        if let Some(moment) = moment {
+            self.end_moment(moment).await;
+        }
+        packed?;
         fault("daemon.backup.packed");
         blocking(move || shelf.keep(draft)).await?;
         fault("daemon.backup.kept");
         Ok(())
+    }
+
+    async fn pack_source(
+        &self,
+        record: &InstanceRecord,
+        (source, file): (Source, File),
+        (instance_only, compression): (bool, Compression),
+        handle: &Handle,
+    ) -> Result<()> {
+        let parts = self.parts(record, &source, instance_only).await?;
+        let Source { guest, kept, .. } = source;
+        let archive = Archive { parts, guest, compression, sync: true };
+        let mut progress = Progress::new(handle, Stage::Backup, None);
+        pack::pack(archive, file.into(), kept).await?.done(|bytes| progress.reach(bytes)).await
     }
 
     /// What is in the archive of an instance.

@@ -15,9 +15,9 @@ use super::keeper;
 use crate::api::config::{self, instance, names};
 use crate::api::types::{InstanceSnapshot, RecoverResult, RecoverVolume, StoragePoolsPost};
 use crate::runtime::blocking;
+use crate::runtime::instances::Instances;
+use crate::runtime::instances::copy::BATCH;
 use crate::runtime::instances::create::{new_volume, target_of, volume_of};
-use crate::runtime::instances::expand;
-use crate::runtime::instances::{Instances, plan};
 use crate::runtime::storage::{Driver, Volume, VolumeKind, links};
 use crate::runtime::sys::fault;
 use crate::store::records::{InstanceKind, InstanceRecord, Phase, PoolRecord, SnapshotRecord, VolumeRecord};
@@ -26,8 +26,6 @@ use crate::{Ctx, Error, Kind, Result};
 
 /// Bytes of a `backup.yaml` that are read.
 const LIMIT: u64 = 4 << 20;
-/// Snapshots whose records are written, or removed, by one commit.
-const AT_ONCE: usize = 30;
 
 /// A pool that is looked at.
 struct Pool {
@@ -40,8 +38,6 @@ struct Pool {
 struct Lost {
     volume: Volume,
     on_disk: OnDisk,
-    /// Names of the snapshots that are there.
-    snapshots: Vec<String>,
 }
 
 impl Instances {
@@ -131,7 +127,7 @@ impl Instances {
             result.unknown_volumes.get_or_insert_default().push(RecoverVolume {
                 name: lost.volume.name().into(),
                 kind: "container".into(),
-                snapshots: lost.snapshots.len(),
+                snapshots: lost.on_disk.snapshots.len(),
                 project: project.into(),
                 pool: pool.into(),
             });
@@ -179,11 +175,8 @@ impl Instances {
         record.phase = Phase::Created;
         instance::validate(&record.config, target_of(InstanceKind::Container))?;
         let _lease = self.leases.take(self.exclusive(&project, lost.volume.name())).await;
-        let present = |s: &&InstanceSnapshot| lost.snapshots.contains(&s.name);
-        let snapshots: Vec<_> = lost.on_disk.snapshots.iter().filter(present).collect();
-        let record = self.insert_whole(record, pool, &snapshots).await?;
-        let privileged = self.db.view(|v| Ok(plan::is_privileged(&expand::expand(v, &record)?.config)))?;
-        let owner = self.guest_root(privileged);
+        let record = self.insert_whole(record, pool, &lost.on_disk.snapshots).await?;
+        let (owner, _) = self.guest_root(&record)?;
         let driver = self.pools.driver(pool)?;
         blocking(move || {
             links::create(driver.paths(), &lost.volume)?;
@@ -197,11 +190,11 @@ impl Instances {
         &self,
         mut record: InstanceRecord,
         pool: &PoolRecord,
-        snapshots: &[&InstanceSnapshot],
+        snapshots: &[InstanceSnapshot],
     ) -> Result<InstanceRecord> {
         (record.id, _) = self.db.transact(Tx::next_id).await?;
         let mut inserted = Ok(record.clone());
-        for some in snapshots.chunks(AT_ONCE) {
+        for some in snapshots.chunks(BATCH) {
             let rows = |tx: &mut Tx| {
                 some.iter().try_for_each(|s| {
                     let snapshot = SnapshotRecord { instance: record.id, ..archived(s, s.config.clone()) };
@@ -233,7 +226,7 @@ impl Instances {
             let stray = stray.filter(|(id, _)| repo::instances::by_id(v, *id).is_err());
             Ok(stray.flat_map(|(_, snapshots)| snapshots).map(|snapshot| snapshot.id).collect())
         })?;
-        for some in stray.chunks(AT_ONCE) {
+        for some in stray.chunks(BATCH) {
             self.db.transact(|tx| some.iter().try_for_each(|id| repo::snapshots::remove(tx, *id))).await?;
         }
         Ok(())
@@ -270,8 +263,25 @@ fn look(driver: &dyn Driver, pool: &str, volume: Volume) -> Result<Lost> {
         Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
         entries => {
             let entries = entries.ctx(Kind::Internal, || format!("Failed listing {snapshots:?}"))?;
-            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+            let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+            // With a space: a copy for a backup or the like, which a crash has left.
+            names.filter(|name| !name.contains(' ')).collect()
         }
     };
-    Ok(Lost { volume, on_disk, snapshots })
+    if let Some(wrong) = mismatch(&snapshots, &on_disk.snapshots) {
+        return Err(Error::internal(format!(
+            "Failed checking volumes on pool {pool:?}: Instance {name:?} in project {project:?} has snapshot inconsistency: {wrong}: \
+             Backup snapshots mismatch"
+        )));
+    }
+    Ok(Lost { volume, on_disk })
+}
+
+/// What doesn't fit between the snapshots that are there and those that a description names, in LXD's words.
+fn mismatch(there: &[String], described: &[InstanceSnapshot]) -> Option<String> {
+    if there.len() != described.len() {
+        return Some("Snapshot count in backup config and storage device are different".into());
+    }
+    let unknown = there.iter().find(|name| !described.iter().any(|s| s.name == **name));
+    unknown.map(|name| format!("Snapshot {name:?} exists on storage device but not in backup config"))
 }

@@ -7,6 +7,7 @@
 //! ```
 //! By an instance's id, which is never used twice and isn't changed by a renaming. All of this blocks.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -64,6 +65,12 @@ impl Shelf {
     /// Those of the instance of this id, below `backups`.
     pub fn new(backups: &Path, id: u64) -> Shelf {
         Shelf { directory: backups.join(id.to_string()) }
+    }
+
+    /// The instances that have some, by their ids, below `backups`; maybe some that have none any more.
+    pub fn owners(backups: &Path) -> HashSet<u64> {
+        let shelves = fs::read_dir(backups).into_iter().flatten().flatten();
+        shelves.filter_map(|shelf| shelf.file_name().to_str()?.parse().ok()).collect()
     }
 
     fn file(&self, name: &str) -> PathBuf {

@@ -1,6 +1,5 @@
 //! Commands in a running container.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -11,7 +10,7 @@ use crate::runtime::blocking;
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::attach::{AttachAnswer, AttachPlan, Command, Task};
 use crate::runtime::sys::link::{Link, Watched};
-use crate::runtime::sys::{channel, executable, memfd, process, pty};
+use crate::runtime::sys::{executable, process, pty};
 
 /// A command to execute.
 #[derive(Debug)]
@@ -258,15 +257,11 @@ fn failure(errno: i32, what: &str, exec: bool) -> Error {
 }
 
 fn spawn_attach(plan: &[u8], init: &OwnedFd, streams: Vec<OwnedFd>) -> Result<(OwnedFd, OwnedFd)> {
-    let failed = || "Failed starting the attach helper";
-    let plan = memfd::sealed("plan", plan).ctx(Kind::Internal, failed)?;
-    let (ours, theirs) = channel::pair().ctx(Kind::Internal, failed)?;
-    let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
-    let mut fds: Vec<BorrowedFd<'_>> =
-        vec![null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), init.as_fd()];
-    fds.extend(streams.iter().map(AsFd::as_fd));
-    let spawned = executable::start(&["lxbox", "attach"], &fds, None).ctx(Kind::Internal, failed)?;
-    Ok((ours, spawned.pidfd))
+    let more: Vec<_> = [init].into_iter().chain(&streams).map(|fd| Some(fd.as_fd())).collect();
+    let start = |fds: &[BorrowedFd<'_>]| executable::start(&["lxbox", "attach"], fds, None);
+    let started = executable::with_plan(plan, &more, start);
+    let (socket, spawned) = started.ctx(Kind::Internal, || "Failed starting the attach helper")?;
+    Ok((socket, spawned.pidfd))
 }
 
 /// The command's ends of its streams, and ours; none of ours when the terminal's comes later.

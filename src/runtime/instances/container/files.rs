@@ -1,9 +1,10 @@
 //! Visits to a guest's tree by the `files` helper, from the daemon's side.
 
-use std::fs;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
 
 use super::running::Running;
 use crate::error::{Ctx, Error, Kind, Result};
@@ -13,8 +14,7 @@ use crate::runtime::spec::files::{FilesAnswer, FilesPlan, FilesTask, Found, Plac
 use crate::runtime::spec::{ContainerSpec, VERSION};
 use crate::runtime::sys::link::{Link, Watched};
 use crate::runtime::sys::watch::Watch;
-use crate::runtime::sys::{channel, executable, memfd, process};
-use bytes::{Bytes, BytesMut};
+use crate::runtime::sys::{executable, process};
 
 /// Bytes read at once: below what musl's allocator asks the kernel for anew each time.
 const CHUNK: usize = 64 << 10;
@@ -137,15 +137,12 @@ fn ends(way: Way) -> std::io::Result<(OwnedFd, OwnedFd)> {
 /// The helper's socket, its pidfd, and our end of its pipe. `by`: what leads to the tree, and a lock on it.
 fn spawn(plan: &[u8], by: [Option<&OwnedFd>; 2], way: Way) -> Result<(OwnedFd, OwnedFd, OwnedFd)> {
     let failed = || "Failed starting the files helper";
-    let plan = memfd::sealed("plan", plan).ctx(Kind::Internal, failed)?;
-    let (ours, theirs) = channel::pair().ctx(Kind::Internal, failed)?;
     let (our_end, their_end) = ends(way).ctx(Kind::Internal, failed)?;
-    let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
-    let [tree, lock] = by.map(|fd| fd.map_or(null.as_fd(), AsFd::as_fd));
-    let fds: [BorrowedFd<'_>; 8] =
-        [null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), tree, their_end.as_fd(), lock];
-    let spawned = executable::start_bound(&["lxbox", MODE], &fds).ctx(Kind::Internal, failed)?;
-    Ok((ours, spawned.pidfd, our_end))
+    let [tree, lock] = by.map(|fd| fd.map(AsFd::as_fd));
+    let more = [tree, Some(their_end.as_fd()), lock];
+    let started = executable::with_plan(plan, &more, |fds| executable::start_bound(&["lxbox", MODE], fds));
+    let (socket, spawned) = started.ctx(Kind::Internal, failed)?;
+    Ok((socket, spawned.pidfd, our_end))
 }
 
 impl Visit {

@@ -1,7 +1,6 @@
 //! Archives written by the `pack` helper, from the daemon's side.
 
-use std::fs;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::running::Running;
 use crate::error::{Ctx, Error, Kind, Result};
@@ -10,7 +9,7 @@ use crate::runtime::helper::pack::MODE;
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::pack::{Compression, PackAnswer, PackPlan, Part};
 use crate::runtime::sys::link::{Link, Watched};
-use crate::runtime::sys::{channel, executable, memfd, process};
+use crate::runtime::sys::{executable, process};
 
 /// Bytes that the kernel buffers between helper and daemon.
 const PIPE: usize = 1 << 20;
@@ -59,10 +58,12 @@ pub async fn pack(archive: Archive, output: OwnedFd, held: impl Send + 'static) 
     let runtime = tokio::runtime::Handle::current();
     blocking(move || {
         let _inside = runtime.enter();
-        let (socket, pidfd) = spawn(&plan, init.as_deref(), &output)?;
+        let more = [init.as_deref().map(AsFd::as_fd), Some(output.as_fd())];
+        let started = executable::with_plan(&plan, &more, |fds| executable::start_bound(&["lxbox", MODE], fds));
+        let (socket, spawned) = started.ctx(Kind::Internal, || "Failed starting the pack helper")?;
         drop(output);
-        let helper = pidfd.try_clone().ctx(Kind::Internal, || "Failed duplicating a descriptor")?;
-        let watched = Watched::new(pidfd)?;
+        let helper = spawned.pidfd.try_clone().ctx(Kind::Internal, || "Failed duplicating a descriptor")?;
+        let watched = Watched::new(spawned.pidfd)?;
         runtime.spawn(async move {
             if let Err(e) = watched.reaped().await {
                 tracing::warn!("Failed waiting for a pack helper: {}", e.chain());
@@ -72,19 +73,6 @@ pub async fn pack(archive: Archive, output: OwnedFd, held: impl Send + 'static) 
         Ok(Packing { link: Link::new(socket)?, helper })
     })
     .await
-}
-
-/// The helper's socket and its pidfd.
-fn spawn(plan: &[u8], init: Option<&OwnedFd>, output: &OwnedFd) -> Result<(OwnedFd, OwnedFd)> {
-    let failed = || "Failed starting the pack helper";
-    let plan = memfd::sealed("plan", plan).ctx(Kind::Internal, failed)?;
-    let (ours, theirs) = channel::pair().ctx(Kind::Internal, failed)?;
-    let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
-    let init = init.map_or(null.as_fd(), AsFd::as_fd);
-    let fds: [BorrowedFd<'_>; 7] =
-        [null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), init, output.as_fd()];
-    let spawned = executable::start_bound(&["lxbox", MODE], &fds).ctx(Kind::Internal, failed)?;
-    Ok((ours, spawned.pidfd))
 }
 
 impl Packing {

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::runtime::spec::capability;
+use crate::runtime::spec::syscalls::Policy;
 use crate::runtime::sys::seccomp;
 
 /// Device rules of privileged containers. Unprivileged ones get none: nobody can make device nodes in a user namespace.
@@ -38,14 +39,19 @@ pub fn dropped_capabilities(privileged: bool) -> Result<u64> {
         .map_err(|name| Error::internal(format!("Unknown capability {name:?}")))
 }
 
-/// The default seccomp policy, compiled once for the life of the process.
-pub fn default_seccomp() -> Result<String> {
-    static COMPILED: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    if let Some(filter) = COMPILED.get() {
-        return Ok(filter.clone());
+/// The filter that a policy is compiled to; that of the usual policy once for the life of the process, and none where nothing
+/// is denied.
+pub fn filter(policy: &Policy) -> Result<String> {
+    static USUAL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    if *policy == Policy::denying() {
+        return Ok(String::new());
     }
-    let filter = seccomp::Policy::lxd_default().compile()?;
-    Ok(COMPILED.get_or_init(|| filter).clone())
+    let usual = *policy == Policy::usual();
+    if let Some(known) = USUAL.get().filter(|_| usual) {
+        return Ok(known.clone());
+    }
+    let filter = seccomp::compile(policy)?;
+    Ok(if usual { USUAL.get_or_init(|| filter).clone() } else { filter })
 }
 
 /// The environment of an executed command, as LXD fills it in: PATH, LANG, and for the guest's root HOME and USER; then `environment.*` of the instance; then the request's own.

@@ -262,6 +262,16 @@ impl Running {
         self.visit(Task::Unmount { target: target.to_owned() }).await
     }
 
+    /// Changes the rules that say which devices it may use.
+    pub async fn change_device_rules(&self, was: Vec<String>, becomes: Vec<String>) -> Result<()> {
+        let record = self.record();
+        blocking(move || {
+            cgroup::change_devices(&record.groups, &was, &becomes)
+                .ctx(Kind::Internal, || "Failed changing the container's device rules")
+        })
+        .await
+    }
+
     /// Process 1's handle and id. `Conflict` when there is none at the moment.
     pub(super) fn init(&self) -> Result<(Arc<OwnedFd>, i32)> {
         let now = self.now();

@@ -14,7 +14,7 @@ use crate::runtime::helper::shift::MODE;
 use crate::runtime::spec::shift::{ShiftAnswer, ShiftPlan};
 use crate::runtime::spec::{Idmap, VERSION};
 use crate::runtime::sys::link::{Link, Watched};
-use crate::runtime::sys::{channel, executable, memfd, mount, probe};
+use crate::runtime::sys::{executable, mount, probe};
 
 /// Whether the file tree at `path` can be mounted with shifted ids. If not, it must be shifted on disk ([`on_disk`]) before a start with
 /// [`crate::runtime::spec::Shift::OnDisk`]. `LXD_IDMAPPED_MOUNTS_DISABLE` in the environment says no for all. Blocks shortly; asks the
@@ -39,15 +39,9 @@ pub fn can_mount(path: &Path) -> bool {
 pub async fn on_disk(path: &Path, from: &Idmap, to: &Idmap) -> Result<()> {
     let plan = ShiftPlan { version: VERSION, path: path.to_owned(), from: from.clone(), to: to.clone() };
     let plan = serde_json::to_vec(&plan).ctx(Kind::Internal, || "Failed writing a plan")?;
+    let start = move || executable::with_plan(&plan, &[], |fds| executable::start_bound(&["lxbox", MODE], fds));
     let failed = || "Failed starting the shift helper";
-    let spawn = move || -> io::Result<_> {
-        let plan = memfd::sealed("plan", &plan)?;
-        let (ours, theirs) = channel::pair()?;
-        let null = fs::File::options().read(true).write(true).open("/dev/null")?;
-        let fds = [null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd()];
-        Ok((ours, executable::start_bound(&["lxbox", MODE], &fds)?))
-    };
-    let (socket, spawned) = blocking(move || spawn().ctx(Kind::Internal, failed)).await?;
+    let (socket, spawned) = blocking(move || start().ctx(Kind::Internal, failed)).await?;
     let (link, helper) = (Link::new(socket)?, Watched::new(spawned.pidfd)?);
     let answer = link.receive::<ShiftAnswer>().await?;
     helper.reaped().await?;

@@ -12,7 +12,7 @@ use crate::runtime::spec::ContainerSpec;
 use crate::runtime::spec::cgroup::Hierarchy;
 use crate::runtime::spec::shim::{EXIT, Failure, FromShim, RECORD, RunRecord, ToShim};
 use crate::runtime::sys::link::{Link, Watched};
-use crate::runtime::sys::{cgroup, channel, executable, fault, memfd, spawn};
+use crate::runtime::sys::{cgroup, executable, fault, spawn};
 
 /// Starts a container and waits until its process 1 has been executed.
 ///
@@ -141,11 +141,8 @@ fn spawn_shim(plan: &[u8], name: &str, cgroups: &[Hierarchy], dirs: &RunDirs) ->
     }
     let failed = || format!("Failed starting the shim of {name:?}");
     let directory = OwnedFd::from(fs::File::open(run).ctx(Kind::Internal, || format!("Failed opening {run:?}"))?);
-    let plan = memfd::sealed("plan", plan).ctx(Kind::Internal, failed)?;
-    let (ours, theirs) = channel::pair().ctx(Kind::Internal, failed)?;
-    let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
-    let fds = [null.as_fd(), null.as_fd(), null.as_fd(), plan.as_fd(), theirs.as_fd(), directory.as_fd()];
-    Ok((ours, give_birth(name, &fds, cgroups).ctx(Kind::Internal, failed)?))
+    let birth = |fds: &[BorrowedFd<'_>]| give_birth(name, fds, cgroups);
+    executable::with_plan(plan, &[Some(directory.as_fd())], birth).ctx(Kind::Internal, failed)
 }
 
 /// Starts the shim in the helpers' control group; makes that once more where the end of another daemon has just removed it.

@@ -12,8 +12,9 @@ use tokio::time::timeout;
 
 use super::Networks;
 use super::dns::{Serials, Way};
+use crate::runtime::listen::{self, Listening};
 use crate::runtime::network::dns::question::LONGEST;
-use crate::{Ctx, Error, Kind, Result};
+use crate::{Ctx, Kind, Result};
 
 /// Connections at once, and of one address.
 const CONNECTIONS: usize = 64;
@@ -31,91 +32,35 @@ pub(super) struct Dns {
     listening: tokio::sync::Mutex<Listening>,
 }
 
-#[derive(Default)]
-struct Listening {
-    /// Where to listen.
-    wanted: Option<String>,
-    /// Who does; ends when this is dropped.
-    tasks: Option<JoinSet<()>>,
-}
-
 impl Networks {
     /// Listens for servers of names at another address, or no more.
     ///
     /// # Errors
     /// Why it can't be listened there. It goes on where it was then.
     pub async fn listen_dns(&self, address: Option<&str>) -> Result<()> {
-        let mut listening = self.dns.listening.lock().await;
-        let before = listening.wanted.clone();
-        if before.as_deref() == address && (listening.tasks.is_some() || address.is_none()) {
-            return Ok(());
-        }
-        close(&mut listening).await;
-        match self.open(address).await {
-            Ok(tasks) => {
-                *listening = Listening { wanted: address.map(str::to_owned), tasks };
-                Ok(())
-            }
-            Err(e) => {
-                listening.tasks = self.open(before.as_deref()).await.unwrap_or_default();
-                Err(e)
-            }
-        }
+        self.dns.listening.lock().await.at(address, PORT, &|at| self.open(at)).await
     }
 
     /// As [`listen_dns`](Self::listen_dns), but an address that can't be had yet is tried again by
     /// [`watch_dns`](Self::watch_dns): at a start the network may not be up.
     pub async fn listen_dns_at_last(&self, address: Option<&str>) {
-        if let Err(e) = self.listen_dns(address).await {
-            tracing::warn!("{}", e.chain());
-            self.dns.listening.lock().await.wanted = address.map(str::to_owned);
-        }
+        self.dns.listening.lock().await.at_last(address, PORT, &|at| self.open(at)).await;
     }
 
     /// Tries again to listen where it should be.
     pub(super) async fn watch_dns(&self) {
-        let wanted = self.dns.listening.lock().await.wanted.clone();
-        self.listen_dns_at_last(wanted.as_deref()).await;
+        self.dns.listening.lock().await.again(PORT, &|at| self.open(at)).await;
     }
 
-    async fn open(&self, address: Option<&str>) -> Result<Option<JoinSet<()>>> {
-        let Some(address) = address else { return Ok(None) };
-        let at = parse(address).ok_or_else(|| Error::invalid(format!("{address:?} is no address to listen on")))?;
-        let failed = || format!("Failed listening for servers of names on {address:?}");
-        let tcp = TcpListener::bind(at).await.ctx(Kind::Internal, failed)?;
-        let udp = UdpSocket::bind(at).await.ctx(Kind::Internal, failed)?;
+    fn open(&self, at: SocketAddr) -> Result<JoinSet<()>> {
+        let failed = || format!("Failed listening for servers of names on {:?}", at.to_string());
+        let tcp = listen::tcp(at).ctx(Kind::Internal, failed)?;
+        let udp = listen::udp(at).ctx(Kind::Internal, failed)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(packets(self.clone(), udp));
         tasks.spawn(connections(self.clone(), tcp));
-        Ok(Some(tasks))
+        Ok(tasks)
     }
-}
-
-/// Ends the sockets; they are closed when this returns.
-async fn close(listening: &mut Listening) {
-    if let Some(mut tasks) = listening.tasks.take() {
-        tasks.shutdown().await;
-    }
-}
-
-/// `HOST`, `HOST:PORT` or `:PORT`; the host is an address, as the table of keys has checked.
-fn parse(text: &str) -> Option<SocketAddr> {
-    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
-    if let Ok(ip) = bare.parse::<IpAddr>() {
-        return Some(SocketAddr::new(ip, PORT));
-    }
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse().ok()?),
-        None => (text, PORT),
-    };
-    let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    let ip = match host {
-        // Both families, as LXD.
-        "" => IpAddr::from([0u16; 8]),
-        "localhost" => IpAddr::from([127, 0, 0, 1]),
-        host => host.parse().ok()?,
-    };
-    Some(SocketAddr::new(ip, port))
 }
 
 async fn packets(networks: Networks, socket: UdpSocket) {
@@ -206,22 +151,6 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_read() {
-        for (text, want) in [
-            ("127.0.0.1", "127.0.0.1:53"),
-            ("127.0.0.1:1053", "127.0.0.1:1053"),
-            ("::1", "[::1]:53"),
-            ("[::1]", "[::1]:53"),
-            ("[::1]:1053", "[::1]:1053"),
-            (":1053", "[::]:1053"),
-            ("localhost:1053", "127.0.0.1:1053"),
-        ] {
-            assert_eq!(parse(text).map(|a| a.to_string()).as_deref(), Some(want));
-        }
-        assert_eq!(parse("nope"), None);
-    }
 
     #[test]
     fn nobody_takes_all_connections() {

@@ -156,13 +156,9 @@ fn spawn_helper(plan: &[u8], bridge: &str, dirs: &NetDirs) -> Result<(OwnedFd, s
     let leases = options.open(leases).ctx(Kind::Internal, || format!("Failed opening {leases:?}"))?;
     let failed = || format!("Failed starting the server of {bridge:?}");
     let directory = fs::File::open(run).ctx(Kind::Internal, || format!("Failed opening {run:?}"))?;
-    let plan = memfd::sealed("plan", plan).ctx(Kind::Internal, failed)?;
-    let (ours, theirs) = channel::pair().ctx(Kind::Internal, failed)?;
-    let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
-    let [null, plan, leases] = [null.as_fd(), plan.as_fd(), leases.as_fd()];
-    let fds = [null, null, null, plan, theirs.as_fd(), directory.as_fd(), leases];
-    let spawned = executable::start(&["lxbox", MODE, bridge], &fds, None).ctx(Kind::Internal, failed)?;
-    Ok((ours, spawned))
+    let more = [Some(directory.as_fd()), Some(leases.as_fd())];
+    executable::with_plan(plan, &more, |fds| executable::start(&["lxbox", MODE, bridge], fds, None))
+        .ctx(Kind::Internal, failed)
 }
 
 /// The helpers' seccomp filter, compiled once for the life of the process.

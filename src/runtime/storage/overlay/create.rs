@@ -34,7 +34,7 @@ impl Overlay {
             make_dir(own, c"rootfs", 0o755)?;
             let filled = |root: &OwnedFd| {
                 dir::with_links(&self.layout, |links| {
-                    fill(&Place { own: own.as_fd(), root: root.as_fd(), links: links.as_fd() })
+                    fill(&Place { own: own.as_fd(), root: root.as_fd(), links: links.as_fd(), old: None })
                 })
             };
             if volume.is_snapshot() {

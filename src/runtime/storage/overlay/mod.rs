@@ -33,7 +33,7 @@ use super::layout::Layout;
 use super::paths::PoolPaths;
 use super::reconcile::Found;
 use super::volume::{Volume, VolumeKind};
-use super::{Content, Driver, Guest, Image, Layered, Root, dir, trash, tree};
+use super::{Content, Driver, Guest, Image, Layered, Renewing, Root, dir, trash, tree};
 use crate::error::{Error, Result};
 
 pub(super) use probe::{is_on_overlay, kernel_is_new_enough};
@@ -169,6 +169,10 @@ impl Driver for Overlay {
             trash::discard(&layers, name, &bin)?;
         }
         self.layout.reconcile(known)
+    }
+
+    fn renewing(&self) -> Option<&dyn Renewing> {
+        None
     }
 
     fn layered(&self) -> Option<&dyn Layered> {

@@ -1,9 +1,8 @@
 //! Going back to a snapshot, and reading a container's tree as its guest sees it.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use super::{LAYERS, Overlay};
 use crate::error::{Ctx, Error, Kind, Result};
@@ -11,7 +10,7 @@ use crate::runtime::storage::layout::{c_name, make_dir};
 use crate::runtime::storage::living::copy_metadata;
 use crate::runtime::storage::volume::{Volume, VolumeKind};
 use crate::runtime::storage::{Guest, Snapshots, Tree, dir, tree};
-use crate::runtime::sys::fault;
+use crate::runtime::sys::{fault, mount};
 
 impl Snapshots for Overlay {
     fn restore_volume(&self, volume: &Volume, from: &Volume) -> Result<()> {
@@ -72,30 +71,16 @@ impl Snapshots for Overlay {
     }
 }
 
-/// Lays directories over each other, the first on top, for reading, in a mount that is nowhere; one alone is itself.
-fn merged(mut roots: Vec<OwnedFd>) -> std::result::Result<(OwnedFd, Vec<OwnedFd>), Errno> {
-    if roots.len() == 1
-        && let Some(root) = roots.pop()
+/// The tree of layers, the first on top, for reading, and what must stay open meanwhile; one alone is itself.
+fn merged(mut layers: Vec<OwnedFd>) -> std::io::Result<(OwnedFd, Vec<OwnedFd>)> {
+    if layers.len() == 1
+        && let Some(root) = layers.pop()
     {
-        return Ok((root, roots));
+        return Ok((root, layers));
     }
-    let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    let paths: Vec<String> = roots.iter().map(|fd| format!("/proc/self/fd/{}", fd.as_raw_fd())).collect();
-    // One by one (Linux 6.7); a value has 255 bytes at most.
-    let one_by_one = |path: &String| rustix::mount::fsconfig_set_string(fs.as_fd(), "lowerdir+", path.as_str());
-    match paths.iter().try_for_each(one_by_one) {
-        Err(Errno::INVAL) => rustix::mount::fsconfig_set_string(fs.as_fd(), "lowerdir", paths.join(":"))?,
-        set => set?,
-    }
-    for (key, value) in [("redirect_dir", "follow"), ("metacopy", "off"), ("index", "off")] {
-        rustix::mount::fsconfig_set_string(fs.as_fd(), key, value)?;
-    }
-    rustix::mount::fsconfig_create(fs.as_fd())?;
-    let attributes =
-        MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
-    let mounted = rustix::mount::fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+    let mounted = mount::readonly_overlay_beside(&layers)?;
     // A mount's own descriptor can't be read from.
     let root = tree::open_dir(&mounted, c".")?;
-    roots.push(mounted);
-    Ok((root, roots))
+    layers.push(mounted);
+    Ok((root, layers))
 }

@@ -1,5 +1,6 @@
 //! Owners, modes, times and extended attributes, copied from one inode to another.
 
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
@@ -50,6 +51,18 @@ fn copy_xattrs(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
         rustix::fs::fsetxattr(to, name, &value, XattrFlags::empty())?;
     }
     Ok(())
+}
+
+/// Whether two open files have the same extended attributes.
+pub(super) fn same_xattrs(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let all = |fd: BorrowedFd<'_>| -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
+        let list = match whole(|buffer| rustix::fs::flistxattr(fd, buffer)) {
+            Err(Errno::OPNOTSUPP) => return Ok(BTreeMap::new()),
+            list => list?,
+        };
+        split(&list).map(|name| Ok((name.to_vec(), whole(|buffer| rustix::fs::fgetxattr(fd, name, buffer))?))).collect()
+    };
+    Ok(all(a)? == all(b)?)
 }
 
 /// Takes the extended attributes whose names begin with `prefix` off an open file or directory.

@@ -17,6 +17,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom as FdSeek, Stat};
 use rustix::io::Errno;
 
 use super::attributes::{copy_attributes, copy_special, drop_xattrs};
+use super::old::Old;
 use super::{open, open_dir, remove, scan, show};
 use crate::error::{Ctx, Error, Kind, Result};
 
@@ -25,15 +26,21 @@ use crate::error::{Ctx, Error, Kind, Result};
 /// `links` is an empty directory on the file system of `to`, where files with several names wait for the next one;
 /// the caller removes it. Mount points inside are an error. On failure `to` holds a part.
 pub fn copy(from: impl AsFd, to: impl AsFd, links: impl AsFd) -> Result<()> {
-    Work::new(from, to, links, Pass::Only)?.run()
+    renew(from, to, links, None)
 }
 
-/// Copies what it can of a tree that is changed meanwhile; what it can't, [`catch_up`] does. Blocks.
+/// [`copy`], where an earlier copy, `old`, is at hand on the file system of `to`: files that are the same there, and have one name
+/// alone in `from`, get another name in `to` and aren't written again. Nothing of `old` is changed, and nobody else may change it. Blocks.
+pub fn renew(from: impl AsFd, to: impl AsFd, links: impl AsFd, old: Option<BorrowedFd<'_>>) -> Result<()> {
+    Work::new(from, to, links, Pass::Only)?.with(old)?.run()
+}
+
+/// Copies what it can of a tree that is changed meanwhile; what it can't, [`catch_up`] does. `old` is as in [`renew`]. Blocks.
 ///
 /// Returns the moment from which on changes may have been missed.
-pub fn follow(from: impl AsFd, to: impl AsFd, links: impl AsFd) -> Result<Since> {
+pub fn follow(from: impl AsFd, to: impl AsFd, links: impl AsFd, old: Option<BorrowedFd<'_>>) -> Result<Since> {
     let since = Since::now();
-    match Work::new(from, to, links, Pass::Hot)?.run() {
+    match Work::new(from, to, links, Pass::Hot)?.with(old)?.run() {
         Err(e) if e.kind() == Kind::Unavailable => Err(e),
         Err(e) => {
             tracing::debug!("A tree changed too much while it was copied: {}", e.chain());
@@ -116,6 +123,7 @@ struct Work {
     from: OwnedFd,
     to: OwnedFd,
     links: OwnedFd,
+    old: Option<Old>,
     stack: Vec<Above>,
     ways: Ways,
     pass: Pass,
@@ -128,10 +136,24 @@ struct Work {
 impl Work {
     fn new(from: impl AsFd, to: impl AsFd, links: impl AsFd, pass: Pass) -> Result<Work> {
         let (from, to, links) = (reopen(from)?, reopen(to)?, reopen(links)?);
-        let mut work =
-            Work { from, to, links, stack: Vec::new(), ways: Ways::default(), pass, settled: true, touched: false };
+        let mut work = Work {
+            from,
+            to,
+            links,
+            old: None,
+            stack: Vec::new(),
+            ways: Ways::default(),
+            pass,
+            settled: true,
+            touched: false,
+        };
         work.settle()?;
         Ok(work)
+    }
+
+    fn with(mut self, old: Option<BorrowedFd<'_>>) -> Result<Work> {
+        self.old = old.map(Old::new).transpose()?;
+        Ok(self)
     }
 
     /// Looks whether the current directory has changed since the first pass.
@@ -190,6 +212,9 @@ impl Work {
         made.ctx(Kind::Internal, what)?;
         self.to = open_dir(&self.to, name).ctx(Kind::Internal, what)?;
         self.from = from;
+        if let Some(old) = &mut self.old {
+            old.down(name);
+        }
         self.touched = fresh;
         self.settle()?;
         Ok(true)
@@ -211,6 +236,9 @@ impl Work {
         (self.settled, self.touched) = (above.settled, above.touched);
         self.from = parent(&self.from)?;
         self.to = parent(&self.to)?;
+        if let Some(old) = &mut self.old {
+            old.up()?;
+        }
         if inode(&self.from)? != above.from || inode(&self.to)? != above.to {
             return Err(Error::new(Kind::Busy, "Failed copying a tree: It was changed meanwhile"));
         }
@@ -276,6 +304,7 @@ impl Work {
             return Ok(());
         }
         match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile if self.is_kept(name, &stat)? => {}
             FileType::RegularFile => {
                 self.ways.file(self.from.as_fd(), self.to.as_fd(), name, stat.st_size as u64)?;
             }
@@ -286,6 +315,14 @@ impl Work {
             rustix::fs::linkat(&self.to, name, &self.links, &staged, AtFlags::empty()).ctx(Kind::Internal, what)?;
         }
         Ok(())
+    }
+
+    /// Takes a file over from the earlier copy, if it is the same there. Not where data is shared with the source anyway.
+    fn is_kept(&mut self, name: &CStr, stat: &Stat) -> Result<bool> {
+        match &mut self.old {
+            Some(old) if !self.ways.shared && stat.st_nlink == 1 => old.link(&self.from, &self.to, name, stat),
+            _ => Ok(false),
+        }
     }
 
     /// Makes `name` another name of what was copied as `staged`; false when it is the first of its names.
@@ -321,7 +358,7 @@ fn staged_name(stat: &Stat) -> Result<CString> {
 }
 
 /// Whether a copy was completed: its time is set last.
-fn is_alike(model: &Stat, copy: &Stat) -> bool {
+pub(super) fn is_alike(model: &Stat, copy: &Stat) -> bool {
     let of = |s: &Stat| {
         let size = if FileType::from_raw_mode(s.st_mode) == FileType::Directory { 0 } else { s.st_size };
         (s.st_mode, s.st_uid, s.st_gid, s.st_rdev, size, s.st_mtime, s.st_mtime_nsec)
@@ -333,13 +370,15 @@ fn is_alike(model: &Stat, copy: &Stat) -> bool {
 struct Ways {
     /// The file system may share data.
     clone: bool,
+    /// It has.
+    shared: bool,
     /// `copy_file_range` may work.
     in_kernel: bool,
 }
 
 impl Default for Ways {
     fn default() -> Ways {
-        Ways { clone: true, in_kernel: true }
+        Ways { clone: true, shared: false, in_kernel: true }
     }
 }
 
@@ -361,7 +400,10 @@ impl Ways {
         }
         if self.clone {
             match rustix::fs::ioctl_ficlone(&*to, &*from) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.shared = true;
+                    return Ok(());
+                }
                 Err(Errno::OPNOTSUPP | Errno::XDEV | Errno::INVAL | Errno::NOTTY | Errno::NOSYS) => self.clone = false,
                 Err(e) => return Err(e.into()),
             }
@@ -418,7 +460,7 @@ impl Ways {
 }
 
 /// The directory above an open one. Only for trees nobody else changes; the caller compares inodes.
-fn parent(fd: &OwnedFd) -> Result<OwnedFd> {
+pub(super) fn parent(fd: &OwnedFd) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(fd, c"..", flags, Mode::empty()).ctx(Kind::Internal, || "Failed opening a parent directory")
 }

@@ -7,6 +7,7 @@
 
 mod attributes;
 mod copy;
+mod old;
 mod remove;
 
 use std::ffi::{CStr, CString};
@@ -18,7 +19,7 @@ use rustix::io::Errno;
 use crate::error::{Ctx, Kind, Result};
 
 pub use attributes::{copy_attributes, drop_xattrs};
-pub use copy::{Since, catch_up, copy, copy_file, follow};
+pub use copy::{Since, catch_up, copy, copy_file, follow, renew};
 pub use remove::{Removal, remove, remove_until};
 
 /// How often an `openat2` that met a rename elsewhere (`EAGAIN`) is repeated.

@@ -19,14 +19,14 @@ struct Rule {
     access: u32,
 }
 
-/// Attaches a program that allows what the rules say and nothing else to the v2 group.
+/// Attaches a program that allows what the rules say and nothing else to the v2 group, in the place of the one that is there.
 pub(super) fn restrict(groups: &[Group], rules: &[String]) -> io::Result<()> {
     let group = groups.iter().find(|g| g.unified).ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
     let parsed: Option<Vec<Rule>> = rules.iter().map(|r| parse(r)).collect();
     let parsed = parsed.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a device rule is wrong"))?;
     let program = load(&assemble(&parsed))?;
     let directory = File::open(&group.path)?;
-    attach(&program, &directory)
+    attach(&program, &directory, attached(&directory)?)
 }
 
 fn parse(text: &str) -> Option<Rule> {
@@ -115,42 +115,92 @@ struct ProgAttach {
     attach_bpf_fd: u32,
     attach_type: u32,
     attach_flags: u32,
+    replace_bpf_fd: u32,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct ProgQuery {
+    target_fd: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    prog_cnt: u32,
+    padding: u32,
+}
+
+/// BPF_PROG_GET_FD_BY_ID.
+#[repr(C)]
+struct ProgId {
+    id: u32,
+    next: u32,
+    flags: u32,
 }
 
 const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_PROG_ATTACH: libc::c_long = 8;
+const BPF_PROG_GET_FD_BY_ID: libc::c_long = 13;
+const BPF_PROG_QUERY: libc::c_long = 16;
 const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const BPF_CGROUP_DEVICE: u32 = 6;
 const BPF_F_ALLOW_MULTI: u32 = 2;
+const BPF_F_REPLACE: u32 = 4;
 
 fn load(code: &[u8]) -> io::Result<OwnedFd> {
-    let order = ProgLoad {
+    let mut order = ProgLoad {
         prog_type: BPF_PROG_TYPE_CGROUP_DEVICE,
         insn_cnt: (code.len() / 8) as u32,
         insns: code.as_ptr() as u64,
         license: c"Apache-2.0".as_ptr() as u64,
         ..ProgLoad::default()
     };
-    // SAFETY: `order` is the kernel's attribute for this command (its later fields are zero by the given size), and what it points
-    // to lives through the call; the kernel verifies the program.
-    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const order, size_of::<ProgLoad>()) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    // SAFETY: what the attributes point to lives through the call; the kernel verifies the program.
+    let fd = unsafe { bpf(BPF_PROG_LOAD, &mut order)? };
     // SAFETY: a new descriptor that nobody else has.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn attach(program: &OwnedFd, directory: &File) -> io::Result<()> {
-    let order = ProgAttach {
+/// The program that this group has, if any.
+fn attached(directory: &File) -> io::Result<Option<OwnedFd>> {
+    let mut ids = [0u32; 8];
+    let mut order = ProgQuery {
+        target_fd: directory.as_raw_fd() as u32,
+        attach_type: BPF_CGROUP_DEVICE,
+        prog_ids: ids.as_mut_ptr() as u64,
+        prog_cnt: ids.len() as u32,
+        ..ProgQuery::default()
+    };
+    // SAFETY: the kernel writes as many numbers as it is told that there is room for, and `ids` lives through the call.
+    unsafe { bpf(BPF_PROG_QUERY, &mut order)? };
+    let Some(&id) = ids.get(..order.prog_cnt as usize).and_then(<[u32]>::first) else { return Ok(None) };
+    // SAFETY: the attributes of this command point nowhere.
+    let fd = unsafe { bpf(BPF_PROG_GET_FD_BY_ID, &mut ProgId { id, next: 0, flags: 0 })? };
+    // SAFETY: a new descriptor that nobody else has.
+    Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+fn attach(program: &OwnedFd, directory: &File, replaced: Option<OwnedFd>) -> io::Result<()> {
+    let mut order = ProgAttach {
         target_fd: directory.as_raw_fd() as u32,
         attach_bpf_fd: program.as_raw_fd() as u32,
         attach_type: BPF_CGROUP_DEVICE,
-        attach_flags: BPF_F_ALLOW_MULTI,
+        attach_flags: BPF_F_ALLOW_MULTI | replaced.as_ref().map_or(0, |_| BPF_F_REPLACE),
+        replace_bpf_fd: replaced.as_ref().map_or(0, |old| old.as_raw_fd() as u32),
     };
-    // SAFETY: as in `load`.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_ATTACH, &raw const order, size_of::<ProgAttach>()) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    // SAFETY: the attributes of this command point nowhere.
+    unsafe { bpf(BPF_PROG_ATTACH, &mut order).map(drop) }
+}
+
+/// bpf(2).
+///
+/// # Safety
+/// `order` must be the kernel's attributes of this command (those it lacks at the end are zero by the given size), and what it
+/// points to must live through the call.
+unsafe fn bpf<T>(command: libc::c_long, order: &mut T) -> io::Result<i32> {
+    // SAFETY: by the caller; the size is that of `order`.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(order), size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
 }
 
 #[cfg(test)]

@@ -145,6 +145,17 @@ pub fn set_devices(groups: &[Group], rules: &[String]) -> io::Result<()> {
     rules.iter().try_for_each(|rule| write(&group.path, "devices.allow", rule))
 }
 
+/// Changes the rules of groups that have some from `was` to `becomes`.
+pub fn change_devices(groups: &[Group], was: &[String], becomes: &[String]) -> io::Result<()> {
+    let Some(group) = groups.iter().find(|g| g.has("devices")) else {
+        return super::devices::restrict(groups, becomes);
+    };
+    let allowed = becomes.iter().filter(|rule| !was.contains(rule));
+    allowed.into_iter().try_for_each(|rule| write(&group.path, "devices.allow", rule))?;
+    let denied = was.iter().filter(|rule| !becomes.contains(rule));
+    denied.into_iter().try_for_each(|rule| write(&group.path, "devices.deny", rule))
+}
+
 fn apply(group: &Group, setting: &Setting) -> io::Result<()> {
     match write(&group.path, setting.file, &setting.value) {
         Err(_) if setting.optional => Ok(()),

@@ -1,0 +1,116 @@
+//! How a container is confined by its configuration: system calls, resource limits, kernel parameters, kernel modules.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::api::config::instance::Config;
+use crate::runtime::blocking;
+use crate::runtime::spec::Rlimit;
+use crate::runtime::spec::syscalls::{Action, Policy};
+use crate::{Ctx, Error, Kind, Result};
+
+/// The system calls that a container may make; `native` says whether it is of the host's own architecture.
+///
+/// # Errors
+/// [`Kind::Invalid`] naming the key and the line.
+pub(super) fn syscalls(config: Config<'_>, native: bool) -> Result<Policy> {
+    let wrong = |key: &'static str| move |e: String| Error::invalid(format!("Invalid value for {key:?}: {e}"));
+    if let Some(text) = config.get("raw.seccomp") {
+        return Policy::parse(text).map_err(wrong("raw.seccomp"));
+    }
+    if let Some(text) = config.get("security.syscalls.allow") {
+        let mut policy = Policy::allowing();
+        policy.add(text.lines(), Action::Allow).map_err(wrong("security.syscalls.allow"))?;
+        return Ok(policy);
+    }
+    let usual = config.bool("security.syscalls.deny_default");
+    let mut policy = if usual { Policy::usual() } else { Policy::denying() };
+    policy.deny_compat = native && config.bool("security.syscalls.deny_compat");
+    let more = config.get("security.syscalls.deny").unwrap_or_default();
+    policy.add(more.lines(), Action::Kill).map_err(wrong("security.syscalls.deny"))?;
+    Ok(policy)
+}
+
+/// `limits.kernel.*`.
+pub(super) fn rlimits(config: Config<'_>) -> Vec<Rlimit> {
+    config.below("limits.kernel.").filter_map(|(name, value)| Rlimit::parse(name, value)).collect()
+}
+
+/// `linux.sysctl.*`.
+pub(super) fn sysctls(config: Config<'_>) -> Vec<(String, String)> {
+    config.below("linux.sysctl.").map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Loads the kernel modules that a container wants on its host (`linux.kernel_modules`). Those that are there already, or built in, cost
+/// nothing; for others modprobe(8) is run.
+///
+/// # Errors
+/// With LXD's text, naming the module.
+pub(super) async fn load_modules(config: Config<'_>) -> Result<()> {
+    let names = config.get("linux.kernel_modules").unwrap_or_default();
+    let names: Vec<String> = names.split(',').map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()).collect();
+    match names.is_empty() {
+        true => Ok(()),
+        false => blocking(move || names.iter().try_for_each(|name| load_module(name))).await,
+    }
+}
+
+fn load_module(name: &str) -> Result<()> {
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b)) && !name.starts_with(['-', '.']);
+    if !plain {
+        return Err(Error::invalid(format!("Invalid name of a kernel module: {name:?}")));
+    }
+    if Path::new("/sys/module").join(name.replace('-', "_")).exists() {
+        return Ok(());
+    }
+    let failed = || format!("Failed to load kernel module '{name}'");
+    let run = Command::new("modprobe").args(["-b", "--", name]).output().ctx(Kind::Internal, failed)?;
+    if run.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&run.stderr);
+    Err(Error::internal(format!("{}: {}", failed(), said.trim())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::config::instance::RLIMITS;
+    use crate::api::types::ConfigMap;
+    use crate::runtime::sys::rlimit;
+
+    fn config(pairs: &[(&str, &str)]) -> ConfigMap {
+        pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
+    }
+
+    #[test]
+    fn system_calls_are_denied_as_lxd_does() {
+        let policy = |pairs: &[(&str, &str)]| syscalls(Config(&config(pairs)), true);
+        assert_eq!(policy(&[]).unwrap(), Policy::usual());
+        assert_eq!(policy(&[("security.syscalls.deny_default", "false")]).unwrap(), Policy::denying());
+        let denied = policy(&[("security.syscalls.blacklist", "mkdir errno 1\nchmod")]).unwrap();
+        assert_eq!(denied.rules.len(), Policy::usual().rules.len() + 2);
+        assert_eq!(denied.rules.last().map(|r| r.action), Some(Action::Kill));
+        let allowed = policy(&[("security.syscalls.allow", "read")]).unwrap();
+        assert_eq!((allowed.otherwise, allowed.rules.len()), (Action::Kill, 1));
+        let wrong = policy(&[("raw.seccomp", "x")]).unwrap_err();
+        assert!(wrong.message().contains("raw.seccomp"), "{}", wrong.message());
+        assert!(policy(&[("security.syscalls.deny_compat", "true")]).unwrap().deny_compat);
+    }
+
+    #[test]
+    fn the_kernel_has_every_resource_of_the_table() {
+        assert!(RLIMITS.iter().all(|name| rlimit::resource(name).is_ok()));
+        let all = config(&[("limits.kernel.nofile", "1:unlimited"), ("limits.kernel.core", "3"), ("x", "y")]);
+        let limits = rlimits(Config(&all));
+        let told: Vec<_> = limits.iter().map(|l| (&*l.resource, l.soft, l.hard)).collect();
+        assert_eq!(told, [("core", Some(3), Some(3)), ("nofile", Some(1), None)]);
+    }
+
+    #[test]
+    fn names_of_modules_are_no_options() {
+        for wrong in ["-r", "../x", "a b", ".x"] {
+            assert_eq!(load_module(wrong).unwrap_err().kind(), Kind::Invalid, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Devices of running guests beside their network: mounts and device nodes, brought to what configuration and host say now.
+//!
+//! ```text
+//! start, reboot: the plan has them ──▶ noted ─┐
+//! change, or something came or went: what is wanted now ─ what is noted ─▶ taken away, added ──▶ noted
+//! the next daemon: reads the note ────────────┘
+//! ```
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use super::expand::{Expanded, expand};
+use super::{Instances, container};
+use crate::runtime::blocking;
+use crate::runtime::devices::{self, Awaited, Fitted};
+use crate::runtime::instances::container::Running;
+use crate::runtime::spec::Mount;
+use crate::runtime::sys::fault;
+use crate::runtime::sys::notice::Names;
+use crate::store::repo;
+use crate::{Ctx, Kind, Result};
+
+/// The note in a guest's run directory.
+const NOTE: &str = "devices.json";
+/// What comes at once is looked at once.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What guests have.
+#[derive(Default)]
+pub(super) struct Equipment {
+    guests: Mutex<HashMap<u64, Noted>>,
+    /// What the plans that were made last have.
+    planned: Mutex<HashMap<u64, Fitted>>,
+    /// What they wait for; those that are looked at soon.
+    awaited: Mutex<HashMap<u64, Awaited>>,
+    due: Mutex<BTreeSet<u64>>,
+    changed: Arc<Notify>,
+}
+
+/// What one guest has.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Noted {
+    /// How often it had rebooted.
+    reboots: u32,
+    /// As it was started: what it has after a reboot that no daemon answered.
+    planned: Fitted,
+    /// What it has now.
+    now: Fitted,
+}
+
+impl Equipment {
+    fn guests(&self) -> MutexGuard<'_, HashMap<u64, Noted>> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, HashMap<u64, Awaited>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn due(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn planned(&self) -> MutexGuard<'_, HashMap<u64, Fitted>> {
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers what a guest waits for.
+    fn wait_for(&self, id: u64, what: Awaited) {
+        let before = match what.is_empty() {
+            true => self.awaited().remove(&id),
+            false => self.awaited().insert(id, what.clone()),
+        };
+        if before.unwrap_or_default() != what {
+            self.changed.notify_one();
+        }
+    }
+}
+
+/// Mounts in the order in which they are made: one below another one has to come after it.
+pub(super) fn mounts(fitted: &Fitted) -> Vec<Mount> {
+    let mut mounts: Vec<Mount> = fitted.values().flat_map(|fitting| fitting.mounts.clone()).collect();
+    mounts.sort_by_key(|m| m.target.components().count());
+    mounts
+}
+
+/// The device rules of a guest that has these.
+pub(super) fn rules(privileged: bool, fitted: &Fitted) -> Vec<String> {
+    let mut rules = container::plan::device_rules(privileged);
+    if privileged {
+        let more = fitted.values().flat_map(|fitting| &fitting.rules);
+        more.for_each(|rule| {
+            if !rules.contains(rule) {
+                rules.push(rule.clone())
+            }
+        });
+    }
+    rules
+}
+
+impl Instances {
+    /// What an instance's devices are now. Remembered for when a guest runs by a plan that has them.
+    pub(super) async fn equip(&self, id: u64, expanded: &Expanded) -> Result<Fitted> {
+        let fitted = self.fit(expanded).await?;
+        self.equipment.planned().insert(id, fitted.clone());
+        Ok(fitted)
+    }
+
+    async fn fit(&self, expanded: &Expanded) -> Result<Fitted> {
+        let (devices, root) = (expanded.devices.clone(), self.places.root.clone());
+        blocking(move || devices::fit(&devices, &root)).await
+    }
+
+    /// Notes what a guest has that was just started by the last plan. What fails is logged: the guest runs.
+    pub(super) async fn equipped(&self, id: u64, running: &Running) {
+        if let Err(e) = self.note_planned(id, running).await {
+            tracing::warn!(id, "Failed noting the devices of a guest: {}", e.chain());
+        }
+    }
+
+    async fn note_planned(&self, id: u64, running: &Running) -> Result<()> {
+        let planned = self.equipment.planned().remove(&id).unwrap_or_default();
+        let noted = Noted { reboots: running.reboots(), now: planned.clone(), planned };
+        self.note_equipment(id, noted).await?;
+        let expanded = self.db.view(|v| expand(v, &repo::instances::by_id(v, id)?))?;
+        self.equipment.wait_for(id, Awaited::of(&expanded.devices));
+        Ok(())
+    }
+
+    /// Brings what a guest has to what it is to have.
+    ///
+    /// # Errors
+    /// What can't be added; then it has what it had before, as far as that is possible.
+    pub(super) async fn change_equipment(&self, id: u64, running: &Running, becomes: &Expanded) -> Result<()> {
+        let wanted = self.fit(becomes).await?;
+        let had = self.equipment.guests().get(&id).map(|noted| noted.now.clone()).unwrap_or_default();
+        let done = self.exchange(id, running, &wanted).await;
+        if done.is_err()
+            && let Err(e) = self.exchange(id, running, &had).await
+        {
+            tracing::warn!(id, "Failed bringing devices back: {}", e.chain());
+        }
+        if done.is_ok() {
+            self.equipment.wait_for(id, Awaited::of(&becomes.devices));
+        }
+        done
+    }
+
+    /// Takes away what isn't wanted and adds what is.
+    async fn exchange(&self, id: u64, running: &Running, wanted: &Fitted) -> Result<()> {
+        let mut noted = self.equipment.guests().get(&id).cloned().unwrap_or_default();
+        let had = noted.now.clone();
+        if had == *wanted {
+            return Ok(());
+        }
+        let (rules_before, rules_after) =
+            (rules(running.is_privileged(), &had), rules(running.is_privileged(), wanted));
+        noted.now.retain(|name, fitting| wanted.get(name) == Some(fitting));
+        let gone: Fitted = had.into_iter().filter(|(name, _)| !noted.now.contains_key(name)).collect();
+        for mount in mounts(&gone).iter().rev() {
+            running.detach_mount(&mount.target).await?;
+        }
+        self.note_equipment(id, noted.clone()).await?;
+        fault("daemon.devices.detached");
+        if rules_before != rules_after {
+            running.change_device_rules(rules_before, rules_after).await?;
+        }
+        let new: Fitted = wanted.clone().into_iter().filter(|(name, _)| !noted.now.contains_key(name)).collect();
+        let mut added: Vec<PathBuf> = Vec::new();
+        for mount in mounts(&new) {
+            if let Err(e) = running.attach_mount(&mount).await {
+                for target in added.iter().rev() {
+                    let _ = running.detach_mount(target).await;
+                }
+                return Err(e);
+            }
+            added.push(mount.target);
+        }
+        fault("daemon.devices.attached");
+        noted.now.extend(new);
+        self.note_equipment(id, noted).await
+    }
+
+    /// Takes over what a guest has that an earlier daemon started.
+    pub(super) async fn adopt_equipment(&self, id: u64, running: &Running, expanded: &Expanded) -> Result<()> {
+        let path = self.run_directory(id).run.join(NOTE);
+        let noted = blocking(move || read(&path)).await?;
+        let mut noted = match noted {
+            Some(noted) => noted,
+            // The daemon died before it wrote one: right after the start.
+            None => Noted { now: self.fit(expanded).await?, ..Noted::default() },
+        };
+        if noted.reboots != running.reboots() {
+            (noted.reboots, noted.now) = (running.reboots(), noted.planned.clone());
+        }
+        self.equipment.guests().insert(id, noted.clone());
+        self.equipment.wait_for(id, Awaited::of(&expanded.devices));
+        let wanted = self.fit(expanded).await?;
+        let lacking: Fitted =
+            wanted.into_iter().filter(|(name, fitting)| noted.now.get(name) != Some(fitting)).collect();
+        for mount in mounts(&lacking).iter().rev() {
+            // It may have it all the same, when the daemon died between the deed and the note.
+            running.detach_mount(&mount.target).await?;
+        }
+        self.change_equipment(id, running, expanded).await
+    }
+
+    /// Forgets what a guest had that is down.
+    pub(super) fn forget_equipment(&self, id: u64) {
+        self.equipment.guests().remove(&id);
+        self.equipment.wait_for(id, Awaited::default());
+    }
+
+    async fn note_equipment(&self, id: u64, noted: Noted) -> Result<()> {
+        let path = self.run_directory(id).run.join(NOTE);
+        let text = serde_json::to_vec(&noted).ctx(Kind::Internal, || "Failed noting the devices of a guest")?;
+        self.equipment.guests().insert(id, noted);
+        blocking(move || write(&path, &text)).await
+    }
+
+    /// Has guests follow what comes and goes on the host, for as long as the daemon lives.
+    pub(super) fn follow_host(&self) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            loop {
+                let all: Vec<(u64, Awaited)> =
+                    this.equipment.awaited().iter().map(|(id, a)| (*id, a.clone())).collect();
+                let mut awaited = Awaited::default();
+                all.iter().for_each(|(_, a)| awaited.extend(a));
+                let names =
+                    Names::of(awaited.files).map_err(|e| tracing::warn!("Failed watching for devices: {e}")).ok();
+                // After the watches are set: what came before is seen now.
+                all.iter().for_each(|(id, _)| this.reconsider(*id));
+                tokio::select! {
+                    () = this.equipment.changed.notified() => {}
+                    () = change(names) => {}
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+    }
+
+    /// Looks soon whether a guest has what it is to have.
+    fn reconsider(&self, id: u64) {
+        if !self.equipment.due().insert(id) {
+            return;
+        }
+        let this = self.clone();
+        tokio::spawn(async move {
+            if let Err(e) = this.follow_devices(id).await
+                && e.kind() != Kind::NotFound
+            {
+                tracing::warn!(id, "Failed following the devices of the host: {}", e.chain());
+            }
+        });
+    }
+
+    async fn follow_devices(&self, id: u64) -> Result<()> {
+        let record = self.db.view(|v| repo::instances::by_id(v, id));
+        let lease = match &record {
+            Ok(record) => Some(self.leases.take(self.exclusive(&record.project, &record.name)).await),
+            Err(_) => None,
+        };
+        self.equipment.due().remove(&id);
+        let (_lease, record) = (lease, record?);
+        let Some(running) = self.actor(id).live().running else { return Ok(()) };
+        let expanded = self.db.view(|v| expand(v, &record))?;
+        self.change_equipment(id, &running, &expanded).await
+    }
+}
+
+async fn change(names: Option<Names>) {
+    match names {
+        Some(names) => drop(names.change().await),
+        None => std::future::pending().await,
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Noted>> {
+    match fs::read(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        text => Ok(serde_json::from_slice(&text.ctx(Kind::Internal, || format!("Failed reading {path:?}"))?).ok()),
+    }
+}
+
+fn write(path: &Path, text: &[u8]) -> Result<()> {
+    let new = path.with_extension("new");
+    let written = fs::write(&new, text).and_then(|()| fs::rename(&new, path));
+    written.ctx(Kind::Internal, || format!("Failed writing {path:?}"))
+}
