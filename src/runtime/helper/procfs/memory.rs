@@ -151,7 +151,7 @@ impl Memory {
         let total = self.swap_total(field(host_meminfo, "SwapTotal").unwrap_or(0));
         if total > 0 {
             let used = self.swap_usage.min(total);
-            let _ = writeln!(text, "{:<40}{}\t\t{}\t\t{}\t\t0", "none", "virtual", total >> 10, used >> 10);
+            let _ = writeln!(text, "{:<40}virtual\t\t{}\t\t{}\t\t0", "none", total >> 10, used >> 10);
         }
         text
     }

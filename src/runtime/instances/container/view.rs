@@ -17,7 +17,7 @@ use crate::runtime::helper::procfs::{MODE, SYSTEM_CALLS};
 use crate::runtime::resident::{self, Home, NOBODY, Resident};
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::procfs::{FromProcfs, Launch, RECORD, SOCKET, ToProcfs};
-use crate::runtime::sys::{channel, executable, memfd, seccomp, spawn};
+use crate::runtime::sys::{executable, seccomp, spawn};
 
 /// The pause before a helper that died is started again after the start has failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -196,14 +196,9 @@ fn spawn_helper(plan: &[u8], home: &Home, device: Option<OwnedFd>) -> Result<(Ow
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700).create(run).ctx(Kind::Internal, || format!("Failed creating {run:?}"))?;
     let directory = fs::File::open(run).ctx(Kind::Internal, || format!("Failed opening {run:?}"))?;
-    let plan = memfd::sealed("plan", plan).ctx(Kind::Internal, failed)?;
-    let (ours, theirs) = channel::pair().ctx(Kind::Internal, failed)?;
-    let null = fs::File::options().read(true).write(true).open("/dev/null").ctx(Kind::Internal, failed)?;
-    let [null, plan, theirs] = [null.as_fd(), plan.as_fd(), theirs.as_fd()];
-    let fds = [null, null, null, plan, theirs, directory.as_fd()];
-    let fds: Vec<_> = fds.into_iter().chain(device.as_ref().map(AsFd::as_fd)).collect();
-    let spawned = executable::start(&["lxbox", MODE], &fds, None).ctx(Kind::Internal, failed)?;
-    Ok((ours, spawned))
+    // An earlier device that isn't there is no device, which the helper finds out.
+    let more = [Some(directory.as_fd()), device.as_ref().map(AsFd::as_fd)];
+    executable::with_plan(plan, &more, |fds| executable::start(&["lxbox", MODE], fds, None)).ctx(Kind::Internal, failed)
 }
 
 /// The helper's seccomp filter, compiled once for the life of the process.

@@ -14,7 +14,7 @@ use crate::runtime::resident::{self, Home, NOBODY, Resident};
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::net::{FromNet, NetLaunch, NetPlan, RECORD, SOCKET, ToNet};
 use crate::runtime::sys::link::Watched;
-use crate::runtime::sys::{channel, executable, memfd, seccomp, spawn};
+use crate::runtime::sys::{executable, memfd, seccomp, spawn};
 
 /// A living helper.
 #[derive(Debug)]
