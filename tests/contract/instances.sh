@@ -9,6 +9,18 @@
 fingerprint=$(sha256sum "$BB" | cut -d' ' -f1)
 long=$(printf 'a%.0s' {1..64})
 
+it "takes an instance type for limits"
+for size in 'c2-m4|2||4096MB' 'c1.5-m0.25|2|75%|256MB' 'm1|||1024MB'; do
+	IFS='|' read -r type cpu share memory <<<"$size"
+	does lxc init bb typ1 -q -t "$type"
+	same "$(lxc config get typ1 limits.cpu)|$(lxc config get typ1 limits.cpu.allowance)|$(lxc config get typ1 limits.memory)" "$cpu|$share|$memory" "$type"
+	does lxc delete typ1
+done
+does lxc init bb typ1 -q -t c2-m4 -c limits.memory=1GiB
+gives 1GiB lxc config get typ1 limits.memory
+gives 2 lxc config get typ1 limits.cpu
+does lxc delete typ1
+
 it "has none at first"
 req GET $I
 ok
@@ -82,6 +94,8 @@ req POST $I '{"name":"bad1"}'
 error 400 'source type'
 req POST $I '{"name":"bad1","type":"nope","source":{"type":"none"}}'
 error 400 'Invalid instance type'
+req POST $I '{"name":"bad1","instance_type":"nope","source":{"type":"none"}}'
+error '400|500' "Provided instance type doesn't exist: nope"
 req POST $I '{"name":"bad1","architecture":"nope","source":{"type":"none"}}'
 error '400|500' 'nope'
 req POST $I '{"name":"bad1","profiles":["nope"],"source":{"type":"none"}}'

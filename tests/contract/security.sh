@@ -93,6 +93,30 @@ does lxc config set sec1 linux.sysctl.net.ipv4.ip_forward=x
 refuses_late sec1
 does lxc config unset sec1 linux.sysctl.net.ipv4.ip_forward
 
+it "takes lines of an LXC configuration"
+is_now sec1 Running && does lxc stop -f sec1
+refuses 'Invalid raw.lxc line: foo|Failed to set LXC config' lxc config set sec1 raw.lxc foo
+refuses 'lxc.log' lxc config set sec1 raw.lxc lxc.log.file=/x
+refuses 'Process limits should be set via' lxc config set sec1 raw.lxc lxc.prlimit.nofile=500
+mkdir -p "$SCRATCH/from/below"
+does lxc config set sec1 raw.lxc "# everyday ones
+lxc.sysctl.net.ipv4.ip_forward = 1
+lxc.cap.drop = sys_boot mac_admin
+lxc.environment = FROM_LXC=a=b
+lxc.apparmor.profile = unconfined
+lxc.mount.auto = proc:rw sys:rw cgroup:rw
+lxc.mount.entry = $SCRATCH/from opt/there none bind,ro,create=dir 0 0
+lxc.mount.entry = /no/where opt/nowhere none bind,optional,create=dir 0 0"
+does lxc start sec1
+gives 1 inside sec1 cat /proc/sys/net/ipv4/ip_forward
+gives below inside sec1 ls /opt/there
+ends 1 inside sec1 touch /opt/there/x
+gives FROM_LXC=a=b inside sec1 sh -c 'tr "\0" "\n" </proc/1/environ | grep FROM_LXC'
+kept=$((0x$(inside sec1 sed -n 's/^CapBnd:\t//p' /proc/1/status)))
+same "$((kept >> 22 & 1)) $((kept >> 33 & 1)) $((kept >> 21 & 1))" '0 0 1' 'capabilities'
+does lxc stop -f sec1
+does lxc config unset sec1 raw.lxc
+
 it "does not start without the kernel modules it needs, nor takes them when it runs"
 is_now sec1 Running || does lxc start sec1
 refuses "Failed to load kernel module 'lxbox_has_none'" lxc config set sec1 linux.kernel_modules=lxbox_has_none

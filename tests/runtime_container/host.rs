@@ -77,6 +77,7 @@ impl Host {
             mounts: vec![],
             files: vec![],
             drop_capabilities: 0,
+            group_files: Vec::new(),
             rlimits: Vec::new(),
             sysctls: Vec::new(),
             seccomp: plan::filter(&Policy::usual()).unwrap(),

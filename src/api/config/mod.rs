@@ -37,7 +37,7 @@ pub use cpu::{Allowance, Cpu, CpuSet};
 pub use describe::{Entity, describe, entities};
 pub use key::{Key, Live, On, Support};
 pub use kind::{Kind, is_true};
-pub use raw_lxc::{RAW_LXC, RawKey};
+pub use raw_lxc::{RAW_LXC, RawKey, RawLxc, read as read_raw_lxc};
 pub use site::Site;
 pub use units::Memory;
 
@@ -67,11 +67,10 @@ fn bounded(config: &ConfigMap) -> Result<()> {
 /// Refuses by name what isn't acted on yet.
 fn supported<'a>(rows: impl Iterator<Item = (&'a str, &'a str, &'static Key)>) -> Result<()> {
     for (name, value, row) in rows {
-        if row.supports(value) {
-            continue;
-        }
         if matches!(row.kind, Kind::RawLxc) {
             raw_lxc::supported(value)?;
+        }
+        if row.supports(value) {
             continue;
         }
         return Err(Error::unsupported(format_args!("Configuration key {name:?}")));

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::api::config::instance::Config;
+use crate::api::config::read_raw_lxc;
 use crate::runtime::blocking;
-use crate::runtime::spec::Rlimit;
 use crate::runtime::spec::syscalls::{Action, Policy};
+use crate::runtime::spec::{ContainerSpec, Mount, Rlimit, capability};
 use crate::{Ctx, Error, Kind, Result};
 
 /// The system calls that a container may make; `native` says whether it is of the host's own architecture.
@@ -39,6 +40,48 @@ pub(super) fn rlimits(config: Config<'_>) -> Vec<Rlimit> {
 /// `linux.sysctl.*`.
 pub(super) fn sysctls(config: Config<'_>) -> Vec<(String, String)> {
     config.below("linux.sysctl.").map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Adds to a plan what `raw.lxc` says.
+///
+/// # Errors
+/// [`Kind::Invalid`] naming the key.
+pub(super) fn add_raw_lxc(spec: &mut ContainerSpec, text: &str) -> Result<()> {
+    let raw = read_raw_lxc(text)?;
+    spec.sysctls.extend(raw.sysctls);
+    spec.environment.extend(raw.environment);
+    spec.no_new_privs |= raw.no_new_privs;
+    if let Some(init) = raw.init {
+        spec.init = init;
+    }
+    let mask = |names: &[String]| {
+        let unknown = |name| Error::invalid(format!("Unknown capability {name:?} in raw.lxc"));
+        capability::mask(names.iter().map(String::as_str)).map_err(unknown)
+    };
+    match raw.keep {
+        Some(keep) => spec.drop_capabilities = !mask(&keep)?,
+        None => spec.drop_capabilities |= mask(&raw.drop)?,
+    }
+    for (unified, file, value) in raw.groups {
+        match file.as_str() {
+            // Without rules all devices are allowed, as it is in user namespaces, where nobody can make any.
+            "devices.allow" if value == "a" => spec.device_rules.clear(),
+            "devices.allow" if spec.device_rules.is_empty() => {}
+            "devices.allow" => spec.device_rules.push(value),
+            "devices.deny" if value == "a" && !spec.device_rules.is_empty() => {}
+            _ => spec.group_files.push((unified, file, value)),
+        }
+    }
+    spec.mounts.extend(raw.mounts.into_iter().map(|mount| Mount {
+        source: mount.source.into(),
+        target: Path::new("/").join(mount.target.trim_start_matches('/')),
+        readonly: mount.readonly,
+        recursive: mount.recursive,
+        shift: false,
+        optional: mount.optional,
+        node: None,
+    }));
+    Ok(())
 }
 
 /// Loads the kernel modules that a container wants on its host (`linux.kernel_modules`). Those that are there already, or built in, cost

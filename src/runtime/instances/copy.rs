@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::create::{self, root_pool, volume_of};
 use super::expand::expand;
 use super::snapshots::snapshot_of;
-use super::{Instances, profile_ids};
+use super::{Instances, profile_ids, sizes};
 use crate::api::config::names;
 use crate::api::types::{ConfigMap, EventRequestor, InstancesPost, Operation, Timestamp};
 use crate::runtime::leases::{Class, Want};
@@ -88,15 +88,14 @@ impl Instances {
     fn draft_copy(&self, project: &str, post: &InstancesPost, origin: &Origin) -> Result<InstanceRecord> {
         let name = if post.name.is_empty() { create::petname() } else { post.name.clone() };
         names::instance(&name)?;
-        if !post.instance_type.is_empty() {
-            return Err(Error::unsupported("Choosing limits by an instance type"));
-        }
         let (config, devices) = match &origin.snapshot {
             Some(snapshot) => (&snapshot.config, &snapshot.devices),
             None => (&origin.record.config, &origin.record.devices),
         };
         let mut own = kept(config);
-        own.extend(post.config.clone());
+        let mut asked = post.config.clone();
+        sizes::apply(&mut asked, &post.instance_type)?;
+        own.extend(asked);
         own.extend(fresh());
         let mut own_devices = devices.clone();
         own_devices.extend(post.devices.clone());

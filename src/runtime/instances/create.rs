@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::expand::{self, Expanded};
-use super::{Instances, profile_ids};
+use super::{Instances, profile_ids, sizes};
 use crate::api::config::instance::Target;
 use crate::api::config::{Site, device, instance, names};
 use crate::api::types::{ConfigMap, EventRequestor, InstancesPost, Operation, Timestamp};
@@ -65,13 +65,11 @@ impl Instances {
         let kind = kind_of(&post.kind)?;
         let name = if post.name.is_empty() { petname() } else { post.name.clone() };
         names::instance(&name)?;
-        if !post.instance_type.is_empty() {
-            return Err(Error::unsupported("Choosing limits by an instance type"));
-        }
         let image = self.image_of(project, &post)?;
         let architecture = self.architecture(&post.architecture, image.as_ref())?;
         let profiles = self.profiles_of(project, post.profiles, image.as_ref())?;
         let mut config = post.config;
+        sizes::apply(&mut config, &post.instance_type)?;
         config.extend(volatile(image.as_ref()));
         let record = InstanceRecord {
             project: project.into(),

@@ -62,6 +62,7 @@ mod rename;
 mod restore;
 mod scheduled;
 mod show;
+mod sizes;
 mod snapshot_names;
 mod snapshots;
 mod streams;

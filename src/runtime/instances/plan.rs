@@ -93,6 +93,9 @@ impl Instances {
         let fitted = self.equip(id, &expanded).await?;
         spec.mounts = equipment::mounts(&fitted);
         spec.device_rules = equipment::rules(spec.privileged(), &fitted);
+        if let Some(raw) = Config(&expanded.config).get("raw.lxc") {
+            confine::add_raw_lxc(&mut spec, raw)?;
+        }
         if doors::wanted(&expanded.config) {
             spec.mounts.push(self.door_mount(id));
         }
@@ -185,6 +188,7 @@ impl Instances {
             drop_capabilities: container::plan::dropped_capabilities(privileged)?,
             seccomp: container::plan::filter(&syscalls)?,
             no_new_privs: false,
+            group_files: Vec::new(),
             device_rules: Vec::new(),
             cgroups: self.host.cgroups.clone(),
             console_log: self.places.logs(&record.project, &record.name).join("console.log"),

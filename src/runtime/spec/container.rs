@@ -63,6 +63,9 @@ pub struct ContainerSpec {
     /// Whether no_new_privs is set.
     #[serde(default)]
     pub no_new_privs: bool,
+    /// Files of its control groups to write beside the limits: whether it is one of cgroup v2, its name, and what to write.
+    #[serde(default)]
+    pub group_files: Vec<(bool, String, String)>,
     /// Rules of the v1 `devices` controller, e.g. `c 1:3 rwm`; everything else is denied. Empty: no rules at all.
     #[serde(default)]
     pub device_rules: Vec<String>,

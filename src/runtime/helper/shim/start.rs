@@ -54,6 +54,7 @@ impl Shim {
         cgroup::prepare(&self.record.groups, self.spec.idmap.to_host(Ids::Gid, 0))
             .what(|| "preparing control groups")?;
         cgroup::set_limits(&self.record.groups, &self.spec.limits, false).what(|| "setting limits")?;
+        cgroup::write_files(&self.record.groups, &self.spec.group_files).what(|| "setting values of \"raw.lxc\"")?;
         cgroup::set_devices(&self.record.groups, &self.spec.device_rules).what(|| "setting device rules")?;
         fault("shim.limits");
         Ok(())

@@ -117,18 +117,32 @@ pub fn set_limits(groups: &[Group], limits: &Limits, reset: bool) -> io::Result<
         }
     }
     for setting in limits.v2(reset) {
-        if groups.iter().any(|g| !g.unified && g.has(setting.controller)) {
+        // What v1 called otherwise.
+        let older = if setting.controller == "io" { "blkio" } else { setting.controller };
+        if groups.iter().any(|g| !g.unified && g.has(older)) {
             continue;
         }
         match groups.iter().find(|g| g.unified && g.has(setting.controller)) {
             Some(group) => apply(group, &setting)?,
-            None if setting.optional || reset => {}
+            None if setting.optional => {}
             None => {
                 return Err(io::Error::other(format!("this host has no {:?} cgroup controller", setting.controller)));
             }
         }
     }
     Ok(())
+}
+
+/// Writes files of a container's groups: of cgroup v2, or of the controller of v1 that their names begin with.
+pub fn write_files(groups: &[Group], files: &[(bool, String, String)]) -> io::Result<()> {
+    files.iter().try_for_each(|(unified, file, value)| {
+        let controller = file.split('.').next().unwrap_or_default();
+        let mut groups = groups.iter().filter(|g| g.unified == *unified);
+        let group = groups.find(|g| *unified || g.has(controller));
+        let group = group.ok_or_else(|| io::Error::other(format!("this host has no control group for {file:?}")))?;
+        write(&group.path, file, value)
+            .map_err(|e| io::Error::new(e.kind(), format!("{}/{file}: {e}", group.path.display())))
+    })
 }
 
 /// Denies all devices but those of the rules (v1 `devices` controller); without rules nothing is changed.

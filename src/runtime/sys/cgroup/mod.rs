@@ -18,7 +18,7 @@ use rustix::fs::{Mode, OFlags};
 
 pub use empty::{bring_down, is_empty, kill, remove};
 pub use enter::{Entrance, enter_helpers, helpers, remove_helpers};
-pub use make::{change_devices, make, prepare, set_devices, set_limits};
+pub use make::{change_devices, make, prepare, set_devices, set_limits, write_files};
 pub use usage::{Usage, usage};
 
 use crate::runtime::spec::cgroup::{Group, Hierarchy, hierarchies};
