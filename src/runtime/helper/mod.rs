@@ -17,6 +17,8 @@ pub mod init;
 mod namespace;
 pub mod net;
 pub mod pack;
+pub mod procfs;
+mod resident;
 pub mod shift;
 pub mod shim;
 mod stage;

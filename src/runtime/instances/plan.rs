@@ -100,6 +100,7 @@ impl Instances {
             spec.mounts.push(self.door_mount(id));
         }
         spec.files = files;
+        spec.view = self.view.ensure().await;
         let protected = Config(&expanded.config).bool("security.protection.shift");
         self.settle_ids(&record, &mut spec, protected).await?;
         Ok(spec)
@@ -192,6 +193,7 @@ impl Instances {
             cgroups: self.host.cgroups.clone(),
             console_log: self.places.logs(&record.project, &record.name).join("console.log"),
             hold: false,
+            view: None,
             fault: None,
         })
     }
@@ -243,6 +245,7 @@ impl Instances {
             tracing::warn!(id, "Failed removing a run directory: {}", e.chain());
         }
         self.rebalance().await;
+        self.release_view();
     }
 
     /// Announces what a guest did by itself.

@@ -13,6 +13,8 @@ pub mod idmap;
 pub mod limits;
 pub mod net;
 pub mod pack;
+pub mod procfs;
+pub mod resident;
 pub mod shift;
 pub mod shim;
 pub mod syscalls;

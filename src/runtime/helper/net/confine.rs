@@ -1,10 +1,8 @@
 //! Takes everything from the process that serving doesn't need, before the first packet is looked at.
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit};
-use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
+use rustix::process::Resource;
 
-use crate::runtime::helper::{Fail, What};
-use crate::runtime::sys::seccomp;
+use crate::runtime::helper::{Fail, resident};
 
 /// The system calls that are left; all others fail. Files can be opened for reading only: the list of resolvers.
 pub const SYSTEM_CALLS: &[&str] = &[
@@ -60,24 +58,6 @@ const FILE: u64 = 8 << 20;
 
 /// Becomes `user`, without capabilities, behind the filter. The process must have one thread.
 pub(super) fn confine(user: Option<u32>, filter: &str) -> Result<(), Fail> {
-    let failed = || "giving up privileges";
-    for (resource, most) in
-        [(Resource::Core, 0), (Resource::Nofile, DESCRIPTORS), (Resource::As, SPACE), (Resource::Fsize, FILE)]
-    {
-        let limit = Rlimit { current: Some(most), maximum: Some(most) };
-        rustix::process::setrlimit(resource, limit).what(failed)?;
-    }
-    rustix::thread::set_no_new_privs(true).what(failed)?;
-    if let Some(user) = user {
-        let (gid, uid) = (Gid::from_raw(user), Uid::from_raw(user));
-        rustix::thread::set_thread_groups(&[]).what(failed)?;
-        rustix::thread::set_thread_res_gid(gid, gid, gid).what(failed)?;
-        rustix::thread::set_thread_res_uid(uid, uid, uid).what(failed)?;
-    }
-    let none = CapabilitySet::empty();
-    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
-    rustix::thread::set_capabilities(None, sets).what(failed)?;
-    // After the change of ids, which sets it anew.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).what(failed)?;
-    seccomp::load(filter).what(|| "loading the seccomp filter")
+    let bounds = [(Resource::Nofile, DESCRIPTORS), (Resource::As, SPACE), (Resource::Fsize, FILE)];
+    resident::confine(user, &bounds, filter)
 }

@@ -19,6 +19,7 @@ pub mod plan;
 mod running;
 pub mod shift;
 mod start;
+pub mod view;
 
 use std::path::PathBuf;
 
