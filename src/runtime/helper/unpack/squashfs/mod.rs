@@ -27,6 +27,9 @@ fn wrong(what: &str) -> io::Error {
     io::Error::other(format!("not a squashfs, or a damaged one ({what})"))
 }
 
+/// An entry of a directory: its name, and where its inode is.
+type Entry = (Vec<u8>, u64);
+
 /// A squashfs being read. Directories come before what is in them.
 pub(super) struct Squashfs {
     disk: Disk,
@@ -34,7 +37,7 @@ pub(super) struct Squashfs {
     limits: Limits,
     allowance: Allowance,
     /// Where the walk is: directories with what is left of their entries, the last first.
-    open: Vec<(Vec<u8>, Vec<(Vec<u8>, u64)>)>,
+    open: Vec<(Vec<u8>, Vec<Entry>)>,
     begun: bool,
     entries: u64,
     /// Directories that were seen: each is in one place.
@@ -128,7 +131,7 @@ impl Squashfs {
         Ok(member)
     }
 
-    fn list(&mut self, block: u32, offset: u16, size: u32) -> io::Result<Vec<(Vec<u8>, u64)>> {
+    fn list(&mut self, block: u32, offset: u16, size: u32) -> io::Result<Vec<Entry>> {
         let mut at = self.disk.directory(block, offset)?;
         // Of an empty one three bytes are recorded, which aren't there.
         let mut left = i64::from(size) - 3;
