@@ -37,6 +37,8 @@ const PARTS: &[(u8, &str)] = &[
     (4, "runtime::instances::container"),
     (4, "runtime::listen"),
     (4, "runtime::random"),
+    // Helper processes that outlive the daemon, as it sees them.
+    (3, "runtime::resident"),
     (4, "runtime::url"),
     (5, "runtime::leases"),
     (5, "runtime::operations"),

@@ -44,6 +44,7 @@ scripts! {
     the_host_goes_down: "shutdown" "1" "dir"
     two_daemons_share_a_host: "two" "2" "dir"
     ids_are_shifted_on_disk: "idmaps" "1" "dir"
+    guests_go_on_seeing_their_share: "view" "1" "dir"
     a_lost_database_is_recovered: "recover" "1" "overlay"
 }
 

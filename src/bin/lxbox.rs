@@ -28,6 +28,7 @@ fn dispatch(args: &[String]) -> i32 {
         (_, Some(helper::files::MODE)) => helper::files::main(&rest[1..]),
         (_, Some(helper::net::MODE)) => helper::net::main(&rest[1..]),
         (_, Some(helper::pack::MODE)) => helper::pack::main(&rest[1..]),
+        (_, Some(helper::procfs::MODE)) => helper::procfs::main(&rest[1..]),
         (_, Some(helper::proxy::MODE)) => helper::proxy::main(&rest[1..]),
         (_, Some(helper::shift::MODE)) => helper::shift::main(&rest[1..]),
         (_, Some(helper::unpack::MODE)) => helper::unpack::main(&rest[1..]),

@@ -18,6 +18,7 @@ pub mod pools;
 pub mod profiles;
 pub mod projects;
 pub mod random;
+pub mod resident;
 pub mod server;
 pub mod spec;
 pub mod sql;

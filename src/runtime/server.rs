@@ -270,6 +270,11 @@ impl Places {
         self.root.join("run").join(id.to_string())
     }
 
+    /// What the helper behind the guests' view of `/proc` keeps between daemons.
+    pub fn view(&self) -> PathBuf {
+        self.root.join("run/procfs")
+    }
+
     /// Backups of instances.
     pub fn backups(&self) -> PathBuf {
         self.root.join("backups/instances")

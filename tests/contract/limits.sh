@@ -49,6 +49,58 @@ else
 fi
 does lxc config unset lim1 limits.cpu.allowance
 
+it "tells instances apart that have the same share of them"
+if [ ! -e /sys/fs/cgroup/cgroup.controllers ]; then
+	for pair in '10 1024' '5 1019' '0 1014'; do
+		does lxc config set lim1 limits.cpu.priority="${pair% *}"
+		gives "${pair#* }" group_file lim1 cpu cpu.shares cpu.weight
+	done
+	does lxc config set lim1 limits.cpu.allowance=50%
+	gives 502 group_file lim1 cpu cpu.shares cpu.weight
+	does lxc config unset lim1 limits.cpu.allowance
+	does lxc config unset lim1 limits.cpu.priority
+	gives 1024 group_file lim1 cpu cpu.shares cpu.weight
+fi
+
+it "limits what is swapped out"
+if [ ! -e /sys/fs/cgroup/cgroup.controllers ]; then
+	for pair in '10 60' '5 65' '0 70'; do
+		does lxc config set lim1 limits.memory.swap.priority="${pair% *}"
+		gives "${pair#* }" group_file lim1 memory memory.swappiness nope
+	done
+	does lxc config set lim1 limits.memory.swap=false limits.memory=100MiB
+	gives 0 group_file lim1 memory memory.swappiness nope
+	like "$(group_file lim1 memory memory.memsw.limit_in_bytes nope)" '^9223372036854771712$|No such file'
+	does lxc config unset lim1 limits.memory.swap
+	gives 70 group_file lim1 memory memory.swappiness nope
+	does lxc config unset lim1 limits.memory.swap.priority
+	gives 60 group_file lim1 memory memory.swappiness nope
+	does lxc config unset lim1 limits.memory
+else
+	does lxc config set lim1 limits.memory.swap=false
+	gives 0 group_file lim1 memory nope memory.swap.max
+	does lxc config unset lim1 limits.memory.swap
+fi
+
+it "refuses what the host has nothing for"
+[ -e /sys/fs/cgroup/blkio/blkio.weight ] || [ -e /sys/fs/cgroup/cgroup.controllers ] ||
+	refuses 'blkio.weight' lxc config set lim1 limits.disk.priority=3
+gives '' lxc config get lim1 limits.disk.priority
+# On a hybrid host they are v2's, which LXD doesn't look at there: it takes the limit, and does nothing.
+if ours; then
+	unified=/sys/fs/cgroup$([ -e /sys/fs/cgroup/cgroup.controllers ] || echo /unified)
+	req GET "$I/lim1/state"
+	group=$unified$(sed -n 's/^0:://p' "/proc/$(get .metadata.pid)/cgroup" | sed 's,^\(/.*lxc\.payload[^/]*\).*,\1,')
+	if [ -e "$group/hugetlb.2MB.max" ]; then
+		does lxc config set lim1 limits.hugepages.2MB=4MiB
+		gives 4194304 cat "$group/hugetlb.2MB.max"
+		does lxc config unset lim1 limits.hugepages.2MB
+		gives max cat "$group/hugetlb.2MB.max"
+	elif [ ! -e /sys/fs/cgroup/hugetlb ]; then
+		refuses hugetlb lxc config set lim1 limits.hugepages.2MB=4MiB
+	fi
+fi
+
 it "refuses values that make no sense, and keeps what was"
 refuses 'Invalid value: 1x' lxc config set lim1 limits.memory=1x
 refuses 'Invalid CPU limit syntax' lxc config set lim1 limits.cpu=abc

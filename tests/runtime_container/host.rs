@@ -86,6 +86,7 @@ impl Host {
             cgroups: cgroup::discover().unwrap(),
             console_log: self.dir.join("console.log"),
             hold: false,
+            view: None,
             fault: None,
         }
     }

@@ -120,6 +120,7 @@ async fn serve(options: &Options, api: Api) -> Result<()> {
     background.abort();
     end(&services, reason).await;
     serving.abort();
+    services.instances.end_view().await;
     services.instances.leave_host();
     Ok(())
 }

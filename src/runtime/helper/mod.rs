@@ -13,13 +13,14 @@
 //! They know plans ([`crate::runtime::spec`]) and system calls ([`crate::runtime::sys`]), nothing else.
 
 pub mod attach;
-mod confine;
 pub mod files;
 pub mod init;
 mod namespace;
 pub mod net;
 pub mod pack;
+pub mod procfs;
 pub mod proxy;
+mod resident;
 pub mod shift;
 pub mod shim;
 mod stage;

@@ -4,25 +4,33 @@
 //! namespace is locked there (mount_namespaces(7)), so a guest can't make a read-only device writable; and an overlay
 //! must be mounted in the initial user namespace, where `rm -rf` and renames of lower directories work.
 //!
-//! The working directory is a small tmpfs over the run directory: `r` is the root, `m0`, `m1`, … the devices, `l0`, …, `u` the layers.
+//! The working directory is a small tmpfs over the run directory: `r` is the root, `p` the view of `/proc`, `m0`, `m1`, … the devices, `l0`, …, `u` the layers.
 //! Process 1 finds itself in the same directory, since a new mount namespace translates the working directory.
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags};
+use rustix::net::sockopt;
 use serde::{Deserialize, Serialize};
 
-use super::{Fail, What, init, say};
+use super::{Fail, What, hear, init, say};
 use crate::runtime::spec::capability;
 use crate::runtime::spec::cgroup::Group;
 use crate::runtime::spec::idmap::Ids;
+use crate::runtime::spec::procfs::{self, FromProcfs, ToProcfs};
 use crate::runtime::spec::shim::{Failure, Step};
 use crate::runtime::spec::{ContainerSpec, Filesystem, Idmap, Mount, Node, RootSource};
 use crate::runtime::sys::mount::{self, Attributes, Setting};
-use crate::runtime::sys::{capset, cgroup, channel, fault, fork, process, signal};
+use crate::runtime::sys::{capset, cgroup, channel, fault, fork, fuse, process, signal};
+
+/// The files of the guest's view of `/proc` on the stage, when it has one.
+pub(crate) const VIEW: &str = "p";
+/// How long the helper behind it may take to answer.
+const VIEW_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What stage and process 1 tell the shim.
 #[derive(Debug, Serialize, Deserialize)]
@@ -83,6 +91,10 @@ fn assemble(stage: &Stage<'_>) -> Result<(), Fail> {
     stage_root(stage)?;
     for (i, device) in stage.spec.mounts.iter().enumerate() {
         stage_device(device, &format!("m{i}"), (stage.user, &stage.spec.idmap))?;
+    }
+    if let Some(run) = &stage.spec.view {
+        // Without it the guest sees the host's numbers, which is no reason not to start.
+        let _ = stage_view(run);
     }
     fault("stage.staged");
     say(stage.shim, &Progress::Staged, &[]).what(|| "telling the shim")
@@ -242,6 +254,20 @@ fn make_node(node: &Node, name: &str, map: &Idmap) -> Result<(), Fail> {
     rustix::fs::chown(name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).what(what)?;
     // Again, past the mask.
     rustix::fs::chmod(name, mode).what(what)
+}
+
+/// Mounts the files of the guest's view of `/proc` on the stage, as [`VIEW`].
+fn stage_view(run: &Path) -> Result<(), Fail> {
+    let directory = fs::File::open(run).what(|| format!("opening {run:?}"))?;
+    let socket = channel::connect(directory.as_fd(), procfs::SOCKET).what(|| "connecting to the server of /proc")?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(VIEW_PATIENCE)).what(|| "preparing a socket")?;
+    say(&socket, &ToProcfs::Hello, &[]).what(|| "asking the server of /proc")?;
+    let device = match hear::<FromProcfs>(&socket).what(|| "hearing from the server of /proc")? {
+        Some((FromProcfs::Ready { .. }, mut fds)) => fds.pop(),
+        _ => None,
+    };
+    let device = device.ok_or_else(|| Fail::new("hearing from the server of /proc"))?;
+    place(fuse::mount(device.as_fd()).what(|| "mounting the view of /proc")?.as_fd(), VIEW, true)
 }
 
 /// Places shifted layers on the stage; gives their names as overlayfs wants them: short, since a value has 255 bytes at most.

@@ -10,6 +10,7 @@ use crate::api::config::instance::Config;
 use crate::api::config::{Allowance, Cpu};
 use crate::api::types::ConfigMap;
 use crate::runtime::spec::Limits;
+use crate::runtime::spec::limits::HUGE_PAGES;
 use crate::store::repo;
 
 /// What each running instance asks for.
@@ -51,20 +52,26 @@ impl Instances {
         let config = Config(config);
         // Without a limit it gets all of them back, if it had fewer.
         let set = self.balance.ask(id, config.cpu()).unwrap_or_else(|| self.host.cpus.clone());
-        let (cpu_shares, cpu_quota) = match config.allowance() {
-            None => (None, None),
-            // 1024 is the normal weight.
-            Some(Allowance::Percent(percent)) => (Some(unsigned(percent) * 1024 / 100), None),
-            Some(Allowance::Quota { run, period }) => (None, Some((unsigned(run) * 1000, unsigned(period) * 1000))),
+        let (share, cpu_quota) = match config.allowance() {
+            None => (100, None),
+            Some(Allowance::Percent(percent)) => (unsigned(percent), None),
+            Some(Allowance::Quota { run, period }) => (100, Some((unsigned(run) * 1000, unsigned(period) * 1000))),
         };
+        // 1024 is the normal weight; a priority tells those apart whose shares are the same.
+        let behind = 10 - config.integer("limits.cpu.priority").map_or(10, unsigned).min(10);
+        let cpu_shares = Some((share * 1024 / 100).saturating_sub(behind)).filter(|shares| *shares != 1024);
+        let priority = |key: &str| config.get(key).and_then(|text| text.parse::<u64>().ok());
         Ok(Limits {
             cpu_shares,
             cpu_quota,
             cpuset: Some(set.to_string()),
             memory: config.memory(self.host.memory),
             memory_soft: config.get("limits.memory.enforce") == Some("soft"),
+            swap: config.bool_set("limits.memory.swap"),
+            swappiness: priority("limits.memory.swap.priority").map(|priority| 70 - priority.min(10)),
+            io_weight: priority("limits.disk.priority").map(|priority| (priority * 100).max(10)),
+            huge_pages: HUGE_PAGES.map(|size| config.size(&format!("limits.hugepages.{size}"))),
             processes: config.integer("limits.processes").and_then(|n| u64::try_from(n).ok()),
-            ..Limits::default()
         })
     }
 

@@ -56,6 +56,7 @@ impl Instances {
         for record in ended.into_inner().unwrap_or_else(PoisonError::into_inner) {
             self.clear_nics(&record).await;
         }
+        self.adopt_view().await;
         Ok(())
     }
 

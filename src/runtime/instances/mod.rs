@@ -69,6 +69,7 @@ mod snapshots;
 mod streams;
 mod templates;
 mod update;
+mod view;
 
 use actor::Actor;
 use container::Running;
@@ -139,6 +140,7 @@ pub struct Inner {
     nics: nics::Nics,
     turns: files::Turns,
     doors: doors::Doors,
+    view: container::view::View,
     equipment: equipment::Equipment,
     /// Held while a range of ids is looked for that no other instance has.
     choosing_ids: tokio::sync::Mutex<()>,
@@ -199,6 +201,7 @@ impl Instances {
         let nics = nics::Nics::default();
         let turns = files::Turns::default();
         let doors = doors::Doors::default();
+        let view = container::view::View::new(places.view());
         let equipment = equipment::Equipment::default();
         let actors = Mutex::default();
         let host_stops = Mutex::default();
@@ -217,6 +220,7 @@ impl Instances {
             nics,
             turns,
             doors,
+            view,
             equipment,
             choosing_ids: tokio::sync::Mutex::default(),
             host_stops,

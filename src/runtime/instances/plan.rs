@@ -117,6 +117,7 @@ impl Instances {
             spec.mounts.push(self.door_mount(id));
         }
         spec.files = files;
+        spec.view = self.view.ensure().await;
         let protected = Config(&expanded.config).bool("security.protection.shift");
         self.settle_ids(&record, &mut spec, protected).await?;
         Ok(spec)
@@ -209,6 +210,7 @@ impl Instances {
             cgroups: self.host.cgroups.clone(),
             console_log: self.places.logs(&record.project, &record.name).join("console.log"),
             hold: false,
+            view: None,
             fault: None,
         })
     }
@@ -261,6 +263,7 @@ impl Instances {
             tracing::warn!(id, "Failed removing a run directory: {}", e.chain());
         }
         self.rebalance().await;
+        self.release_view();
     }
 
     /// Announces what a guest did by itself.

@@ -82,23 +82,67 @@ fn parse_mount(line: &str) -> Option<MountLine<'_>> {
 }
 
 fn hierarchy(mount: &MountLine<'_>, init_cgroup: &str, v2_controllers: &impl Fn(&Path) -> String) -> Option<Hierarchy> {
-    match mount.kind {
-        "cgroup2" => {
-            let base = base(mount, init_group(init_cgroup, |names| names.is_empty())?);
-            let controllers = v2_controllers(&base).split_whitespace().map(str::to_owned).collect();
-            Some(Hierarchy { unified: true, controllers, base })
-        }
-        "cgroup" => {
-            let known = |word: &&str| {
-                !matches!(*word, "rw" | "ro" | "xattr" | "clone_children" | "noprefix") && !word.contains("_agent=")
-            };
-            let controllers: Vec<String> = mount.options.split(',').filter(known).map(str::to_owned).collect();
-            let first = controllers.first()?.clone();
-            let base = base(mount, init_group(init_cgroup, |names| names.split(',').any(|n| n == first))?);
-            Some(Hierarchy { unified: false, controllers, base })
-        }
-        _ => None,
+    let mount = mounted(mount)?;
+    let base = base(&mount, init_group(init_cgroup, |names| mount.is_named(names))?);
+    let controllers = match mount.unified {
+        true => v2_controllers(&base).split_whitespace().map(str::to_owned).collect(),
+        false => mount.controllers,
+    };
+    Some(Hierarchy { unified: mount.unified, controllers, base })
+}
+
+/// A hierarchy as it is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounted {
+    /// Whether this is cgroup v2.
+    pub unified: bool,
+    /// v1 controllers of it, or `name=NAME`; none for v2.
+    pub controllers: Vec<String>,
+    root: String,
+    /// Where it is mounted.
+    pub point: PathBuf,
+}
+
+impl Mounted {
+    /// The directory of a group that `/proc/PID/cgroup` names so.
+    pub fn directory(&self, group: &str) -> PathBuf {
+        let below = group.strip_prefix(self.root.trim_end_matches('/')).unwrap_or(group).trim_start_matches('/');
+        if below.is_empty() { self.point.clone() } else { self.point.join(below) }
     }
+
+    /// Whether this is the line of `/proc/PID/cgroup` with these names.
+    pub fn is_named(&self, names: &str) -> bool {
+        match self.controllers.first() {
+            None => names.is_empty(),
+            Some(first) => names.split(',').any(|name| name == first),
+        }
+    }
+}
+
+/// All hierarchies that a `/proc/self/mountinfo` text tells of, each once.
+pub fn mounts(mountinfo: &str) -> Vec<Mounted> {
+    let mut found: Vec<Mounted> = Vec::new();
+    for mount in mountinfo.lines().filter_map(parse_mount).filter_map(|line| mounted(&line)) {
+        if !found.iter().any(|m| m.controllers == mount.controllers) {
+            found.push(mount);
+        }
+    }
+    found
+}
+
+fn mounted(mount: &MountLine<'_>) -> Option<Mounted> {
+    let unified = match mount.kind {
+        "cgroup2" => true,
+        "cgroup" => false,
+        _ => return None,
+    };
+    let known = |word: &&str| {
+        !matches!(*word, "rw" | "ro" | "xattr" | "clone_children" | "noprefix") && !word.contains("_agent=")
+    };
+    let words = mount.options.split(',').filter(|_| !unified).filter(known);
+    let controllers: Vec<String> = words.map(str::to_owned).collect();
+    let named = unified || !controllers.is_empty();
+    named.then(|| Mounted { unified, controllers, root: mount.root.to_owned(), point: mount.point.into() })
 }
 
 /// The path of process 1 in the hierarchy whose name field pleases `wanted`.
@@ -111,14 +155,8 @@ fn init_group(init_cgroup: &str, wanted: impl Fn(&str) -> bool) -> Option<&str> 
 }
 
 /// The directory of process 1's group, without systemd's own `init.scope`.
-fn base(mount: &MountLine<'_>, group: &str) -> PathBuf {
-    let group = group.strip_suffix("/init.scope").unwrap_or(group);
-    let below = group.strip_prefix(mount.root.trim_end_matches('/')).unwrap_or(group).trim_start_matches('/');
-    let mut base = PathBuf::from(mount.point);
-    if !below.is_empty() {
-        base.push(below);
-    }
-    base
+fn base(mount: &Mounted, group: &str) -> PathBuf {
+    mount.directory(group.strip_suffix("/init.scope").unwrap_or(group))
 }
 
 #[cfg(test)]

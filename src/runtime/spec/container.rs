@@ -76,6 +76,9 @@ pub struct ContainerSpec {
     /// Whether the shim waits for a `go` of the daemon once the namespaces exist (network devices are moved in then).
     #[serde(default)]
     pub hold: bool,
+    /// The run directory of the helper behind the guest's view of `/proc` ([`super::procfs`]); `None`: it sees the host's numbers.
+    #[serde(default)]
+    pub view: Option<PathBuf>,
     /// Where the shim or one of its helpers kills itself; for crash tests.
     #[serde(default)]
     pub fault: Option<String>,

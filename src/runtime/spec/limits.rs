@@ -18,9 +18,25 @@ pub struct Limits {
     pub memory_soft: bool,
     /// Whether it may be swapped out (`limits.memory.swap`); true is the usual answer.
     pub swap: Option<bool>,
+    /// How readily it is swapped out, in cgroup v1's terms: 60 is normal, 0 is hardly.
+    pub swappiness: Option<u64>,
+    /// Weight of disk requests against others, 10 to 1000; 500 is normal.
+    pub io_weight: Option<u64>,
+    /// Bytes of huge pages, by their sizes as in [`HUGE_PAGES`].
+    pub huge_pages: [Option<u64>; 4],
     /// Number of processes.
     pub processes: Option<u64>,
 }
+
+/// Sizes of huge pages that have limits.
+pub const HUGE_PAGES: [&str; 4] = ["64KB", "1MB", "2MB", "1GB"];
+const HUGE_V1: [&str; 4] = [
+    "hugetlb.64KB.limit_in_bytes",
+    "hugetlb.1MB.limit_in_bytes",
+    "hugetlb.2MB.limit_in_bytes",
+    "hugetlb.1GB.limit_in_bytes",
+];
+const HUGE_V2: [&str; 4] = ["hugetlb.64KB.max", "hugetlb.1MB.max", "hugetlb.2MB.max", "hugetlb.1GB.max"];
 
 /// A resource limit of processes (getrlimit(2)).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +79,16 @@ fn try_set(controller: &'static str, file: &'static str, value: impl ToString) -
     Setting { optional: true, ..set(controller, file, value) }
 }
 
+/// Adds the setting of a limit, or what stands for none.
+fn put(
+    out: &mut Vec<Setting>,
+    (controller, file): (&'static str, &'static str),
+    value: Option<u64>,
+    none: Option<impl ToString>,
+) {
+    out.extend(value.map(|value| set(controller, file, value)).or_else(|| Some(try_set(controller, file, none?))));
+}
+
 impl Limits {
     /// What to write into cgroup v1 files, in order. Limits that are `None` are reset when `reset`, else left alone.
     ///
@@ -72,24 +98,26 @@ impl Limits {
         if let Some(cpus) = &self.cpuset {
             out.push(set("cpuset", "cpuset.cpus", cpus));
         }
-        if let Some(shares) = self.cpu_shares.or(reset.then_some(1024)) {
-            out.push(set("cpu", "cpu.shares", shares));
-        }
+        put(&mut out, ("cpu", "cpu.shares"), self.cpu_shares, reset.then_some(1024));
         match self.cpu_quota {
             Some((quota, period)) => {
                 out.push(set("cpu", "cpu.cfs_period_us", period));
                 out.push(set("cpu", "cpu.cfs_quota_us", quota));
             }
-            None if reset => out.push(set("cpu", "cpu.cfs_quota_us", -1)),
+            None if reset => out.push(try_set("cpu", "cpu.cfs_quota_us", -1)),
             None => {}
         }
         self.v1_memory(reset, &mut out);
-        match self.processes {
-            Some(n) => out.push(set("pids", "pids.max", n)),
-            None if reset => out.push(try_set("pids", "pids.max", "max")),
-            None => {}
-        }
+        self.pages(reset, (HUGE_V1, "-1"), &mut out);
+        put(&mut out, ("blkio", "blkio.weight"), self.io_weight, reset.then_some(500));
+        put(&mut out, ("pids", "pids.max"), self.processes, reset.then_some("max"));
         out
+    }
+
+    fn pages(&self, reset: bool, (files, none): ([&'static str; 4], &str), out: &mut Vec<Setting>) {
+        for (file, bytes) in files.into_iter().zip(self.huge_pages) {
+            put(out, ("hugetlb", file), bytes, reset.then_some(none));
+        }
     }
 
     fn v1_memory(&self, reset: bool, out: &mut Vec<Setting>) {
@@ -104,7 +132,9 @@ impl Limits {
                 }
                 Some(bytes) => {
                     out.push(set("memory", "memory.limit_in_bytes", bytes));
-                    out.push(try_set("memory", "memory.memsw.limit_in_bytes", bytes));
+                    if self.swap != Some(false) {
+                        out.push(try_set("memory", "memory.memsw.limit_in_bytes", bytes));
+                    }
                     out.push(try_set("memory", "memory.soft_limit_in_bytes", bytes / 10 * 9 + bytes % 10 * 9 / 10));
                 }
                 None => {
@@ -113,9 +143,10 @@ impl Limits {
                 }
             }
         }
-        match self.swap {
-            Some(false) => out.push(try_set("memory", "memory.swappiness", 0)),
-            Some(true) if reset => out.push(try_set("memory", "memory.swappiness", 60)),
+        match (self.swap, self.swappiness) {
+            (Some(false), _) => out.push(try_set("memory", "memory.swappiness", 0)),
+            (_, Some(much)) => out.push(set("memory", "memory.swappiness", much)),
+            _ if reset => out.push(try_set("memory", "memory.swappiness", 60)),
             _ => {}
         }
     }
@@ -126,9 +157,7 @@ impl Limits {
         if let Some(cpus) = &self.cpuset {
             out.push(set("cpuset", "cpuset.cpus", cpus));
         }
-        if let Some(shares) = self.cpu_shares.or(reset.then_some(1024)) {
-            out.push(set("cpu", "cpu.weight", weight(shares)));
-        }
+        put(&mut out, ("cpu", "cpu.weight"), self.cpu_shares.map(weight), reset.then_some(weight(1024)));
         match self.cpu_quota {
             Some((quota, period)) => out.push(set("cpu", "cpu.max", format!("{quota} {period}"))),
             None if reset => out.push(try_set("cpu", "cpu.max", "max")),
@@ -151,14 +180,16 @@ impl Limits {
         }
         match self.swap {
             Some(false) => out.push(try_set("memory", "memory.swap.max", 0)),
-            Some(true) if reset => out.push(try_set("memory", "memory.swap.max", "max")),
+            _ if reset => out.push(try_set("memory", "memory.swap.max", "max")),
             _ => {}
         }
-        match self.processes {
-            Some(n) => out.push(set("pids", "pids.max", n)),
-            None if reset => out.push(try_set("pids", "pids.max", "max")),
-            None => {}
+        if let Some(much) = self.swappiness.filter(|_| self.swap != Some(false)) {
+            // No kernel has it there so far, which is said.
+            out.push(set("memory", "memory.swappiness", much));
         }
+        self.pages(reset, (HUGE_V2, "max"), &mut out);
+        put(&mut out, ("io", "io.weight"), self.io_weight, reset.then_some(100));
+        put(&mut out, ("pids", "pids.max"), self.processes, reset.then_some("max"));
         out
     }
 }
@@ -193,6 +224,17 @@ mod tests {
     }
 
     #[test]
+    fn memory_that_is_not_swapped_has_no_limit_with_swap() {
+        let limits = Limits { memory: Some(10), swap: Some(false), swappiness: Some(70), ..Limits::default() };
+        let written = text(&limits.v1(false));
+        assert!(
+            written.contains(&"memory.swappiness=0".into())
+                && !written.contains(&"memory.memsw.limit_in_bytes=10".into())
+        );
+        assert!(text(&Limits { swap: None, ..limits }.v1(false)).contains(&"memory.swappiness=70".into()));
+    }
+
+    #[test]
     fn no_limits_write_nothing_unless_reset() {
         assert!(Limits::default().v1(false).is_empty() && Limits::default().v2(false).is_empty());
         assert!(text(&Limits::default().v2(true)).contains(&"memory.max=max".to_owned()));
@@ -208,6 +250,9 @@ mod tests {
             memory: Some(5),
             memory_soft: true,
             swap: Some(false),
+            swappiness: Some(65),
+            io_weight: Some(300),
+            huge_pages: [None, None, Some(7), None],
             processes: Some(3),
         };
         assert_eq!(
@@ -219,6 +264,8 @@ mod tests {
                 "memory.max=max",
                 "memory.high=5",
                 "memory.swap.max=0",
+                "hugetlb.2MB.max=7",
+                "io.weight=300",
                 "pids.max=3"
             ]
         );

@@ -26,11 +26,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::shim::Process;
-
 /// The helper's socket below the run directory.
 pub const SOCKET: &str = "net.sock";
-/// The helper's record below the run directory ([`NetRecord`]).
+/// The helper's record below the run directory ([`super::resident::Record`]).
 pub const RECORD: &str = "net.json";
 /// Bytes of one message to the helper, at most: they are all short, and it is small.
 pub const MAX_REQUEST: usize = 1024;
@@ -299,19 +297,6 @@ pub struct NetLaunch {
     pub user: Option<u32>,
     /// The seccomp filter ([`crate::runtime::sys::seccomp`]'s hex).
     pub seccomp: String,
-}
-
-/// What a helper writes to [`RECORD`] before it says `ready`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetRecord {
-    /// Version of the helper's protocol.
-    pub version: u32,
-    /// `/proc/sys/kernel/random/boot_id`: process ids mean nothing after the host's reboot.
-    pub boot_id: String,
-    /// The network's name.
-    pub network: String,
-    /// The helper.
-    pub process: Process,
 }
 
 /// Messages of the daemon.

@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod executable;
 pub mod fork;
+pub mod fuse;
 pub mod inet;
 pub mod link;
 pub mod memfd;

@@ -7,7 +7,6 @@ use crate::api::config::kind::Kind;
 /// Waits for virtual machines.
 const VMS: &str = "virtual machines";
 /// Waits for the limits beyond the first three.
-const LIMITS: &str = "the finer resource limits";
 /// Waits for interception of system calls.
 const INTERCEPTION: &str = "system call interception";
 
@@ -202,36 +201,36 @@ pub const ROWS: &[Key] = &[
         .group("resource-limits")
         .default("10")
         .live()
-        .later(LIMITS),
+        .applied(),
     key("limits.disk.priority", Kind::Priority, "Weight of disk requests under load, 0 to 10")
         .group("resource-limits")
         .default("5")
         .live()
-        .later(LIMITS),
+        .applied(),
     key("limits.hugepages.1GB", Kind::Size, "Bytes of 1 GB huge pages the container may use")
         .on(Container)
         .group("resource-limits")
         .live()
         .since("hugepage_limits")
-        .later(LIMITS),
+        .applied(),
     key("limits.hugepages.1MB", Kind::Size, "Bytes of 1 MB huge pages the container may use")
         .on(Container)
         .group("resource-limits")
         .live()
         .since("hugepage_limits")
-        .later(LIMITS),
+        .applied(),
     key("limits.hugepages.2MB", Kind::Size, "Bytes of 2 MB huge pages the container may use")
         .on(Container)
         .group("resource-limits")
         .live()
         .since("hugepage_limits")
-        .later(LIMITS),
+        .applied(),
     key("limits.hugepages.64KB", Kind::Size, "Bytes of 64 KB huge pages the container may use")
         .on(Container)
         .group("resource-limits")
         .live()
         .since("hugepage_limits")
-        .later(LIMITS),
+        .applied(),
     key("limits.kernel.*", Kind::Rlimit, "A resource limit of the container's init (setrlimit(2))")
         .on(Container)
         .group("resource-limits")
@@ -262,13 +261,13 @@ pub const ROWS: &[Key] = &[
         .group("resource-limits")
         .default("true")
         .live()
-        .later(LIMITS),
+        .applied(),
     key("limits.memory.swap.priority", Kind::Priority, "How firmly memory stays, 0 to 10")
         .on(Container)
         .group("resource-limits")
         .default("10")
         .live()
-        .later(LIMITS),
+        .applied(),
     key("limits.network.priority", Kind::Priority, "Weight of network traffic under load, 0 to 10")
         .group("resource-limits")
         .default("0")

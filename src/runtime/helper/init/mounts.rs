@@ -6,8 +6,8 @@ use std::path::Path;
 use rustix::mount::MountAttrFlags;
 
 use super::dev;
-use crate::runtime::helper::{Fail, What};
-use crate::runtime::spec::ContainerSpec;
+use crate::runtime::helper::{Fail, What, stage};
+use crate::runtime::spec::{ContainerSpec, procfs};
 use crate::runtime::sys::mount::{self, Attributes, Setting};
 use crate::runtime::sys::root;
 
@@ -53,6 +53,7 @@ pub(super) fn mount_all(spec: &ContainerSpec, guest: BorrowedFd<'_>, floor: Borr
     let terminals = dev::terminals(guest)?;
     dev::links(dev.as_fd())?;
     boot_id(guest, dev.as_fd())?;
+    view(floor, guest)?;
     for (i, device) in spec.mounts.iter().enumerate() {
         bind_device(floor, Path::new(&format!("m{i}")), guest, device)?;
     }
@@ -120,6 +121,16 @@ fn boot_id(guest: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> Result<(), Fail> {
     let attributes = Attributes { readonly: true, nosuid: true, nodev: true, noexec: true, ..Attributes::default() };
     mount::set_attributes(file.as_fd(), &attributes).what(|| "making the boot id read-only")?;
     mount::attach(file.as_fd(), target.as_fd()).what(|| "mounting the boot id")
+}
+
+/// Lays the guest's own share over the host's numbers in `/proc` and `/sys`, where the stage has it.
+fn view(floor: BorrowedFd<'_>, guest: BorrowedFd<'_>) -> Result<(), Fail> {
+    for (name, target) in procfs::FILES {
+        let Ok(file) = mount::clone_at(floor, &Path::new(stage::VIEW).join(name), false) else { continue };
+        let Ok(place) = root::handle(guest, Path::new(target)) else { continue };
+        mount::attach(file.as_fd(), place.as_fd()).what(|| format!("mounting \"/{target}\""))?;
+    }
+    Ok(())
 }
 
 /// Puts a device of the stage in its place; one that was optional and missing isn't on the stage.

@@ -2,8 +2,7 @@
 
 use rustix::process::Resource;
 
-use crate::runtime::helper::Fail;
-use crate::runtime::helper::confine::{self, Confinement};
+use crate::runtime::helper::{Fail, resident};
 
 /// The system calls that are left; all others fail. Files can be opened for reading only: the list of resolvers.
 pub const SYSTEM_CALLS: &[&str] = &[
@@ -59,7 +58,6 @@ const FILE: u64 = 8 << 20;
 
 /// Becomes `user`, without capabilities, behind the filter.
 pub(super) fn confine(user: Option<u32>, filter: &str) -> Result<(), Fail> {
-    let limits = [(Resource::Core, 0), (Resource::Nofile, DESCRIPTORS), (Resource::As, SPACE), (Resource::Fsize, FILE)];
-    confine::limit(&limits)?;
-    confine::confine(&Confinement { user: user.map(|user| (user, user)), keep: 0, filter })
+    let bounds = [(Resource::Nofile, DESCRIPTORS), (Resource::As, SPACE), (Resource::Fsize, FILE)];
+    resident::confine(user, &bounds, filter)
 }

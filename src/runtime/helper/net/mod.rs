@@ -33,8 +33,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::{Fail, PLAN_FD, What, read_plan, say};
 use crate::runtime::spec::VERSION;
-use crate::runtime::spec::net::{FromNet, NetLaunch, NetRecord, RECORD, SOCKET};
-use crate::runtime::spec::shim::Process;
+use crate::runtime::spec::net::{FromNet, NetLaunch, RECORD, SOCKET};
 use crate::runtime::sys::{channel, process, signal};
 use control::Control;
 use serve::Server;
@@ -75,24 +74,8 @@ fn prepare(plan: &OwnedFd, dir: OwnedFd, leases: File) -> Result<(Server, OwnedF
     let sockets = Sockets::open(&plan)?;
     let server = Server::new(plan, sockets, leases)?;
     let listener = channel::listen(dir.as_fd(), SOCKET).what(|| "opening the helper's socket")?;
-    record(&dir, server.network())?;
+    super::resident::record(dir.as_fd(), RECORD)?;
     drop(dir);
     confine::confine(user, &seccomp)?;
     Ok((server, listener))
-}
-
-/// Writes who we are, by atomic rename.
-fn record(dir: &OwnedFd, network: &str) -> Result<(), Fail> {
-    use rustix::fs::{Mode, OFlags};
-    let failed = || "writing the helper's record";
-    let pid = std::process::id() as i32;
-    let start = process::start_time(pid).ok_or_else(|| Fail::new("reading our own start time"))?;
-    let boot_id = process::boot_id().what(|| "reading the boot id")?;
-    let record = NetRecord { version: VERSION, boot_id, network: network.to_owned(), process: Process { pid, start } };
-    let text = serde_json::to_vec(&record).map_err(|e| Fail::new(format!("{}: {e}", failed())))?;
-    let new = format!("{RECORD}.new");
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = rustix::fs::openat(dir, &new, flags, Mode::from_raw_mode(0o600)).what(failed)?;
-    std::io::Write::write_all(&mut File::from(file), &text).what(failed)?;
-    rustix::fs::renameat(dir, &new, dir, RECORD).what(failed)
 }

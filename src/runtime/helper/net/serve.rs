@@ -93,10 +93,6 @@ impl Server {
         Ok(server)
     }
 
-    pub(super) fn network(&self) -> &str {
-        &self.plan.network
-    }
-
     pub(super) fn plan(&self) -> &NetPlan {
         &self.plan
     }

@@ -13,17 +13,13 @@ mod packets;
 mod relay;
 mod stream;
 
-use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::process::Resource;
+use rustix::thread::CapabilitySet;
 
-use super::confine::{self, Confinement};
-use super::{Fail, PLAN_FD, What, read_plan, say};
-use crate::runtime::spec::capability;
-use crate::runtime::spec::proxy::{FromProxy, ProxyLaunch, ProxyPlan, ProxyRecord};
-use crate::runtime::spec::shim::Process;
+use super::{Fail, PLAN_FD, What, read_plan, resident, say};
+use crate::runtime::spec::proxy::{FromProxy, ProxyLaunch, ProxyRecord};
 use crate::runtime::sys::{fork, process, signal};
 
 /// The word that starts this mode.
@@ -100,37 +96,20 @@ pub fn main(_args: &[String]) -> i32 {
 /// Everything that needs privileges, and then their end.
 fn prepare(plan: &OwnedFd, dir: &OwnedFd, init: OwnedFd) -> Result<relay::Relay, Fail> {
     let ProxyLaunch { plan, seccomp } = read_plan(plan.as_fd())?;
-    confine::limit(&[
-        (rustix::process::Resource::Core, 0),
-        (rustix::process::Resource::Nofile, DESCRIPTORS),
-        (rustix::process::Resource::As, SPACE),
-    ])?;
+    resident::limit(&[(Resource::Core, 0), (Resource::Nofile, DESCRIPTORS), (Resource::As, SPACE)])?;
     let listeners = if plan.in_guest { open::in_guest(&plan, &init)? } else { open::listeners(&plan)? };
-    record(dir, &plan)?;
+    let (process, boot_id) = resident::ourselves()?;
+    let name = format!("{}.json", plan.device);
+    resident::write(dir.as_fd(), &name, &ProxyRecord { process, boot_id, plan: plan.clone() })?;
     if !plan.in_guest {
         let files = plan.connect.iter().any(|place| place.path().is_some());
         fork::join_network(init.as_fd(), plan.unprivileged, files).what(|| "entering the container")?;
     }
     // Root finds its way to sockets of others, as the kernel has it for root; everybody else has no capability at all.
     let by_path = plan.connect.iter().any(|place| place.path().is_some()) && plan.user.0 == 0;
-    let keep = if by_path { capability::mask(["dac_override"]).map_err(Fail::new)? } else { 0 };
+    let kept = if by_path { CapabilitySet::DAC_OVERRIDE } else { CapabilitySet::empty() };
     let user = Some(plan.user);
     let relay = relay::Relay::new(plan, listeners, init)?;
-    confine::confine(&Confinement { user, keep, filter: &seccomp })?;
+    resident::confine_as(user, kept, &seccomp)?;
     Ok(relay)
-}
-
-/// Writes who we are, by atomic rename.
-fn record(dir: &OwnedFd, plan: &ProxyPlan) -> Result<(), Fail> {
-    let failed = || "writing the helper's record";
-    let pid = std::process::id() as i32;
-    let start = process::start_time(pid).ok_or_else(|| Fail::new("reading our own start time"))?;
-    let boot_id = process::boot_id().what(|| "reading the boot id")?;
-    let record = ProxyRecord { process: Process { pid, start }, boot_id, plan: plan.clone() };
-    let text = serde_json::to_vec(&record).map_err(|e| Fail::new(format!("{}: {e}", failed())))?;
-    let (name, new) = (format!("{}.json", plan.device), format!("{}.new", plan.device));
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = rustix::fs::openat(dir, &new, flags, Mode::from_raw_mode(0o600)).what(failed)?;
-    File::from(file).write_all(&text).what(failed)?;
-    rustix::fs::renameat(dir, &new, dir, &name).what(failed)
 }

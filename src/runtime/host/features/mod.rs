@@ -175,6 +175,15 @@ pub const FEATURES: &[Feature] = &[
         ["letting containers do a few privileged things (security.syscalls.intercept.*)", "These keys are refused."],
         probes::seccomp_notify,
     ),
+    should(
+        "FUSE",
+        "5.15",
+        [
+            "what a container sees in /proc of its memory, processors, load and age",
+            "Containers see the host's memory, processors, load and uptime.",
+        ],
+        |_| probes::fuse(),
+    ),
     should("bridge", "", ["bridges between containers and the network", "Bridged network devices don't work."], |_| {
         probes::interface("bridge")
     }),

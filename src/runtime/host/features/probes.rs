@@ -9,7 +9,7 @@ use super::{Found, Layout, Probe};
 use crate::runtime::host::netlink;
 use crate::runtime::network::nft::Nft;
 use crate::runtime::network::rules::TABLE;
-use crate::runtime::sys::probe;
+use crate::runtime::sys::{fuse, probe};
 
 /// The oldest kernel that is tested.
 const OLDEST: (u32, u32) = (5, 15);
@@ -74,6 +74,13 @@ pub(super) fn seccomp_notify(probe: &Probe) -> Found {
     let actions = seccomp(probe)?;
     let there = actions.split_whitespace().any(|action| action == "user_notif");
     if there { Ok(works()) } else { Err("the kernel has no SECCOMP_RET_USER_NOTIF".to_string()) }
+}
+
+/// By a file system that is mounted nowhere and goes with its descriptors.
+pub(super) fn fuse() -> Found {
+    let device = fuse::open().map_err(|e| format!("/dev/fuse can't be opened: {e}"))?;
+    let again = fuse::mount(device.as_fd()).and_then(|first| Ok((first, fuse::mount(device.as_fd())?)));
+    again.map(|_| works()).map_err(|e| refused("mounting a FUSE file system", e))
 }
 
 pub(super) fn cgroups(probe: &Probe) -> Found {

@@ -20,6 +20,7 @@ pub mod proxy;
 mod running;
 pub mod shift;
 mod start;
+pub mod view;
 
 use std::path::PathBuf;
 

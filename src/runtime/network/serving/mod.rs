@@ -98,7 +98,7 @@ impl Running {
 
     /// Forgets the leases of an interface that is no more.
     pub async fn release(&self, mac: Mac) -> Result<()> {
-        match self.state.lock().await.helper()?.ask(&ToNet::Release { mac }, &[]).await? {
+        match self.state.lock().await.helper()?.ask(&ToNet::Release { mac }).await? {
             FromNet::Done => Ok(()),
             other => Err(process::unexpected(&other)),
         }
@@ -111,7 +111,7 @@ impl Running {
 
     /// The helper's process id; `None` while it is down.
     pub async fn pid(&self) -> Option<i32> {
-        self.state.lock().await.helper.as_ref().map(|h| h.pid)
+        self.state.lock().await.helper.as_ref().map(Server::pid)
     }
 
     /// Ends it and removes its run directory; the lease file stays.
@@ -119,7 +119,7 @@ impl Running {
         self.supervisor.abort();
         let mut state = self.state.lock().await;
         if let Some(helper) = state.helper.take() {
-            helper.stop().await?;
+            helper.stop().await;
         }
         process::bury(&state.dirs).await
     }
@@ -153,7 +153,7 @@ impl State {
     /// Ends the helper, if there is one, and starts another.
     async fn replace(&mut self) -> Result<()> {
         if let Some(helper) = self.helper.take() {
-            helper.stop().await?;
+            helper.stop().await;
         }
         self.helper = Some(process::start(&self.plan, &self.dirs).await?);
         Ok(())

@@ -118,12 +118,14 @@ pub fn set_limits(groups: &[Group], limits: &Limits, reset: bool) -> io::Result<
         }
     }
     for setting in limits.v2(reset) {
-        if groups.iter().any(|g| !g.unified && g.has(setting.controller)) {
+        // What v1 called otherwise.
+        let older = if setting.controller == "io" { "blkio" } else { setting.controller };
+        if groups.iter().any(|g| !g.unified && g.has(older)) {
             continue;
         }
         match groups.iter().find(|g| g.unified && g.has(setting.controller)) {
             Some(group) => apply(group, &setting)?,
-            None if setting.optional || reset => {}
+            None if setting.optional => {}
             None => {
                 return Err(io::Error::other(format!("this host has no {:?} cgroup controller", setting.controller)));
             }
