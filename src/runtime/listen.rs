@@ -54,7 +54,7 @@ impl Listening {
         let there = self.at(address, port, open).await;
         if let Err(e) = &there {
             tracing::warn!("{}; trying again", e.chain());
-            self.wanted = address.map(str::to_owned);
+            *self = Listening { wanted: address.map(str::to_owned), tasks: None };
         }
         there.is_ok()
     }

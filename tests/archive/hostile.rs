@@ -9,7 +9,7 @@ use lxbox::runtime::helper::unpack::{Limits, unpack_image};
 use tar::EntryType;
 
 use crate::made::Made;
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, sh};
 
 fn refused(name: &str, image: &mut Made) -> String {
     Scratch::new(name).refusal(&image.bytes(), Limits::default())
@@ -289,4 +289,38 @@ fn a_full_disk_is_one_clear_error() {
     let error = unpack_image(target.into(), files, true, Limits::default()).unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
     assert_eq!(error.message(), "Failed unpacking \"big\": No space left on device (os error 28)");
+}
+
+#[test]
+fn a_damaged_squashfs_is_refused_or_read_but_never_more() {
+    let scratch = Scratch::new("damaged-squashfs");
+    let metadata = scratch.write("metadata", &Made::empty().file("metadata.yaml", b"x").bytes());
+    sh(
+        &scratch.0,
+        "mkdir -p src/a/b; for i in 1 2 3 4 5 6 7 8 9; do head -c 9000 /dev/urandom > src/a/b/$i; done; ln src/a/b/1 src/l; ln -s x src/s",
+    );
+    sh(&scratch.0, "setfattr -n user.a -v b src/a/b/2; mksquashfs src whole -quiet -no-progress -comp zstd >/dev/null");
+    let whole = std::fs::read(scratch.path("whole")).unwrap();
+    let limits = Limits { entries: 1000, bytes: 10 << 20, ..Limits::default() };
+    let unpacked = |file: &Path| {
+        let target = scratch.path("target");
+        fs::remove_dir_all(&target).and_then(|()| fs::create_dir(&target)).unwrap();
+        scratch.unpack_with(&[&metadata, file], false, limits)
+    };
+    let mut refused = 0;
+    for round in 0..600usize {
+        let mut bytes = whole.clone();
+        // The head, then the tables, which are at the end.
+        let at = if round < 96 { round } else { bytes.len() - 1 - (round * 7) % 1200.min(bytes.len()) };
+        bytes[at] ^= 1 << (round % 8);
+        let damaged = scratch.write("damaged", &bytes);
+        refused += usize::from(unpacked(&damaged).is_err());
+    }
+    assert!(refused > 100, "{refused}");
+    // Padding follows what is used.
+    let used = u64::from_le_bytes(whole[40..48].try_into().unwrap()) as usize;
+    for cut in (0..used).step_by(used / 50) {
+        let damaged = scratch.write("damaged", &whole[..cut]);
+        assert!(unpacked(&damaged).is_err(), "{cut}");
+    }
 }

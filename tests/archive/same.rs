@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use lxbox::runtime::helper::unpack::Limits;
+
 use crate::scratch::{Scratch, output, sh};
 
 /// A tree with everything that a file system can hold.
@@ -83,6 +85,44 @@ fn compare(name: &str, pack: &str, extract: &str) {
 }
 
 const EXTRACT: &str = "tar --numeric-owner --xattrs --xattrs-include='*' --acls -C theirs -xpf packed";
+
+#[test]
+fn a_squashfs_unpacks_as_with_its_own_tool() {
+    let scratch = Scratch::new("squashfs");
+    fs::create_dir(scratch.path("src")).unwrap();
+    sh(&scratch.path("src"), TREE);
+    sh(
+        &scratch.path("src/rootfs"),
+        "mkdir many; for i in $(seq 2000); do echo $i > many/file-$i; done; tar -cf below.tar many",
+    );
+    sh(&scratch.0, "tar -C src -cf metadata.tar metadata.yaml templates");
+    let ways = [
+        "gzip",
+        "xz",
+        "zstd",
+        "lz4",
+        "lzo",
+        "lzma",
+        "gzip -b 4K -no-fragments",
+        "zstd -noI -noD -noF -b 1M",
+        "xz -Xbcj x86",
+    ];
+    for way in ways {
+        sh(&scratch.0, "rm -rf theirs target packed; mkdir theirs target");
+        sh(&scratch.0, &format!("mksquashfs src/rootfs packed -quiet -no-progress -xattrs -comp {way} >/dev/null"));
+        sh(&scratch.0, "unsquashfs -quiet -no-progress -d theirs/rootfs packed >/dev/null");
+        let outcome =
+            scratch.unpack_with(&[&scratch.path("metadata.tar"), &scratch.path("packed")], true, Limits::default());
+        let outcome = outcome.unwrap_or_else(|e| panic!("{way}: {}", e.chain()));
+        let (ours, theirs) = (listing(&scratch.path("target/rootfs")), listing(&scratch.path("theirs/rootfs")));
+        for (ours, theirs) in ours.lines().zip(theirs.lines()) {
+            assert_eq!(ours, theirs, "{way}");
+        }
+        assert_eq!(ours.lines().count(), theirs.lines().count());
+        assert_eq!((outcome.devices_skipped, outcome.attributes_dropped, outcome.ignored), (0, 0, 0));
+        assert!(blocks(&scratch.root("sparse")) <= 32 && blocks(&scratch.root("only-hole")) == 0);
+    }
+}
 
 #[test]
 fn a_pax_archive_unpacks_as_with_gnu_tar() {

@@ -171,6 +171,21 @@ does lxc launch split imgsplit -q
 gives imgsplit inside imgsplit hostname
 does lxc delete -f imgsplit
 
+it "takes a squashfs for a root, and gives it back"
+mkdir -p sq
+tar -C sq -xf root.tar.gz
+chown 12:34 sq/etc
+does mksquashfs sq root.squashfs -quiet -no-progress -comp xz
+does lxc image import meta.tar.xz root.squashfs --alias squash
+does lxc launch squash imgsquash -q
+gives imgsquash inside imgsquash hostname
+gives '12 34' inside imgsquash stat -c '%u %g' /etc
+does lxc delete -f imgsquash
+mkdir -p sqout
+does lxc image export squash sqout/x
+same "$(sha256sum <sqout/x.root)" "$(sha256sum <root.squashfs)" 'exported'
+does lxc image delete squash
+
 it "forgives how real images write their names"
 rm -rf odd && mkdir odd && cp -a tree/. odd/
 sed -i 's/description: .*/description: odd/' odd/metadata.yaml

@@ -25,6 +25,7 @@ mod exec;
 mod image;
 mod operation;
 mod path;
+mod proxy;
 mod sftp;
 mod socket;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use exec::{Console, Control, Exec, Stream};
 pub use image::ImageUpload;
 pub use operation::Events;
 pub use path::{Query, escape, path, with_query};
+pub use proxy::Proxies;
 pub use socket::{Socket, SocketReader, SocketWriter};
 pub use tls::certificate_of;
 pub use transfer::{Download, FileContent, InstanceFile, Upload, file_address};

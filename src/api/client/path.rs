@@ -14,6 +14,18 @@ pub fn escape(text: &str) -> String {
     out
 }
 
+/// What is escaped so, as it was; a `%` that escapes nothing stays.
+pub(super) fn unescape(text: &str) -> Vec<u8> {
+    let (mut out, mut rest) = (Vec::new(), text.as_bytes());
+    while let [first, more @ ..] = rest {
+        let digits = more.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        out.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &more[2..] } else { more };
+    }
+    out
+}
+
 /// `/1.0/` and the segments, escaped: `path(&["instances", name, "state"])`.
 pub fn path(segments: &[&str]) -> String {
     let mut out = String::from("/1.0");
@@ -46,5 +58,6 @@ mod tests {
         assert_eq!(path(&["images", "aliases", "a/b c"]), "/1.0/images/aliases/a%2Fb%20c");
         assert_eq!(with_query("/1.0/x", &[("a", "1&2"), ("b", ""), ("c", "ä")]), "/1.0/x?a=1%262&c=%C3%A4");
         assert_eq!(with_query("/1.0/x?y=1", &[("a", "1")]), "/1.0/x?y=1&a=1");
+        assert_eq!(unescape("a%2Fb%20%C3%A4%%zz%2"), "a/b ä%%zz%2".as_bytes());
     }
 }

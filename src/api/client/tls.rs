@@ -7,9 +7,9 @@ use hyper::Uri;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::Proxies;
 use super::connect::Wire;
 use crate::api::tls::{self, Certificate, Made, Pinned, Seen};
 use crate::error::{Ctx, Error, Kind, Result};
@@ -20,6 +20,8 @@ pub(super) struct Far {
     pub(super) url: String,
     /// `HOST:PORT`.
     pub(super) authority: String,
+    host: String,
+    port: u16,
     name: ServerName<'static>,
     config: Arc<ClientConfig>,
     pin: Option<Certificate>,
@@ -58,15 +60,17 @@ impl Far {
         // Websockets have no place in HTTP/2.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.resumption = Resumption::disabled();
-        let authority = format!("{host}:{}", parsed.port_u16().unwrap_or(443));
-        Ok(Far { url: url.into(), authority, name, config: Arc::new(config), pin, seen })
+        let port = parsed.port_u16().unwrap_or(443);
+        let (authority, host) = (format!("{host}:{port}"), bare.to_owned());
+        Ok(Far { url: url.into(), authority, host, port, name, config: Arc::new(config), pin, seen })
     }
 
-    /// A new connection.
+    /// A new connection, by the proxy that the environment names.
     pub(super) async fn connect(&self) -> Result<Wire> {
         tracing::debug!(url = self.url, "Connecting to a remote LXD over HTTPS");
         let failed = || format!("Failed connecting to the LXD server at {:?}", self.url);
-        let stream = TcpStream::connect(&self.authority).await.ctx(Kind::Unavailable, failed)?;
+        let reached = Proxies::of_environment().reach(true, &self.host, self.port).await;
+        let stream = reached.ctx(Kind::Unavailable, failed)?.stream;
         // Failing to do without delays is no harm.
         let _ = stream.set_nodelay(true);
         let connected = TlsConnector::from(self.config.clone()).connect(self.name.clone(), stream).await;

@@ -11,21 +11,21 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::{CONTENT_LENGTH, HOST, LOCATION, USER_AGENT};
+use hyper::header::{CONTENT_LENGTH, HOST, LOCATION, PROXY_AUTHORIZATION, USER_AGENT};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::Proxies;
 use super::connect::Wire;
 use crate::api::tls::{self, Certificate, Pinned, Seen};
 use crate::error::{Ctx, Error, Kind, Result};
 
-/// How long a server may take to accept a connection and for the handshake, each.
-const CONNECT: Duration = Duration::from_secs(15);
+/// How long a server may take for the handshake of TLS.
+const HANDSHAKE: Duration = Duration::from_secs(15);
 /// How long it may take for the head of its answer.
 const HEAD_TIME: Duration = Duration::from_secs(60);
 /// How long no byte of a body may come.
@@ -39,6 +39,7 @@ const REDIRECTIONS: usize = 5;
 pub struct Web {
     agent: String,
     pin: Option<Certificate>,
+    proxies: Proxies,
 }
 
 /// What a server has answered.
@@ -55,8 +56,8 @@ pub struct Answer {
 
 impl Web {
     /// Calls itself `agent`. Servers of https are known by the host's authorities, or by this certificate alone.
-    pub fn new(agent: impl Into<String>, pin: Option<Certificate>) -> Web {
-        Web { agent: agent.into(), pin }
+    pub fn new(agent: impl Into<String>, pin: Option<Certificate>, proxies: Proxies) -> Web {
+        Web { agent: agent.into(), pin, proxies }
     }
 
     /// Asks and follows redirections.
@@ -85,15 +86,20 @@ impl Web {
 
     async fn once(&self, method: &Method, url: &Uri, headers: &HeaderMap) -> Result<Response<Incoming>> {
         let failed = || format!("Failed asking for \"{url}\"");
+        let (stream, proxy) = self.connect(url).await?;
         let path = url.path_and_query().map_or("/", |path| path.as_str());
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.method_mut() = method.clone();
-        *request.uri_mut() = path.parse().ctx(Kind::Invalid, failed)?;
+        // A proxy is told where it goes.
+        *request.uri_mut() = if proxy.is_some() { url.clone() } else { path.parse().ctx(Kind::Invalid, failed)? };
         *request.headers_mut() = headers.clone();
+        if let Some(Some(authorization)) = proxy {
+            let value = authorization.parse().ctx(Kind::Invalid, failed)?;
+            request.headers_mut().insert(PROXY_AUTHORIZATION, value);
+        }
         for (name, value) in [(HOST, url.authority().map_or("", |a| a.as_str())), (USER_AGENT, &self.agent)] {
             request.headers_mut().insert(name, value.parse().ctx(Kind::Invalid, failed)?);
         }
-        let stream = self.connect(url).await?;
         let mut builder = http1::Builder::new();
         let (mut sender, connection) =
             builder.max_buf_size(HEAD).handshake(TokioIo::new(stream)).await.ctx(Kind::Unavailable, failed)?;
@@ -103,20 +109,20 @@ impl Web {
         answer.ctx(Kind::Unavailable, failed)?.ctx(Kind::Unavailable, failed)
     }
 
-    async fn connect(&self, url: &Uri) -> Result<Wire> {
+    /// A connection, and the proxy at its end, if it is one (see [`super::proxy::Reached`]).
+    async fn connect(&self, url: &Uri) -> Result<(Wire, Option<Option<String>>)> {
         let failed = || format!("Failed connecting to the server of \"{url}\"");
         let secure = url.scheme_str() == Some("https");
         let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let stream = timeout(CONNECT, TcpStream::connect((host, port))).await;
-        let stream = stream.ctx(Kind::Unavailable, failed)?.ctx(Kind::Unavailable, failed)?;
+        let reached = self.proxies.reach(secure, host, port).await.ctx(Kind::Unavailable, failed)?;
         if !secure {
-            return Ok(Box::new(stream));
+            return Ok((Box::new(reached.stream), reached.proxy));
         }
         let name = ServerName::try_from(host.to_owned()).ctx(Kind::Invalid, failed)?;
         let connector = TlsConnector::from(Arc::new(self.security().await?));
-        let stream = timeout(CONNECT, connector.connect(name, stream)).await;
-        Ok(Box::new(stream.ctx(Kind::Unavailable, failed)?.ctx(Kind::Unavailable, failed)?))
+        let stream = timeout(HANDSHAKE, connector.connect(name, reached.stream)).await;
+        Ok((Box::new(stream.ctx(Kind::Unavailable, failed)?.ctx(Kind::Unavailable, failed)?), None))
     }
 
     /// TLS 1.3 alone, as LXD has it.

@@ -267,8 +267,7 @@ impl Received {
         match inspection.root {
             _ if self.disk => Err(Error::unsupported("A virtual machine image")),
             RootKind::Disk => Err(Error::unsupported("A virtual machine image")),
-            RootKind::Squashfs => Err(Error::unsupported("A squashfs image")),
-            RootKind::Tree => Ok(metadata),
+            RootKind::Squashfs | RootKind::Tree => Ok(metadata),
         }
     }
 

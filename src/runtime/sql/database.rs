@@ -95,18 +95,20 @@ impl Database {
     /// # Errors
     /// [`crate::Kind::Unsupported`] for what can't be changed.
     pub(super) fn fixes(&self, before: &Before) -> Result<Vec<Fix>> {
-        let after = self.content()?;
-        match after.names == before.names {
-            true => repair::plan(self.tables, &before.rows, &after.rows),
-            false => Err(Error::unsupported("Changing the tables themselves")),
+        if self.names()? != before.names {
+            return Err(Error::unsupported("Changing the tables themselves"));
         }
+        repair::plan(self.tables, &before.rows, &self.content()?.rows)
+    }
+
+    fn names(&self) -> Result<Vec<String>> {
+        let names = self.connection.prepare("SELECT name || sql FROM sqlite_schema WHERE sql IS NOT NULL");
+        names.and_then(|mut s| s.query_map([], |row| row.get(0))?.collect()).map_err(failed)
     }
 
     fn content(&self) -> Result<Before> {
-        let names = self.connection.prepare("SELECT name || sql FROM sqlite_schema WHERE sql IS NOT NULL");
-        let names = names.and_then(|mut s| s.query_map([], |row| row.get(0))?.collect()).map_err(failed)?;
         let rows = self.tables.iter().map(|table| Ok((table.name, self.rows(table).map_err(failed)?)));
-        Ok(Before { names, rows: rows.collect::<Result<_>>()? })
+        Ok(Before { names: self.names()?, rows: rows.collect::<Result<_>>()? })
     }
 
     fn rows(&self, table: &Table) -> rusqlite::Result<BTreeMap<i64, Row>> {

@@ -62,10 +62,9 @@ pub const ROWS: &[Key] = &[
         .default("true")
         .since("metrics_authentication")
         .later("metrics"),
-    core("core.proxy_http", Kind::Text, "Proxy for http, in place of HTTP_PROXY").later("remote images"),
-    core("core.proxy_https", Kind::Text, "Proxy for https, in place of HTTPS_PROXY").later("remote images"),
-    core("core.proxy_ignore_hosts", Kind::Text, "Hosts reached without a proxy, in place of NO_PROXY")
-        .later("remote images"),
+    core("core.proxy_http", Kind::Text, "Proxy for http, in place of HTTP_PROXY").applied(),
+    core("core.proxy_https", Kind::Text, "Proxy for https, in place of HTTPS_PROXY").applied(),
+    core("core.proxy_ignore_hosts", Kind::Text, "Hosts reached without a proxy, in place of NO_PROXY").applied(),
     core("core.remote_token_expiry", Kind::Expiry, "How long a token for adding a client is good")
         .default("no expiry")
         .later(TLS),

@@ -41,8 +41,8 @@ pub struct Mount {
 /// `lxc file mount`.
 pub async fn mount(cx: &Context, args: Mount) -> Result<i32> {
     let source = cx.named(&args.words[0], "instance name")?;
-    if args.listen.is_none() && (args.auth_user.is_some() || args.no_auth) {
-        return Err(Error::invalid("The flags --auth-user and --no-auth go with --listen"));
+    if args.words.len() > 1 && (args.auth_user.is_some() || args.no_auth) {
+        return Err(Error::invalid("The flags --auth-user and --no-auth are for listening, without a target path"));
     }
     let (Some(target), None) = (args.words.get(1), &args.listen) else {
         if args.words.len() > 1 {

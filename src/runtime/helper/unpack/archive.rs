@@ -6,7 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use super::compression::{self, Format, HEAD};
 use super::limits::{Allowance, Budget, Limits};
 use super::pipe::Pipe;
-use super::reader::Reader;
+use super::reader::{Members, Reader};
+use super::squashfs::Squashfs;
 use super::xz::Threads;
 use crate::error::{Ctx, Error, Kind, Result};
 
@@ -51,6 +52,14 @@ pub(super) fn read(mut file: File, limits: Limits, allowance: &Allowance) -> Res
         }
     };
     Ok(Reader::new(start().ctx(Kind::Internal, || "Failed reading the image")?, limits))
+}
+
+/// What is in the file of an image, on the same terms; a root file system may be a squashfs.
+pub(super) fn members(mut file: File, limits: Limits, allowance: &Allowance, root: bool) -> Result<Box<dyn Members>> {
+    if root && format(&mut file)? == Format::Squashfs {
+        return Ok(Box::new(Squashfs::open(file, limits, allowance).map_err(broken)?));
+    }
+    Ok(Box::new(read(file, limits, allowance)?))
 }
 
 fn archive_format(file: &mut File) -> Result<Format> {

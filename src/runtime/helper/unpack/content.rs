@@ -1,13 +1,13 @@
 //! Writes the content of a regular file, leaving holes where there is nothing but zeros.
 
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::ftruncate;
 use rustix::io::pwrite;
 
 use super::member::Extent;
-use super::reader::Reader;
+use super::reader::Members;
 
 /// What a hole must at least have: file systems allocate in blocks of this size or more.
 const HOLE: usize = 4096;
@@ -24,8 +24,8 @@ pub enum Failure {
 }
 
 /// Copies the current member's data into the (empty) file. Returns the bytes written.
-pub fn copy<R: Read>(
-    reader: &mut Reader<R>,
+pub fn copy(
+    reader: &mut dyn Members,
     file: BorrowedFd<'_>,
     (size, map): (u64, Option<&[Extent]>),
     buffer: &mut [u8],
@@ -50,7 +50,7 @@ pub fn copy<R: Read>(
     Ok(written)
 }
 
-fn fill<R: Read>(reader: &mut Reader<R>, buffer: &mut [u8]) -> Result<usize, Failure> {
+fn fill(reader: &mut dyn Members, buffer: &mut [u8]) -> Result<usize, Failure> {
     let mut filled = 0;
     while filled < buffer.len() {
         match reader.read_data(&mut buffer[filled..]).map_err(Failure::Archive)? {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use super::limits::{Allowance, Limits};
 use super::member::{Member, MemberKind};
 use super::path::{self, TreePath};
 use super::plan::Outcome;
-use super::reader::Reader;
+use super::reader::Members;
 use super::tree::Tree;
 use super::writeback::Writeback;
 use crate::error::{Ctx, Error, Kind, Result};
@@ -136,12 +136,13 @@ impl Extraction {
                 (true, 0) => Part::Metadata,
                 (true, _) => Part::Root,
             };
-            self.archive(archive::read(file, self.limits, &allowance)?, part)?;
+            let mut reader = archive::members(file, self.limits, &allowance, part == Part::Root)?;
+            self.archive(&mut *reader, part)?;
         }
         Ok(())
     }
 
-    fn archive(&mut self, mut reader: Reader<Box<dyn Read + Send>>, part: Part) -> Result<()> {
+    fn archive(&mut self, reader: &mut dyn Members, part: Part) -> Result<()> {
         while let Some(member) = reader.next().map_err(|e| unreadable(&e, None))? {
             let path = TreePath::parse(&member.path, &self.limits).map_err(|bad| {
                 Error::invalid(format!("The image's path \"{}\" {}", path::shown(&member.path), bad.reason()))
@@ -152,8 +153,8 @@ impl Extraction {
                 Part::Metadata | Part::Backup => None,
             };
             match in_root {
-                Some(inner) => self.inside(&mut reader, (&inner, part), member)?,
-                None if part != Part::Root => self.beside(&mut reader, &path, &member)?,
+                Some(inner) => self.inside(reader, (&inner, part), member)?,
+                None if part != Part::Root => self.beside(reader, &path, &member)?,
                 None => self.outcome.ignored += 1,
             }
         }
@@ -163,7 +164,7 @@ impl Extraction {
     /// A member of the root file system.
     pub(super) fn inside(
         &mut self,
-        reader: &mut Reader<Box<dyn Read + Send>>,
+        reader: &mut dyn Members,
         (path, part): (&TreePath, Part),
         member: Member,
     ) -> Result<()> {
@@ -178,12 +179,7 @@ impl Extraction {
     }
 
     /// `metadata.yaml` and templates; anything else beside the root is left out.
-    pub(super) fn beside(
-        &mut self,
-        reader: &mut Reader<Box<dyn Read + Send>>,
-        path: &TreePath,
-        member: &Member,
-    ) -> Result<()> {
+    pub(super) fn beside(&mut self, reader: &mut dyn Members, path: &TreePath, member: &Member) -> Result<()> {
         let template = path.below("templates").filter(|name| name.components().count() == 1);
         let wanted = path.as_path() == "metadata.yaml" || template.is_some();
         if !wanted || !matches!(member.kind, MemberKind::File { map: None, .. }) {
@@ -199,12 +195,7 @@ impl Extraction {
         write().ctx(Kind::Internal, || format!("Failed writing {:?}", path.as_path()))
     }
 
-    fn member(
-        &mut self,
-        reader: &mut Reader<Box<dyn Read + Send>>,
-        (path, part): (&TreePath, Part),
-        member: Member,
-    ) -> Result<()> {
+    fn member(&mut self, reader: &mut dyn Members, (path, part): (&TreePath, Part), member: Member) -> Result<()> {
         let failed = || format!("Failed unpacking {:?}", path.as_path());
         match &member.kind {
             MemberKind::Directory => {

@@ -1,7 +1,6 @@
 //! Looks what an image is, without unpacking it.
 
 use std::fs::File;
-use std::io::Read;
 
 use super::archive;
 use super::compression::Format;
@@ -9,7 +8,7 @@ use super::limits::Limits;
 use super::member::{Member, MemberKind};
 use super::path::TreePath;
 use super::plan::{Inspection, RootKind};
-use super::reader::Reader;
+use super::reader::Members;
 use crate::error::{Error, Kind, Result};
 
 /// Reads `metadata.yaml` and tells the kind of root; stops reading as soon as both are known.
@@ -48,14 +47,14 @@ fn split_root(file: &mut File) -> Result<RootKind> {
 }
 
 /// The text of a small regular member.
-pub(super) fn text<R: Read>(reader: &mut Reader<R>, member: &Member, limits: &Limits) -> Result<String> {
+pub(super) fn text(reader: &mut dyn Members, member: &Member, limits: &Limits) -> Result<String> {
     let bytes = small(reader, member, limits)?;
     String::from_utf8(bytes)
         .map_err(|_| Error::invalid(format!("\"{}\" of the image is not UTF-8", super::path::shown(&member.path))))
 }
 
 /// The bytes of a small regular member.
-pub(super) fn small<R: Read>(reader: &mut Reader<R>, member: &Member, limits: &Limits) -> Result<Vec<u8>> {
+pub(super) fn small(reader: &mut dyn Members, member: &Member, limits: &Limits) -> Result<Vec<u8>> {
     let shown = || super::path::shown(&member.path);
     let MemberKind::File { size, map: None } = &member.kind else {
         return Err(Error::invalid(format!("\"{}\" of the image is not a regular file", shown())));

@@ -51,7 +51,7 @@ impl Allowance {
         Allowance(Arc::new(AtomicU64::new(bytes)))
     }
 
-    fn take(&self, bytes: u64) -> io::Result<()> {
+    pub(super) fn take(&self, bytes: u64) -> io::Result<()> {
         let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
         taken.map(|_| ()).map_err(|_| io::Error::other(TOO_BIG))
     }

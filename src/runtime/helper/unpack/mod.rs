@@ -29,6 +29,7 @@ pub mod plan;
 pub mod reader;
 pub mod remove;
 mod restore;
+mod squashfs;
 mod tree;
 pub mod wire;
 mod writeback;

@@ -13,6 +13,25 @@ use super::pax::{self, Extended};
 
 const BLOCK: usize = 512;
 
+/// What is unpacked file by file.
+pub trait Members {
+    /// The next member; `None` at the end. What wasn't read of the last one's data is skipped.
+    fn next(&mut self) -> io::Result<Option<Member>>;
+
+    /// Reads data of the current member; 0 when it has no more.
+    fn read_data(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+impl<R: Read> Members for Reader<R> {
+    fn next(&mut self) -> io::Result<Option<Member>> {
+        Reader::next(self)
+    }
+
+    fn read_data(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Reader::read_data(self, buffer)
+    }
+}
+
 /// A tar stream being read.
 pub struct Reader<R> {
     stream: R,

@@ -7,7 +7,8 @@ use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
 use super::{Images, NewImage};
-use crate::api::client::{Answer, Query, Web, path, with_query};
+use crate::api::client::{Answer, Proxies, Query, Web, path, with_query};
+use crate::api::config::server::Config;
 use crate::api::tls::Certificate;
 use crate::api::types::{
     self, EventRequestor, Image, ImageAliasesEntry, ImagePut, ImagesPost, ImagesPostSource, Operation,
@@ -47,7 +48,7 @@ impl Images {
             NewOperation { cancellable: true, ..NewOperation::task("Downloading image", &project).by(by.clone()) };
         Ok(self.operations.start(new, move |handle| async move {
             let found = tokio::select! {
-                found = look(&source) => found?,
+                found = this.look(&source) => found?,
                 () = handle.cancel().cancelled() => return handle.cancel().check(),
             };
             let fingerprint = found.fingerprint.clone();
@@ -83,6 +84,9 @@ impl Images {
                 kept => return kept,
             }
         }
+        // As LXD has it: an image that is public already stays so unless something else is said of it.
+        let said = post.public || !post.filename.is_empty() || !post.properties.is_empty();
+        wanted.public = if said { post.public } else { known()?.public };
         self.adopt(project, &fingerprint, wanted).await?;
         handle.set("fingerprint", fingerprint.clone());
         handle.set("size", known()?.size.to_string());
@@ -102,6 +106,24 @@ impl Images {
         .map(drop)
     }
 
+    async fn look(&self, source: &ImagesPostSource) -> Result<Found> {
+        let pin = match source.certificate.as_str() {
+            "" => None,
+            pem => Some(Certificate::from_pem(pem).map_err(|_| Error::invalid("Invalid remote certificate"))?),
+        };
+        let agent = format!("LXD {LXD_VERSION} (Linux; {})", std::env::consts::ARCH);
+        let web = Web::new(agent, pin, self.proxies()?);
+        if source.kind == "url" { behind(web, &source.url).await } else { of_server(web, source).await }
+    }
+
+    /// The proxies to use: of the server's configuration, else of the environment.
+    fn proxies(&self) -> Result<Proxies> {
+        let config = self.db.view(repo::server::config)?;
+        let of = |key| Config(&config).get(key).unwrap_or_default().to_owned();
+        let (http, https) = (of("core.proxy_http"), of("core.proxy_https"));
+        Ok(Proxies { http, https, ignore: of("core.proxy_ignore_hosts") }.or_environment())
+    }
+
     async fn download(&self, found: Found, handle: &Handle) -> Result<Received> {
         let mut answer = found.web.ask(Method::GET, &found.url, &HeaderMap::new()).await?;
         if answer.status != StatusCode::OK {
@@ -117,15 +139,6 @@ impl Images {
         }
         upload.finish(found.fingerprint).await
     }
-}
-
-async fn look(source: &ImagesPostSource) -> Result<Found> {
-    let pin = match source.certificate.as_str() {
-        "" => None,
-        pem => Some(Certificate::from_pem(pem).map_err(|_| Error::invalid("Invalid remote certificate"))?),
-    };
-    let web = Web::new(format!("LXD {LXD_VERSION} (Linux; {})", std::env::consts::ARCH), pin);
-    if source.kind == "url" { behind(web, &source.url).await } else { of_server(web, source).await }
 }
 
 /// What a URL's headers say of the image behind it.
