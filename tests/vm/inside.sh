@@ -38,7 +38,11 @@ check 'launch' lxc launch bb c1 -c limits.memory=64MiB -c limits.processes=50 -q
 group=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$(lxc query /1.0/instances/c1/state | jq .pid)/cgroup" | sed 's,^\(/.*lxc\.payload[^/]*\).*,\1,')
 [ "$(cat "$group/memory.max")" = 67108864 ] || fail "memory.max of $group"
 [ "$(cat "$group/pids.max")" = 50 ] || fail "pids.max of $group"
+sees() { [ "$(lxc exec c1 -- awk "$1" "/proc/$2" </dev/null)" = "$3" ] || fail "it sees in $2: $(lxc exec c1 -- cat "/proc/$2" </dev/null)"; }
+sees '/^MemTotal:/ {print $2}' meminfo 65536
+sees '{print ($1 < 100)}' uptime 1
 lxc config set c1 limits.memory=32MiB
+sees '/^MemTotal:/ {print $2}' meminfo 32768
 [ "$(cat "$group/memory.max")" = 33554432 ] || fail "memory.max of $group"
 check 'pause' lxc pause c1
 grep -q 'frozen 1' "$group/cgroup.events" || fail "not frozen"

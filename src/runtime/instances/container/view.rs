@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
@@ -19,10 +19,11 @@ use crate::runtime::spec::VERSION;
 use crate::runtime::spec::procfs::{FromProcfs, Launch, RECORD, SOCKET, ToProcfs};
 use crate::runtime::sys::{executable, seccomp, spawn};
 
-/// The pause before a helper that died is started again after the start has failed.
-const PAUSE: Duration = Duration::from_secs(1);
-/// How often it is tried.
-const TRIES: u32 = 10;
+/// How often it is tried to start a helper again that died, and the pause between.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long a host that can't have one isn't asked again: most will never have one, and starts of containers shouldn't wait for that.
+const REFUSED: Duration = Duration::from_secs(60);
 
 /// The helper of this host. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,8 +38,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     served: Option<Served>,
-    /// Whether it was said already that it can't be started.
-    told: bool,
+    /// When it could not be started.
+    refused: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -58,16 +59,17 @@ impl View {
     /// Sees to it that there is one, and says where shims find it. `None`: this host can't have one, which is in the log.
     pub async fn ensure(&self) -> Option<PathBuf> {
         let mut state = self.0.state.lock().await;
-        if state.served.is_none() {
+        let refused = state.refused.is_some_and(|then| then.elapsed() < REFUSED);
+        if state.served.is_none() && !refused {
             match self.obtain(None).await {
                 Ok(served) => {
                     state.served = Some(served);
                     tokio::spawn(self.clone().watch());
                 }
-                Err(e) if state.told => tracing::debug!("No view of /proc for guests: {}", e.chain()),
                 Err(e) => {
-                    state.told = true;
-                    tracing::warn!("Containers see the host's memory and processors: {}", e.chain());
+                    if state.refused.replace(Instant::now()).is_none() {
+                        tracing::warn!("Containers see the host's memory and processors: {}", e.chain());
+                    }
                 }
             }
         }
