@@ -29,7 +29,7 @@ impl Kind {
             Kind::Schedule => ("@daily, 0 6 * * mon", Some("x")),
             Kind::Yaml => ("version: 1", Some("- a")),
             Kind::Rlimit => ("1000:unlimited", Some("x")),
-            Kind::RawLxc => ("lxc.mount.auto = proc", Some("x")),
+            Kind::RawLxc => ("lxc.mount.auto = proc:rw", Some("x")),
             Kind::Within(low, high) => return (high.to_string(), Some(if low > 0 { "0" } else { "-1" })),
             _ => return self.examples_of_hosts(),
         };

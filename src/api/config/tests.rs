@@ -158,7 +158,7 @@ fn sites_add_what_lxd_adds() {
     assert_eq!(at(Site::InstanceUpdate), (ErrorKind::Internal, format!("Invalid config: {key}")));
     assert_eq!(at(Site::ProfileCreate), (ErrorKind::Invalid, key.into()));
     assert_eq!(at(Site::ProfileUpdate), (ErrorKind::Internal, key.into()));
-    let later = instance::validate(&map(&[("raw.idmap", "both 0 0")]), Target::Container).expect_err("waits");
+    let later = instance::validate(&map(&[("raw.apparmor", "x")]), Target::Container).expect_err("waits");
     assert_eq!(Site::InstanceUpdate.config(later).kind(), ErrorKind::Unsupported);
 }
 
@@ -200,7 +200,7 @@ fn wrong_devices_have_lxds_texts() {
         device(&[("type", "disk"), ("source", "rel"), ("path", "/mnt")]),
         "Source path must be absolute for local sources"
     );
-    assert_eq!(with("shift", "true"), "Device option \"shift\" is not supported yet");
+    assert_eq!(with("shift", "true"), "");
     assert_eq!(with("ceph.user_name", "x"), "Invalid options ceph.cluster_name/ceph.user_name for source \"/tmp\"");
     let bridged = [("type", "nic"), ("nictype", "bridged")];
     assert_eq!(device(&bridged), "Invalid value for device option \"parent\": Required value");
@@ -379,7 +379,7 @@ fn completions_offer_what_is_acted_on() {
     let target = Subject::Instance(Target::Container);
     assert!(completions(target, "limits.m").contains(&"limits.memory".to_owned()));
     assert!(completions(target, "env").contains(&"environment.".to_owned()));
-    assert!(!completions(target, "raw").contains(&"raw.lxc".to_owned()));
+    assert!(!completions(target, "raw").contains(&"raw.apparmor".to_owned()));
     assert_eq!(value_completions(target, "limits.memory.enforce", ""), ["soft", "hard"]);
     assert_eq!(value_completions(Subject::Device("disk", ""), "readonly", "t"), ["true"]);
     assert!(completions(Subject::Pool("dir"), "").contains(&"source".to_owned()));
