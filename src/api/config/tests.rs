@@ -55,7 +55,8 @@ fn no_key_stands_twice_in_an_entity() {
 #[test]
 fn what_waits_is_refused_by_name_and_what_is_applied_is_taken() {
     for key in instance::TABLES.iter().flat_map(|t| t.iter()) {
-        let name = key.name.replace("NAME", "eth0").replace('*', "x");
+        let name =
+            key.name.replace("limits.kernel.*", "limits.kernel.nofile").replace("NAME", "eth0").replace('*', "x");
         let target = if key.on == On::Vm { Target::Vm } else { Target::Container };
         let config = map(&[(&name, &examples(key.kind).0)]);
         let result = instance::validate(&config, target);
@@ -201,6 +202,7 @@ fn wrong_devices_have_lxds_texts() {
         "Source path must be absolute for local sources"
     );
     assert_eq!(with("shift", "true"), "");
+    assert_eq!(with("propagation", "shared"), "Device option \"propagation\" is not supported yet");
     assert_eq!(with("ceph.user_name", "x"), "Invalid options ceph.cluster_name/ceph.user_name for source \"/tmp\"");
     let bridged = [("type", "nic"), ("nictype", "bridged")];
     assert_eq!(device(&bridged), "Invalid value for device option \"parent\": Required value");

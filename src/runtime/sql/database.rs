@@ -141,7 +141,9 @@ impl Database {
 
 fn make(tables: &'static [Table], mut rows: Rows) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open_in_memory()?;
-    connection.execute_batch(&format!("PRAGMA foreign_keys = OFF; PRAGMA hard_heap_limit = {MEMORY}"))?;
+    connection.execute_batch(&format!(
+        "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF; PRAGMA hard_heap_limit = {MEMORY}"
+    ))?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LENGTH)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     let transaction = connection.transaction()?;
