@@ -198,7 +198,8 @@ async fn templates_and_devices_are_there_before_init() {
     running.detach_mount(std::path::Path::new("/mnt/late")).await.unwrap();
     // The place that was made for it goes with it.
     assert_eq!(sh(&running, "ls /mnt/late 2>/dev/null || echo gone").await, "gone\n");
-    assert!(running.detach_mount(std::path::Path::new("/mnt/late")).await.is_err());
+    // A guest may have taken it away itself.
+    running.detach_mount(std::path::Path::new("/mnt/late")).await.unwrap();
     assert!(host.dir.join("share/g").exists());
     host.bury(&running).await;
 }
