@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::Fitting;
 use crate::api::config::device::is_root;
-use crate::api::config::units;
+use crate::api::config::{is_true, units};
 use crate::api::types::DeviceMap;
 use crate::runtime::spec::throttle::{Rate, Throttle};
 use crate::runtime::spec::{Filesystem, Mount};
@@ -104,7 +104,7 @@ fn filesystem(source: &Path, options: &str) -> Result<Filesystem> {
 /// of other guests, owned by the host's root.
 pub fn mount(name: &str, device: &DeviceMap, lxd_dir: &Path) -> Result<Mount> {
     let value = |key: &str| device.get(key).map_or("", String::as_str);
-    let flag = |key: &str| matches!(value(key), "1" | "true" | "yes" | "on");
+    let flag = |key: &str| is_true(value(key));
     let source = plain(Path::new(value("source")));
     if source.starts_with(lxd_dir) || lxd_dir.starts_with(&source) && flag("recursive") {
         return Err(Error::invalid(format!("Disk {name:?} would reach into {lxd_dir:?}")));
@@ -131,8 +131,7 @@ pub fn mount(name: &str, device: &DeviceMap, lxd_dir: &Path) -> Result<Mount> {
 pub fn check_source(name: &str, device: &DeviceMap) -> Result<()> {
     let source = device.get("source").map_or("", String::as_str);
     let off = |key: &str| device.get(key).is_some_and(|v| matches!(v.as_str(), "0" | "false" | "no" | "off"));
-    let optional =
-        off("required") || device.get("optional").is_some_and(|v| matches!(v.as_str(), "1" | "true" | "yes" | "on"));
+    let optional = off("required") || device.get("optional").is_some_and(|v| is_true(v));
     if !source.starts_with('/') || optional || Path::new(source).symlink_metadata().is_ok() {
         return Ok(());
     }

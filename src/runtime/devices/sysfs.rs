@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Fitting, unix};
+use crate::api::config::is_true;
 use crate::api::types::DeviceMap;
 use crate::{Error, Result};
 
@@ -23,7 +24,7 @@ struct Found {
 /// # Errors
 /// [`crate::Kind::Invalid`] when it is required and missing.
 pub fn fit(device: &DeviceMap, root: &Path) -> Result<Option<Fitting>> {
-    let required = device.get("required").is_some_and(|v| matches!(v.as_str(), "1" | "true" | "yes" | "on"));
+    let required = device.get("required").is_some_and(|v| is_true(v));
     let (mut found, missing) = match device.get("type").map_or("", String::as_str) {
         "usb" => (usb(device, root), required.then_some("Required USB device not found")),
         "unix-hotplug" => (hotplug(device, root), required.then_some("Required Unix Hotplug device not found")),

@@ -106,6 +106,9 @@ impl Instances {
         .await?;
         let mut spec = self.confined(&record, &expanded, root_source(root))?;
         spec.lock = Some(lock);
+        let native = self.host.architectures.first() == Some(&record.architecture);
+        let syscalls = confine::syscalls(Config(&expanded.config), native)?;
+        spec.seccomp = container::plan::filter(&syscalls)?;
         spec.limits = self.limits(id, &expanded.config)?;
         let fitted = self.equip(id, &expanded).await?;
         spec.mounts = equipment::mounts(&fitted);
@@ -182,8 +185,6 @@ impl Instances {
     fn confined(&self, record: &InstanceRecord, expanded: &Expanded, root: RootSource) -> Result<ContainerSpec> {
         let config = Config(&expanded.config);
         let privileged = is_privileged(&expanded.config);
-        let native = self.host.architectures.first() == Some(&record.architecture);
-        let syscalls = confine::syscalls(config, native)?;
         Ok(ContainerSpec {
             version: ContainerSpec::current_version(),
             id: record.id,
@@ -203,7 +204,7 @@ impl Instances {
             mounts: Vec::new(),
             files: Vec::new(),
             drop_capabilities: container::plan::dropped_capabilities(privileged)?,
-            seccomp: container::plan::filter(&syscalls)?,
+            seccomp: String::new(),
             no_new_privs: false,
             group_files: Vec::new(),
             device_rules: Vec::new(),

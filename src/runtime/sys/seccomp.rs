@@ -3,6 +3,7 @@
 //! So helpers need neither libseccomp's time nor its memory, and a container's `exec` gets the very same filter.
 
 use std::io;
+use std::sync::OnceLock;
 
 use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 
@@ -139,6 +140,15 @@ pub fn compile_allowed(calls: &[&str]) -> Result<String> {
         filter.add_rule_conditional(ScmpAction::Allow, call, &[reading]).ctx(Kind::Internal, failed)?;
     }
     export(&filter)
+}
+
+/// The same, once for as long as `compiled` lives.
+pub fn compile_allowed_once(compiled: &OnceLock<String>, calls: &[&str]) -> Result<String> {
+    if let Some(filter) = compiled.get() {
+        return Ok(filter.clone());
+    }
+    let filter = compile_allowed(calls)?;
+    Ok(compiled.get_or_init(|| filter).clone())
 }
 
 fn export(filter: &ScmpFilterContext) -> Result<String> {

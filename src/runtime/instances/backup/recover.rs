@@ -15,9 +15,9 @@ use super::keeper;
 use crate::api::config::{self, instance, names};
 use crate::api::types::{InstanceSnapshot, RecoverResult, RecoverVolume, StoragePoolsPost};
 use crate::runtime::blocking;
-use crate::runtime::instances::Instances;
 use crate::runtime::instances::copy::BATCH;
 use crate::runtime::instances::create::{new_volume, target_of, volume_of};
+use crate::runtime::instances::{Instances, expand};
 use crate::runtime::storage::{Driver, Volume, VolumeKind, links};
 use crate::runtime::sys::fault;
 use crate::store::records::{InstanceKind, InstanceRecord, Phase, PoolRecord, SnapshotRecord, VolumeRecord};
@@ -193,6 +193,10 @@ impl Instances {
         snapshots: &[InstanceSnapshot],
     ) -> Result<InstanceRecord> {
         (record.id, _) = self.db.transact(Tx::next_id).await?;
+        // Somebody else may have its ids by now.
+        let _alone = self.choosing_ids_of(&record).await?;
+        let config = self.db.view(|v| Ok(expand::expand(v, &record)?.config))?;
+        self.choose_ids(&mut record, &config)?;
         let mut inserted = Ok(record.clone());
         for some in snapshots.chunks(BATCH) {
             let rows = |tx: &mut Tx| {

@@ -164,9 +164,5 @@ fn spawn_helper(plan: &[u8], bridge: &str, dirs: &NetDirs) -> Result<(OwnedFd, s
 /// The helpers' seccomp filter, compiled once for the life of the process.
 fn filter() -> Result<String> {
     static FILTER: OnceLock<String> = OnceLock::new();
-    if let Some(filter) = FILTER.get() {
-        return Ok(filter.clone());
-    }
-    let filter = seccomp::compile_allowed(SYSTEM_CALLS)?;
-    Ok(FILTER.get_or_init(|| filter).clone())
+    seccomp::compile_allowed_once(&FILTER, SYSTEM_CALLS)
 }
