@@ -6,6 +6,7 @@ use std::process::Command;
 use crate::api::config::instance::Config;
 use crate::api::config::read_raw_lxc;
 use crate::runtime::blocking;
+use crate::runtime::spec::intercept::Intercept;
 use crate::runtime::spec::syscalls::{Action, Policy};
 use crate::runtime::spec::{ContainerSpec, Mount, Rlimit, capability};
 use crate::{Ctx, Error, Kind, Result};
@@ -30,6 +31,19 @@ pub(super) fn syscalls(config: Config<'_>, native: bool) -> Result<Policy> {
     let more = config.get("security.syscalls.deny").unwrap_or_default();
     policy.add(more.lines(), Action::Kill).map_err(wrong("security.syscalls.deny"))?;
     Ok(policy)
+}
+
+/// The system calls that are done outside of a container.
+pub(super) fn intercept(config: Config<'_>) -> Intercept {
+    let on = |name: &str| config.bool(&format!("security.syscalls.intercept.{name}"));
+    Intercept {
+        mknod: on("mknod"),
+        setxattr: on("setxattr"),
+        sched_setscheduler: on("sched_setscheduler"),
+        sysinfo: on("sysinfo"),
+        mount: false,
+        bpf: false,
+    }
 }
 
 /// `limits.kernel.*`.

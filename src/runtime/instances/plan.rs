@@ -9,6 +9,7 @@ use crate::api::config::instance::Config;
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::runtime::blocking;
 use crate::runtime::devices::nic;
+use crate::runtime::spec::intercept::{Intercept, Mounts};
 use crate::runtime::spec::{ContainerSpec, Idmap, Limits, RootSource, Shift};
 use crate::runtime::storage::Root;
 use crate::runtime::sys::fault;
@@ -107,7 +108,11 @@ impl Instances {
         let mut spec = self.confined(&record, &expanded, root_source(root))?;
         spec.lock = Some(lock);
         let native = self.host.architectures.first() == Some(&record.architecture);
-        let syscalls = confine::syscalls(Config(&expanded.config), native)?;
+        let mut syscalls = confine::syscalls(Config(&expanded.config), native)?;
+        if !spec.privileged() {
+            spec.intercept = confine::intercept(Config(&expanded.config));
+            spec.intercept.add_to(&mut syscalls);
+        }
         spec.seccomp = container::plan::filter(&syscalls)?;
         spec.limits = self.limits(id, &expanded.config)?;
         let fitted = self.equip(id, &expanded).await?;
@@ -205,6 +210,8 @@ impl Instances {
             files: Vec::new(),
             drop_capabilities: container::plan::dropped_capabilities(privileged)?,
             seccomp: String::new(),
+            intercept: Intercept::default(),
+            intercepted_mounts: Mounts::default(),
             no_new_privs: false,
             group_files: Vec::new(),
             device_rules: Vec::new(),

@@ -390,7 +390,7 @@ pub const ROWS: &[Key] = &[
         .group("security")
         .default("false")
         .since("container_syscall_intercept")
-        .later(INTERCEPTION),
+        .applied(),
     key("security.syscalls.intercept.mount", Kind::Bool, "Handle mount, so that chosen file systems can be mounted")
         .on(Container)
         .group("security")
@@ -421,13 +421,19 @@ pub const ROWS: &[Key] = &[
         .group("security")
         .default("false")
         .since("container_syscall_intercept_sched_setscheduler")
-        .later(INTERCEPTION),
+        .applied(),
     key("security.syscalls.intercept.setxattr", Kind::Bool, "Handle setxattr, so that a few trusted attributes can be set")
         .on(Container)
         .group("security")
         .default("false")
         .since("container_syscall_intercept")
-        .later(INTERCEPTION),
+        .applied(),
+    key("security.syscalls.intercept.sysinfo", Kind::Bool, "Handle sysinfo, so that it tells of the container")
+        .on(Container)
+        .group("security")
+        .default("false")
+        .since("container_syscall_intercept_sysinfo")
+        .applied(),
     // snapshots
     key("snapshots.expiry", Kind::Expiry, "After what time a snapshot is deleted")
         .group("snapshots")

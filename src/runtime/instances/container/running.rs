@@ -304,6 +304,11 @@ impl Running {
     }
 
     /// The guest's groups and confinement.
+    pub(super) fn directory(&self) -> std::path::PathBuf {
+        self.0.dirs.run.clone()
+    }
+
+    /// Its control groups and its confinement.
     pub(super) fn surroundings(&self) -> (Vec<crate::runtime::spec::cgroup::Group>, Policy) {
         let record = self.record();
         (record.groups.clone(), record.policy.clone())
