@@ -1,9 +1,10 @@
-/* syscall NUMBER [ARGUMENT...]: makes one system call and prints what it gave. Needs no C library, so it runs in any guest:
- *   cc -static -nostdlib -fno-stack-protector -O1 [-m32] -o syscall tests/tools/syscall.c
+/* syscall NUMBER [ARGUMENT...] [-- NUMBER...]: makes system calls, one after the other, and prints what they gave. Needs no C library, so
+ * it runs in any guest:
+ *   cc -static -nostdlib -fno-stack-protector -fno-pic -no-pie -O1 [-m32] -o syscall tests/tools/syscall.c
  * An argument is a number, `=TEXT` (a pointer to it), `@N` (a pointer to N zero bytes, which are printed as hex afterwards), or `:HEX` (a
- * pointer to these bytes). `r` before the number makes the call again and again while it is interrupted. */
+ * pointer to these bytes, of which `[HEX]` is a pointer to others, as eight bytes). The status is that of the last call. */
 typedef unsigned long word;
-static char memory[4096];
+static char memory[8192];
 static word used;
 
 static word call(word n, const word *a) {
@@ -13,9 +14,8 @@ static word call(word n, const word *a) {
 	__asm__ volatile("syscall" : "=a"(result) : "a"(n), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
 	return result;
 #elif defined(__i386__)
-	word result, pushed[2] = {n, a[5]};
-	__asm__ volatile("push %%ebp; mov 4(%1), %%ebp; mov (%1), %%eax; int $0x80; pop %%ebp"
-		: "=&a"(result) : "r"(pushed), "b"(a[0]), "c"(a[1]), "d"(a[2]), "S"(a[3]), "D"(a[4]) : "memory");
+	word result; /* five arguments are enough */
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(n), "b"(a[0]), "c"(a[1]), "d"(a[2]), "S"(a[3]), "D"(a[4]) : "memory");
 	return result;
 #else
 	register word x8 __asm__("x8") = n, x0 __asm__("x0") = a[0], x1 __asm__("x1") = a[1], x2 __asm__("x2") = a[2];
@@ -59,6 +59,22 @@ static word number(const char *text) {
 	return negative ? -n : n;
 }
 
+static word bytes(char *text) {
+	char *here = memory + used, *to = here;
+	used += 256;
+	while (*text && *text != ']') {
+		if (*text == '[') {
+			unsigned long long at = bytes(text + 1);
+			for (int i = 0; i < 8; i++) *to++ = at >> 8 * i;
+			while (*text++ != ']');
+			continue;
+		}
+		*to++ = digit(text[0]) * 16 + digit(text[1]);
+		text += 2;
+	}
+	return (word)here;
+}
+
 static word argument(char *text, word *shown) {
 	char *here = memory + used;
 	if (*text == '=') return (word)(text + 1);
@@ -67,23 +83,14 @@ static word argument(char *text, word *shown) {
 		used += (*shown + 15) & ~15ul;
 		return (word)here;
 	}
-	if (*text == ':') {
-		for (text++; text[0] && text[1]; text += 2) memory[used++] = digit(text[0]) * 16 + digit(text[1]);
-		used = (used + 15) & ~15ul;
-		return (word)here;
-	}
+	if (*text == ':') return bytes(text + 1);
 	return number(text);
 }
 
-__attribute__((used)) void begin(word *stack) {
-	char **argv = (char **)(stack + 1);
-	int argc = (int)stack[0], again;
-	word a[6] = {0}, shown[6] = {0}, status[6] = {0};
-	if (argc < 2) call(EXIT, status);
-	again = argv[1][0] == 'r';
-	for (int i = 2; i < argc && i < 8; i++) a[i - 2] = argument(argv[i], &shown[i - 2]);
-	long result;
-	do result = (long)call(number(argv[1] + again), a); while (again && result == -4);
+static long once(char **argv, int count) {
+	word a[6] = {0}, shown[6] = {0};
+	for (int i = 1; i < count && i < 7; i++) a[i - 1] = argument(argv[i], &shown[i - 1]);
+	long result = (long)call(number(argv[0]), a);
 	say_number(result);
 	for (int i = 0; i < 6; i++) {
 		for (word at = 0; at < shown[i]; at++) {
@@ -93,7 +100,18 @@ __attribute__((used)) void begin(word *stack) {
 		}
 		if (shown[i]) say("\n", 1);
 	}
-	status[0] = result < 0;
+	return result;
+}
+
+__attribute__((used)) void begin(word *stack) {
+	char **argv = (char **)(stack + 2);
+	word status[6] = {0};
+	while (*argv) {
+		int count = 0;
+		while (argv[count] && (argv[count][0] != '-' || argv[count][1] != '-')) count++;
+		status[0] = once(argv, count) < 0;
+		argv += argv[count] ? count + 1 : count;
+	}
 	call(EXIT, status);
 }
 

@@ -111,6 +111,7 @@ impl Instances {
         let mut syscalls = confine::syscalls(Config(&expanded.config), native)?;
         if !spec.privileged() {
             spec.intercept = confine::intercept(Config(&expanded.config));
+            spec.intercepted_mounts = confine::intercepted_mounts(Config(&expanded.config))?;
             spec.intercept.add_to(&mut syscalls);
         }
         spec.seccomp = container::plan::filter(&syscalls)?;

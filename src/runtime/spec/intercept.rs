@@ -123,6 +123,26 @@ pub fn is_settable(attribute: &[u8]) -> bool {
 /// Flags with which mount(2) mounts nothing new: MS_REMOUNT, MS_BIND, MS_MOVE, and those of propagation.
 const OTHER_MOUNTS: u64 = 0x20 | 0x1000 | 0x2000 | 0x20000 | 0x40000 | 0x80000 | 0x10_0000;
 
+/// Options of a file system, as mount(2) has them; `None` when there is one that could reach beyond the device, or end the host.
+pub fn mount_options(kind: &str, text: &str) -> Option<Vec<(String, Option<String>)>> {
+    let mut options: Vec<(String, Option<String>)> = Vec::new();
+    for option in text.split(',').filter(|option| !option.is_empty()) {
+        let (key, value) = option.split_once('=').map_or((option, None), |(key, value)| (key, Some(value)));
+        let elsewhere = ["source", "device", "journal_dev", "journal_path", "logdev", "rtdev", "fd", "loop"];
+        // Paths would be looked up on the host.
+        let leaves = value.is_some_and(|value| value.contains('/') || (key, value) == ("errors", "panic"));
+        if elsewhere.contains(&key) || leaves {
+            return None;
+        }
+        options.push((key.to_owned(), value.map(str::to_owned)));
+    }
+    // What is on the device may say otherwise.
+    if matches!(kind, "ext2" | "ext3" | "ext4") && options.iter().all(|(key, _)| key != "errors") {
+        options.push(("errors".to_owned(), Some("remount-ro".to_owned())));
+    }
+    Some(options)
+}
+
 impl Intercept {
     /// Whether there is anything.
     pub fn any(&self) -> bool {
@@ -177,9 +197,7 @@ fn conditions(call: Call) -> Vec<Vec<Argument>> {
         Call::Mknodat => character(2),
         Call::Mount => vec![vec![masked(3, OTHER_MOUNTS, 0)]],
         // BPF_PROG_LOAD, BPF_PROG_ATTACH, BPF_PROG_DETACH.
-        Call::Bpf => {
-            [5, 8, 9].map(|value| vec![Argument { index: 0, compare: Compare::Equal, value }]).into()
-        }
+        Call::Bpf => [5, 8, 9].map(|value| vec![Argument { index: 0, compare: Compare::Equal, value }]).into(),
         _ => vec![Vec::new()],
     }
 }
@@ -216,6 +234,20 @@ mod tests {
         let handed = |name: &str| (name.to_owned(), Action::Notify);
         assert_eq!(node[1..], [handed("mknod"), handed("mknodat")]);
         assert_eq!(rules(Intercept { bpf: true, ..Intercept::default() }).len(), 4);
+    }
+
+    #[test]
+    fn options_stay_on_the_device() {
+        let words = |kind, text| {
+            mount_options(kind, text)
+                .map(|all| all.into_iter().map(|(k, v)| k + &v.unwrap_or_default()).collect::<Vec<_>>())
+        };
+        assert_eq!(words("xfs", "a,b=3,,"), Some(vec!["a".to_owned(), "b3".to_owned()]));
+        assert_eq!(words("ext4", ""), Some(vec!["errorsremount-ro".to_owned()]));
+        for wrong in ["journal_path=x", "device=/dev/vda", "x,errors=panic", "usrquota=/etc/x", "logdev=8", "source=x"]
+        {
+            assert_eq!(words("ext4", wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -60,9 +60,8 @@ impl Journal {
     pub fn new() -> io::Result<Journal> {
         let (len, rights) = (size_of::<[Notice; SLOTS]>(), libc::PROT_READ | libc::PROT_WRITE);
         // SAFETY: a new anonymous mapping, for which the kernel picks a place where nothing is. It is zero: empty slots.
-        let at = unsafe {
-            libc::mmap(std::ptr::null_mut(), len, rights, libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1, 0)
-        };
+        let at =
+            unsafe { libc::mmap(std::ptr::null_mut(), len, rights, libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1, 0) };
         match NonNull::new(at.cast::<[Notice; SLOTS]>()) {
             Some(place) if at != libc::MAP_FAILED => Ok(Journal(place)),
             _ => Err(io::Error::last_os_error()),

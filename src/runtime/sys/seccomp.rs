@@ -174,7 +174,8 @@ pub fn load(hex: &str) -> io::Result<()> {
     }
     with_program(hex, |program| {
         // SAFETY: `program` points to instructions that live through the call; the kernel checks the program itself.
-        let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, std::ptr::from_ref(program)) };
+        let result =
+            unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, std::ptr::from_ref(program)) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     })
 }

@@ -9,8 +9,8 @@ use crate::runtime::helper::init::seccomp_and_capabilities;
 use crate::runtime::helper::{Fail, What, say};
 use crate::runtime::spec::attach::{AttachAnswer, AttachPlan, Command};
 use crate::runtime::spec::cgroup::Group;
-use crate::runtime::sys::pty::{self, Pty};
 use crate::runtime::spec::shim::{Policy, SOCKET, ToShim};
+use crate::runtime::sys::pty::{self, Pty};
 use crate::runtime::sys::{capset, cgroup, channel, fork, process, rlimit, spawn};
 
 /// The descriptors of a command's start.
@@ -80,7 +80,7 @@ fn visit_shim(run: &Path) -> Result<OwnedFd, Fail> {
 ///
 /// In cgroup v2 a directory with processes can't give its children controllers, which the guest's systemd wants to do with its
 /// root; so commands go one below, into `.lxc` (LXC's name for that).
-fn join_groups(groups: &[Group]) -> Result<Option<OwnedFd>, Fail> {
+pub(in crate::runtime::helper) fn join_groups(groups: &[Group]) -> Result<Option<OwnedFd>, Fail> {
     let entrance = cgroup::Entrance::open(groups);
     entrance.and_then(|entrance| entrance.enter()).what(|| "joining the container's control groups")?;
     let Some(group) = groups.iter().find(|g| g.unified) else { return Ok(None) };

@@ -5,12 +5,13 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{Access, CWD, Mode, OFlags, XattrFlags};
+use rustix::fs::{CWD, Mode, OFlags, XattrFlags};
 
-use super::caller::{Caller, may_write};
+use super::caller::Caller;
 use super::{Verdict, magic};
 use crate::runtime::spec::intercept::{Call, is_settable};
 use crate::runtime::sys::capset;
+use crate::runtime::sys::root::may;
 
 /// `CAP_SYS_ADMIN`: what setting it takes, here in the guest's user namespace, there in the host's.
 const SYS_ADMIN: u32 = 21;
@@ -32,7 +33,7 @@ pub(super) fn set(caller: &Caller<'_>, call: Call) -> io::Result<Verdict> {
     let found = match call {
         Call::Fsetxattr => {
             let fd = caller.descriptor(target as i32)?;
-            caller.look(&caller.directory(libc::AT_FDCWD)?, || may_write(&fd, Access::WRITE_OK).map(|()| fd))?
+            caller.look(&caller.directory(libc::AT_FDCWD)?, || may(fd.as_fd(), libc::W_OK).map(|()| fd))?
         }
         _ => look_up(caller, &caller.path(target)?, call == Call::Setxattr)?,
     };
@@ -46,7 +47,7 @@ fn look_up(caller: &Caller<'_>, path: &[u8], follow: bool) -> io::Result<std::os
     let flags = OFlags::PATH | OFlags::CLOEXEC | if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
     caller.look(&caller.directory(libc::AT_FDCWD)?, || {
         let found = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
-        may_write(&found, Access::WRITE_OK)?;
+        may(found.as_fd(), libc::W_OK)?;
         Ok(found)
     })
 }

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
 
 use super::Guest;
 use crate::runtime::sys::notify::{self, Notice};
+use crate::runtime::sys::root::may;
 use crate::runtime::sys::{capset, channel, fork, process};
 
 /// Bytes of a path, with its end (PATH_MAX).
@@ -39,6 +39,8 @@ pub(super) struct Rights {
     groups: Vec<u32>,
     /// Capabilities in force, as bits; they hold in its user namespace.
     effective: u64,
+    /// The id of its process.
+    leader: i32,
     /// Bits that new files don't get.
     pub(super) umask: u32,
 }
@@ -52,6 +54,7 @@ impl Rights {
             gids: ids("Gid")?,
             groups: numbers(line("Groups")?)?,
             effective: u64::from_str_radix(line("CapEff")?.trim(), 16).ok()?,
+            leader: line("Tgid")?.trim().parse().ok()?,
             umask: u32::from_str_radix(line("Umask")?.trim(), 8).ok()?,
         })
     }
@@ -87,6 +90,21 @@ impl<'a> Caller<'a> {
         }
         let rights = rights(&process)?;
         Ok(Some(Caller { guest, listener, notice, process, rights }))
+    }
+
+    /// A handle on its process.
+    pub(super) fn leader(&self) -> io::Result<OwnedFd> {
+        let leader = process::open(self.rights.leader)?;
+        // As long as it waits its process has this id.
+        match notify::is_waiting(self.listener, self.notice.id) {
+            true => Ok(leader),
+            false => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        }
+    }
+
+    /// Becomes a process with its rights; we are in its user namespace.
+    pub(super) fn become_like(&self) -> io::Result<()> {
+        rights(&self.process)?.assume()
     }
 
     /// The thread's id here.
@@ -165,7 +183,8 @@ impl<'a> Caller<'a> {
         let (ours, theirs) = channel::pair()?;
         match fork::fork(&fork::Options::default())? {
             fork::Forked::Child => {
-                let found = process::die_with_parent().and_then(|()| self.become_caller(&root, base)).and_then(|()| look());
+                let found =
+                    process::die_with_parent().and_then(|()| self.become_caller(&root, base)).and_then(|()| look());
                 let sent = found.and_then(|fd| channel::send(&theirs, b"f", &[fd.as_fd()]));
                 fork::exit(sent.err().map_or(0, |e| e.raw_os_error().unwrap_or(libc::EIO)))
             }
@@ -189,8 +208,8 @@ impl<'a> Caller<'a> {
         rustix::process::fchdir(base)?;
         fork::join_user(self.guest.user)?;
         process::hide_memory()?;
-        // Read anew: with the ids of the namespace that we are in now.
-        rights(&self.process)?.assume()?;
+        // They are read anew: with the ids of the namespace that we are in now.
+        self.become_like()?;
         process::hide_memory()?;
         // Changes of ids have cleared it.
         process::die_with_parent()
@@ -202,16 +221,11 @@ impl<'a> Caller<'a> {
         let parent = self.look(base, || {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let parent = rustix::fs::openat(CWD, directory, flags, Mode::empty())?;
-            may_write(&parent, Access::WRITE_OK | Access::EXEC_OK)?;
+            may(parent.as_fd(), libc::W_OK | libc::X_OK)?;
             Ok(parent)
         })?;
         Ok((parent, name))
     }
-}
-
-/// Whether we, with the effective ids, may do this to what is open.
-pub(super) fn may_write(fd: &OwnedFd, access: Access) -> io::Result<()> {
-    Ok(rustix::fs::accessat(fd, Path::new(""), access, AtFlags::EACCESS | AtFlags::EMPTY_PATH)?)
 }
 
 fn open(process: &OwnedFd, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
@@ -242,7 +256,7 @@ mod tests {
 
     #[test]
     fn rights_are_read_from_status() {
-        let status = "Name:\tUid: 5\nUmask:\t0022\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \nCapEff:\t0000000008000000\n";
+        let status = "Name:\tUid: 5\nTgid:\t7\nUmask:\t0022\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \nCapEff:\t0000000008000000\n";
         let rights = Rights::read(status).unwrap();
         assert_eq!((rights.uids, rights.gids, rights.umask), ([1, 2, 3, 4], [5, 6, 7, 8], 0o22));
         assert_eq!(rights.groups, [9, 10]);

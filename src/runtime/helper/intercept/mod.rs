@@ -10,7 +10,10 @@
 
 mod attribute;
 mod caller;
+mod filter;
+mod mount;
 mod node;
+mod program;
 mod schedule;
 mod system;
 
@@ -23,7 +26,9 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 
 use super::{Fail, What};
-use crate::runtime::spec::intercept::{Call, Intercept, MOUNTS, Mounts, call};
+use crate::runtime::spec::ContainerSpec;
+use crate::runtime::spec::cgroup::Group;
+use crate::runtime::spec::intercept::{Call, MOUNTS, Mounts, call};
 use crate::runtime::sys::notify::{self, Answer, Journal, Notice, SLOTS};
 use crate::runtime::sys::{channel, fault, fork, process, signal};
 use caller::Caller;
@@ -36,8 +41,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What a worker is given by its shim.
 #[derive(Clone, Copy)]
 pub(crate) struct Guest<'a> {
-    /// Which calls there are.
-    pub(crate) intercept: &'a Intercept,
+    /// Its plan.
+    pub(crate) spec: &'a ContainerSpec,
+    /// Its control groups.
+    pub(crate) groups: &'a [Group],
     /// Shared with the shim.
     pub(crate) journal: &'a Journal,
     /// The guest's user namespace.
@@ -164,7 +171,7 @@ impl Worker<'_> {
         let Ok(listener) = self.listeners[at].try_clone() else { return };
         let Ok(Some(notice)) = self.guest.journal.take(listener.as_fd(), slot) else { return };
         fault("intercept.taken");
-        let known = call(notice.arch, notice.nr).filter(|(call, _)| self.guest.intercept.has(*call));
+        let known = call(notice.arch, notice.nr).filter(|(call, _)| self.guest.spec.intercept.has(*call));
         let Some((call, narrow)) = known else { return self.reply(&listener, (slot, notice.id), Answer::Continue) };
         let worker = rustix::process::getpid();
         match fork::fork(&fork::Options::default()) {
@@ -213,14 +220,19 @@ impl Worker<'_> {
 }
 
 /// Does what a call is for, as an actor.
-fn act(guest: Guest<'_>, listener: BorrowedFd<'_>, (notice, call, narrow): (Notice, Call, bool)) -> io::Result<Verdict> {
+fn act(
+    guest: Guest<'_>,
+    listener: BorrowedFd<'_>,
+    (notice, call, narrow): (Notice, Call, bool),
+) -> io::Result<Verdict> {
     let Some(caller) = Caller::find(guest, listener, notice)? else { return Ok(Verdict::Pass) };
     match call {
         Call::Mknod | Call::Mknodat => node::make(&caller, call),
         Call::Setxattr | Call::Lsetxattr | Call::Fsetxattr => attribute::set(&caller, call),
         Call::SchedSetscheduler => schedule::set(&caller),
         Call::Sysinfo => system::tell(&caller, narrow),
-        Call::Mount | Call::Bpf => Ok(Verdict::Pass),
+        Call::Mount => mount::mount(&caller),
+        Call::Bpf => filter::control(&caller),
     }
 }
 

@@ -37,6 +37,12 @@ pub(super) fn make(caller: &Caller<'_>, call: Call) -> io::Result<Verdict> {
     capset::set_effective(NODE_MAKER)?;
     rustix::process::umask(Mode::from_raw_mode(caller.rights.umask));
     let device = rustix::fs::makedev(major, minor);
-    rustix::fs::mknodat(&parent, OsStr::from_bytes(name), FileType::CharacterDevice, Mode::from_raw_mode(mode & 0o7777), device)?;
+    rustix::fs::mknodat(
+        &parent,
+        OsStr::from_bytes(name),
+        FileType::CharacterDevice,
+        Mode::from_raw_mode(mode & 0o7777),
+        device,
+    )?;
     Ok(Verdict::Done)
 }

@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use crate::runtime::helper::intercept::{self, Guest};
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::ContainerSpec;
-use crate::runtime::spec::intercept::Intercept;
+use crate::runtime::spec::cgroup::Group;
 use crate::runtime::sys::notify::{self, Answer, Journal, SLOTS};
 use crate::runtime::sys::{channel, fork, process};
 
@@ -25,7 +25,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// The calls of one guest.
 pub(super) struct Interception {
-    intercept: Intercept,
+    spec: ContainerSpec,
+    groups: Vec<Group>,
     journal: Journal,
     /// The guest's user namespace.
     user: OwnedFd,
@@ -45,14 +46,15 @@ struct Worker {
 impl Interception {
     /// Of a guest with this process 1, whose listener it is.
     pub(super) fn new(
-        spec: &ContainerSpec,
+        (spec, groups): (&ContainerSpec, &[Group]),
         dir: BorrowedFd<'_>,
         (init, listener): (i32, OwnedFd),
     ) -> Result<Interception, Fail> {
         let path = format!("/proc/{init}/ns/user");
         intercept::write_mounts(dir, &spec.intercepted_mounts)?;
         let mut new = Interception {
-            intercept: spec.intercept.clone(),
+            spec: spec.clone(),
+            groups: groups.to_vec(),
             journal: Journal::new().what(|| "making the journal of system calls")?,
             user: File::open(&path).what(|| format!("opening {path:?}"))?.into(),
             dir: dir.try_clone_to_owned().what(|| "duplicating a descriptor")?,
@@ -74,7 +76,9 @@ impl Interception {
     /// Adds what to wait for. Listeners are watched for their end alone: calls are the worker's.
     pub(super) fn watch<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
         fds.extend(self.visitors.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
-        fds.extend(self.worker.iter().map(|worker| PollFd::new(&worker.pidfd, PollFlags::IN)));
+        if let Some(worker) = &self.worker {
+            fds.extend([PollFd::new(&worker.pidfd, PollFlags::IN), PollFd::new(&worker.socket, PollFlags::IN)]);
+        }
         fds.extend(self.listeners.iter().map(|fd| PollFd::new(fd, PollFlags::empty())));
     }
 
@@ -92,6 +96,10 @@ impl Interception {
                 _ => {}
             }
         }
+        // Of programs that it has run in the guest.
+        let from_worker =
+            self.worker.as_ref().and_then(|worker| channel::try_receive(&worker.socket, 16).ok().flatten());
+        from_worker.into_iter().flat_map(|(_, fds)| fds).for_each(|listener| self.add(listener));
         self.listeners.retain(|listener| !has_ended(listener));
         if self.worker.as_ref().is_some_and(|worker| process::has_ended(&worker.pidfd)) {
             self.bury();
@@ -129,7 +137,8 @@ impl Interception {
         let Ok((ours, theirs)) = channel::pair() else { return };
         match fork::fork(&fork::Options::default()) {
             Ok(fork::Forked::Child) => intercept::serve(Guest {
-                intercept: &self.intercept,
+                spec: &self.spec,
+                groups: &self.groups,
                 journal: &self.journal,
                 user: self.user.as_fd(),
                 dir: self.dir.as_fd(),

@@ -170,7 +170,7 @@ impl Shim {
     /// Looks after the calls that the guest hands on.
     fn intercept(&self, listener: Option<OwnedFd>) -> Result<Option<Interception>, Fail> {
         let (Some(listener), Some(init)) = (listener, self.record.init) else { return Ok(None) };
-        Interception::new(&self.spec, self.dir.as_fd(), (init.pid, listener)).map(Some)
+        Interception::new((&self.spec, &self.record.groups), self.dir.as_fd(), (init.pid, listener)).map(Some)
     }
 
     /// Hears that the guest's own was executed.
