@@ -140,7 +140,8 @@ fn check_together(config: &ConfigMap) -> Result<()> {
 fn mounts_one_way(config: &ConfigMap) -> Result<()> {
     const KEYS: [&str; 2] = ["security.syscalls.intercept.mount.allowed", "security.syscalls.intercept.mount.fuse"];
     let words = |key: &str| config.get(key).into_iter().flat_map(|value| value.split(',')).map(str::trim);
-    let by_program = |kind: &&str| words(KEYS[1]).any(|pair| pair.split_once('=').is_some_and(|(name, _)| name == *kind));
+    let by_program =
+        |kind: &&str| words(KEYS[1]).any(|pair| pair.split_once('=').is_some_and(|(name, _)| name == *kind));
     match words(KEYS[0]).find(by_program) {
         Some(kind) => Err(Error::invalid(format!("Filesystem {kind} cannot appear in {} and {}", KEYS[0], KEYS[1]))),
         None => Ok(()),

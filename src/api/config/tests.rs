@@ -146,7 +146,10 @@ fn keys_that_exclude_each_other() {
         "raw.seccomp is mutually exclusive with security.syscalls*"
     );
     let mount = |allowed, fuse| {
-        check(&[("security.syscalls.intercept.mount.allowed", allowed), ("security.syscalls.intercept.mount.fuse", fuse)])
+        check(&[
+            ("security.syscalls.intercept.mount.allowed", allowed),
+            ("security.syscalls.intercept.mount.fuse", fuse),
+        ])
     };
     assert!(mount("xfs,ext4", "btrfs=x, ext4=fuse2fs").contains("Filesystem ext4 cannot appear in"));
 }
