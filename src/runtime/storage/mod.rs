@@ -145,6 +145,15 @@ pub struct Place<'a> {
     pub old: Option<BorrowedFd<'a>>,
 }
 
+/// A directory of a volume's own that is mounted in its guest, since it must not be on an overlay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainDirectory {
+    /// Where it is on the host.
+    pub source: PathBuf,
+    /// Where it belongs in the guest.
+    pub target: PathBuf,
+}
+
 /// A pool.
 ///
 /// Operations on different volumes may run at the same time; those on one volume are the caller's to order. A volume
@@ -232,6 +241,10 @@ pub trait Layered {
 
     /// The layers a volume stands on, the top first.
     fn layers(&self, volume: &Volume) -> Result<Vec<String>>;
+
+    /// The directories of a volume, which is no snapshot, that must not be on an overlay. With `make` it has all of them
+    /// from now on; without, those that it was given once. Blocks, as long as it takes to copy those of a snapshot.
+    fn plain(&self, volume: &Volume, make: bool) -> Result<Vec<PlainDirectory>>;
 
     /// Moves every layer into the trash that is neither in `keep` nor below a volume, and returns their names.
     fn sweep(&self, keep: &BTreeSet<String>) -> Result<Vec<String>>;
