@@ -58,7 +58,7 @@ pub(super) async fn listen(
         emit(b"Login without username and password\n");
         None
     } else {
-        let login = Login { user: user.map_or_else(|| secret::<4>(), Ok)?, password: secret::<8>()? };
+        let login = Login { user: user.map_or_else(secret::<4>, Ok)?, password: secret::<8>()? };
         emit(format!("Login with username {:?} and password {:?}\n", login.user, login.password).as_bytes());
         Some(login)
     };
