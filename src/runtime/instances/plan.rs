@@ -109,6 +109,7 @@ impl Instances {
         let mut spec = self.confined(&record, &expanded, root_source(root))?;
         spec.lock = Some(lock);
         let native = self.host.architectures.first() == Some(&record.architecture);
+        spec.linux32 = !native;
         let syscalls = confine::syscalls(Config(&expanded.config), native)?;
         spec.seccomp = container::plan::filter(&syscalls)?;
         spec.limits = self.limits(id, &expanded.config)?;
@@ -209,6 +210,7 @@ impl Instances {
             drop_capabilities: container::plan::dropped_capabilities(privileged)?,
             seccomp: String::new(),
             no_new_privs: false,
+            linux32: false,
             group_files: Vec::new(),
             device_rules: Vec::new(),
             cgroups: self.host.cgroups.clone(),

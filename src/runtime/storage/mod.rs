@@ -69,9 +69,11 @@ pub const DRIVERS: &[DriverInfo] = &[
 ];
 
 /// The drivers this host can use for pools below `lxd_dir`. `overlay` is left out where the kernel is too old for it, and
-/// where the directory is on an overlay itself; with a `source` elsewhere it can be used there all the same.
+/// where the directory is on an overlay itself; with a `source` elsewhere it can be used there all the same. In a
+/// user namespace, that is in an unprivileged container, it can't be used.
 pub fn supported(lxd_dir: &Path) -> Vec<DriverInfo> {
-    let can_layer = overlay::kernel_is_new_enough() && !overlay::is_on_overlay(lxd_dir);
+    let can_layer =
+        overlay::kernel_is_new_enough() && !overlay::is_on_overlay(lxd_dir) && overlay::may_use_trusted_attributes();
     DRIVERS.iter().filter(|d| d.name != overlay::NAME || can_layer).copied().collect()
 }
 
