@@ -41,7 +41,8 @@ fn every_script_is_run() {
 /// What guests may not call by default, each tried by `attacks.sh`.
 #[test]
 fn every_denied_system_call_is_tried() {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract/attacks.sh")).unwrap();
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract/attacks.sh")).unwrap();
     let list = text.split_once("denied='").and_then(|(_, rest)| rest.split_once('\'')).unwrap().0;
     let tried: Vec<&str> = list.lines().filter_map(|line| line.split(' ').next()).collect();
     let denied: Vec<String> =
