@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use super::container;
 use crate::api::config::instance::Config;
 use crate::api::config::read_raw_lxc;
 use crate::runtime::blocking;
@@ -15,7 +16,7 @@ use crate::{Ctx, Error, Kind, Result};
 ///
 /// # Errors
 /// [`Kind::Invalid`] naming the key and the line.
-pub(super) fn syscalls(config: Config<'_>, native: bool) -> Result<Policy> {
+fn syscalls(config: Config<'_>, native: bool) -> Result<Policy> {
     let wrong = |key: &'static str| move |e: String| Error::invalid(format!("Invalid value for {key:?}: {e}"));
     if let Some(text) = config.get("raw.seccomp") {
         return Policy::parse(text).map_err(wrong("raw.seccomp"));
@@ -33,8 +34,23 @@ pub(super) fn syscalls(config: Config<'_>, native: bool) -> Result<Policy> {
     Ok(policy)
 }
 
+/// Adds to a plan which system calls the container may make, and which are done outside of it.
+///
+/// # Errors
+/// As of [`syscalls`] and [`intercepted_mounts`].
+pub(super) fn add_syscalls(spec: &mut ContainerSpec, config: Config<'_>, native: bool) -> Result<()> {
+    let mut policy = syscalls(config, native)?;
+    if !spec.privileged() {
+        spec.intercept = intercept(config);
+        spec.intercepted_mounts = intercepted_mounts(config)?;
+        spec.intercept.add_to(&mut policy);
+    }
+    spec.seccomp = container::plan::filter(&policy)?;
+    Ok(())
+}
+
 /// The system calls that are done outside of a container.
-pub(super) fn intercept(config: Config<'_>) -> Intercept {
+fn intercept(config: Config<'_>) -> Intercept {
     let on = |name: &str| config.bool(&format!("security.syscalls.intercept.{name}"));
     Intercept {
         mknod: on("mknod"),

@@ -157,6 +157,9 @@ fn prepare(
     if rustix::process::chdir(&*command.cwd).is_err() {
         rustix::process::chdir("/").what(|| "entering \"/\"")?;
     }
+    if plan.policy.linux32 {
+        process::be_32_bit().what(|| "choosing the personality")?;
+    }
     let Policy { no_new_privs, seccomp, drop_capabilities, .. } = &plan.policy;
     let listener = seccomp_and_capabilities(*no_new_privs, (seccomp, shim.is_some()), *drop_capabilities)?;
     if let (Some(shim), Some(listener)) = (shim, listener) {
