@@ -5,6 +5,7 @@ use crate::error::{Error, Kind, Result};
 
 mod delete;
 mod edit;
+mod listen;
 mod mount;
 mod pull;
 mod push;

@@ -1,4 +1,5 @@
 //! `lxc file mount`: an instance's files in a directory here, by sshfs, which speaks SFTP with the server through us.
+//! Without a target path see [`listen`](super::listen).
 //!
 //! ```text
 //! server ═ SFTP ═ lxc ═ one socket, its standard input and output ═ sshfs ─ FUSE
@@ -15,6 +16,7 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::listen::listen;
 use super::{clean, local};
 use crate::api::client::path;
 use crate::cli::context::Context;
@@ -52,7 +54,8 @@ pub async fn mount(cx: &Context, args: Mount) -> Result<i32> {
             return Err(Error::invalid("Instance path cannot be used in SSH SFTP listener mode"));
         }
         let _: Value = source.client.get(&path(&["instances", &source.name])).await?;
-        return Err(Error::unsupported("Listening for SSH (mounting on a target path by sshfs is)"));
+        let who = (args.auth_user, args.no_auth);
+        return listen((source.client, source.name), args.listen.as_deref(), who).await;
     };
     if !std::fs::metadata(target).map_err(|e| local("stat", target, &e))?.is_dir() {
         return Err(Error::invalid("Target path must be a directory"));

@@ -57,8 +57,8 @@ fn lend(host: &mut Netlink, plan: &Plan, link: &Link, guest: BorrowedFd<'_>) -> 
     done
 }
 
-/// How long an interface is waited for whose namespace is gone: ten times what an emulated machine took.
-const COMING_BACK: Duration = Duration::from_secs(3);
+/// How long an interface is waited for whose namespace is gone: many times what an emulated machine took.
+const COMING_BACK: Duration = Duration::from_secs(10);
 
 /// Gives the interface back to the host.
 pub(super) fn physical_back(
@@ -96,10 +96,13 @@ fn come_back(
 fn awaited_back(host: &mut Netlink, plan: &Plan, (name, remembered): (&str, Remembered<'_>)) -> Result<()> {
     let given_up = Instant::now() + COMING_BACK;
     loop {
-        rename_back(host, plan, name, remembered)?;
-        // One that never left, or was taken away for good, is not waited for longer.
-        if host.link(name)?.is_some() || Instant::now() > given_up {
-            return Ok(());
+        // udev, which names what comes too, may have been in between.
+        let last = Instant::now() > given_up;
+        match rename_back(host, plan, name, remembered) {
+            Ok(false) if !last => {}
+            Err(e) if e.errno() == Some(libc::EEXIST) && !last => {}
+            // One that was taken away for good isn't waited for longer.
+            done => return done.map(drop),
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -114,11 +117,13 @@ fn move_out(plan: &Plan, guest: BorrowedFd<'_>, name: &str) -> Result<()> {
     inside.set(link.index, &LinkChange { netns: Some(ours.as_fd()), name: Some(name), ..LinkChange::default() })
 }
 
-/// Finds an interface that came back by itself, by its hardware address, and gives it its name.
-fn rename_back(host: &mut Netlink, plan: &Plan, name: &str, remembered: Remembered<'_>) -> Result<()> {
+/// Finds an interface that came back by itself, by its hardware address, and gives it its name. Says whether one has
+/// that name now.
+fn rename_back(host: &mut Netlink, plan: &Plan, name: &str, remembered: Remembered<'_>) -> Result<bool> {
     let links = host.links()?;
+    // Asked for by name, one with that other name would be found too.
     if links.iter().any(|l| l.name == name) {
-        return Ok(());
+        return Ok(true);
     }
     let was: Option<MacAddr> = remembered("last_state.hwaddr").and_then(|text| text.parse().ok());
     // Links of other kinds are made, and not lent; they would have gone with the namespace.
@@ -126,11 +131,12 @@ fn rename_back(host: &mut Netlink, plan: &Plan, name: &str, remembered: Remember
         let named = l.name == plan.name || l.name.strip_prefix("dev").is_some_and(|n| n.parse::<u32>().is_ok());
         l.kind.is_empty() && !l.loopback && named && l.mac.is_some() && (l.mac == plan.hwaddr || l.mac == was)
     };
-    let Some(link) = links.into_iter().find(back) else { return Ok(()) };
+    let Some(link) = links.into_iter().find(back) else { return Ok(false) };
     host.set(link.index, &LinkChange { up: Some(false), ..LinkChange::default() })?;
     // udev gives what comes under another name its usual one beside that, and no link is named as it is called already.
     host.delete_other_name(link.index, name)?;
-    host.set(link.index, &LinkChange { name: Some(name), ..LinkChange::default() })
+    host.set(link.index, &LinkChange { name: Some(name), ..LinkChange::default() })?;
+    Ok(true)
 }
 
 /// A virtual function of the parent that nobody has.

@@ -149,6 +149,9 @@ fn prepare(
         rustix::process::chdir("/").what(|| "entering \"/\"")?;
     }
     label.map_or(Ok(()), Label::take_on_exec)?;
+    if plan.policy.linux32 {
+        process::be_32_bit().what(|| "choosing the personality")?;
+    }
     seccomp_and_capabilities(plan.policy.no_new_privs, &plan.policy.seccomp, plan.policy.drop_capabilities)?;
     plan.policy.rlimits.iter().try_for_each(|limit| rlimit::set(None, limit)).what(|| "setting resource limits")?;
     capset::become_user(command.uid, command.gid)

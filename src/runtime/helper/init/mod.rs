@@ -125,6 +125,9 @@ fn secure(spec: &ContainerSpec, label: Option<Label<'_>>) -> Result<(), Fail> {
     // A new session without a controlling terminal, as LXC starts it; fails only for a leader of one, which is the same.
     let _ = rustix::process::setsid();
     label.map_or(Ok(()), Label::take_on_exec)?;
+    if spec.linux32 {
+        process::be_32_bit().what(|| "choosing the personality")?;
+    }
     seccomp_and_capabilities(spec.no_new_privs, &spec.seccomp, spec.drop_capabilities)
 }
 
