@@ -17,6 +17,7 @@ pub mod attach;
 pub mod files;
 pub mod init;
 mod intercept;
+mod label;
 mod namespace;
 pub mod net;
 pub mod pack;

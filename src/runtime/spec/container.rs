@@ -67,6 +67,9 @@ pub struct ContainerSpec {
     /// What it may mount that way.
     #[serde(default)]
     pub intercepted_mounts: Mounts,
+    /// The AppArmor label of process 1 and of every command of `exec`; empty for the shim's own.
+    #[serde(default)]
+    pub apparmor: String,
     /// Whether no_new_privs is set.
     #[serde(default)]
     pub no_new_privs: bool,

@@ -194,6 +194,9 @@ pub struct Policy {
     #[serde(default)]
     pub listens: bool,
     /// As in the plan.
+    #[serde(default)]
+    pub apparmor: String,
+    /// As in the plan.
     pub no_new_privs: bool,
     /// As in the plan.
     #[serde(default)]

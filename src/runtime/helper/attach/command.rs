@@ -6,6 +6,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 
 use crate::runtime::helper::init::seccomp_and_capabilities;
+use crate::runtime::helper::label::{self, Label};
 use crate::runtime::helper::{Fail, What, say};
 use crate::runtime::spec::attach::{AttachAnswer, AttachPlan, Command};
 use crate::runtime::spec::cgroup::Group;
@@ -28,6 +29,7 @@ pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> R
     let Streams { socket, init, streams } = given;
     let shim = if plan.policy.listens { Some(visit_shim(&plan.run)?) } else { None };
     let group = join_groups(&plan.groups)?;
+    let label = label::prepare(&plan.policy.apparmor)?;
     // While we have the host's rights.
     plan.policy.rlimits.iter().try_for_each(rlimit::make_room).what(|| "raising resource limits")?;
     fork::join(init.as_fd(), !plan.policy.privileged).what(|| "entering the container's namespaces")?;
@@ -44,13 +46,13 @@ pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> R
                 fork::exit(127)
             }
             drop(init);
-            let (errno, what, exec) = become_command(plan, command, (socket, &failed, shim.as_ref()), streams);
+            let (errno, what, exec) = become_command(plan, command, (socket, &failed, shim.as_ref()), (streams, label));
             let _ = say(socket, &AttachAnswer::Failed { errno, what, exec }, &[]);
             let _ = rustix::io::write(&failed, b"x");
             fork::exit(127)
         }
         fork::Forked::Parent { pid, pidfd } => {
-            drop((failed, streams, init, group, shim));
+            drop((failed, streams, init, group, label, shim));
             // A daemon that is gone changes nothing: the command must be waited for.
             let _ = say(socket, &AttachAnswer::Spawned { pid }, &[pidfd.as_fd()]);
             if matches!(rustix::io::retry_on_intr(|| rustix::io::read(&executed, &mut [0u8; 1])), Ok(0)) {
@@ -100,9 +102,9 @@ fn become_command(
     plan: &AttachPlan,
     command: &Command,
     (socket, helper, shim): (&OwnedFd, &OwnedFd, Option<&OwnedFd>),
-    streams: Vec<OwnedFd>,
+    given: (Vec<OwnedFd>, Option<Label<'_>>),
 ) -> (i32, String, bool) {
-    if let Err(e) = prepare(plan, command, (socket, shim), streams) {
+    if let Err(e) = prepare(plan, command, (socket, shim), given) {
         return (e.errno, e.what, false);
     }
     // It may have been killed before that took hold; its end of the pipe is closed then.
@@ -137,7 +139,7 @@ fn prepare(
     plan: &AttachPlan,
     command: &Command,
     (socket, shim): (&OwnedFd, Option<&OwnedFd>),
-    streams: Vec<OwnedFd>,
+    (streams, label): (Vec<OwnedFd>, Option<Label<'_>>),
 ) -> Result<(), Fail> {
     // Joining has left us with the host's ids, which mean nobody here; a change from them wouldn't even drop capabilities.
     capset::become_user(0, 0).what(|| "becoming the guest's root")?;
@@ -157,6 +159,7 @@ fn prepare(
     if rustix::process::chdir(&*command.cwd).is_err() {
         rustix::process::chdir("/").what(|| "entering \"/\"")?;
     }
+    label.map_or(Ok(()), Label::take_on_exec)?;
     if plan.policy.linux32 {
         process::be_32_bit().what(|| "choosing the personality")?;
     }

@@ -88,7 +88,7 @@ fn by_kernel(caller: &Caller<'_>, wanted: &Wanted, shift: bool) -> io::Result<Ve
     let needs_device = needs_device(&wanted.kind)?;
     let device = if needs_device { Some(device(caller, wanted, &here)?) } else { None };
     let namespace = caller.open("ns/mnt", OFlags::RDONLY)?;
-    enter_stage().map_err(|e| io::Error::from_raw_os_error(if e.errno == 0 { libc::EIO } else { e.errno }))?;
+    enter_stage().map_err(program::number)?;
     let source = match device {
         Some(number) => make_source(&wanted.source, number)?,
         None => wanted.kind.clone(),

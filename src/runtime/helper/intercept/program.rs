@@ -8,8 +8,10 @@ use rustix::fs::OFlags;
 use super::Verdict;
 use super::caller::Caller;
 use super::mount::Wanted;
+use crate::runtime::helper::Fail;
 use crate::runtime::helper::attach::join_groups;
 use crate::runtime::helper::init::seccomp_and_capabilities;
+use crate::runtime::helper::label::{self, Label};
 use crate::runtime::sys::{channel, fork, process, spawn};
 
 /// Where it is looked for, and what it finds as its PATH.
@@ -41,14 +43,15 @@ pub(super) fn run(caller: &Caller<'_>, wanted: &Wanted, program: &str) -> io::Re
     let command = command(wanted, program);
     let places = [caller.open("root", OFlags::PATH)?, caller.open("cwd", OFlags::PATH)?];
     let leader = caller.leader()?;
-    let group = join_groups(caller.guest.groups).map_err(|e| io::Error::from_raw_os_error(e.errno.max(libc::EPERM)))?;
+    let group = join_groups(caller.guest.groups).map_err(number)?;
+    let label = label::prepare(&caller.guest.spec.apparmor).map_err(number)?;
     fork::join(leader.as_fd(), true)?;
     process::hide_memory()?;
     process::die_with_parent()?;
     let options = fork::Options { cgroup: group.as_ref().map(AsFd::as_fd), ..Default::default() };
     match fork::fork(&options)? {
         fork::Forked::Child => {
-            let failed = become_program(caller, &places, &leader);
+            let failed = become_program(caller, (&places, &leader), label);
             let failed = failed.map_or_else(|e| e, |()| spawn::execute(&command, &environment(), PATH));
             fork::exit(failed.raw_os_error().filter(|number| (1..126).contains(number)).unwrap_or(libc::EIO))
         }
@@ -63,16 +66,29 @@ fn environment() -> Vec<(String, String)> {
     [("PATH", PATH), ("container", "lxc")].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
-fn become_program(caller: &Caller<'_>, [root, here]: &[OwnedFd; 2], leader: &OwnedFd) -> io::Result<()> {
+/// The number of a failure.
+pub(super) fn number(failed: Fail) -> io::Error {
+    io::Error::from_raw_os_error(if failed.errno == 0 { libc::EIO } else { failed.errno })
+}
+
+fn become_program(
+    caller: &Caller<'_>,
+    ([root, here], leader): (&[OwnedFd; 2], &OwnedFd),
+    label: Option<Label<'_>>,
+) -> io::Result<()> {
     fork::join_cgroup(leader.as_fd())?;
     process::die_with_parent()?;
     rustix::process::setsid()?;
     rustix::process::fchdir(root)?;
     rustix::process::chroot(".")?;
     rustix::process::fchdir(here)?;
+    label.map_or(Ok(()), Label::take_on_exec).map_err(number)?;
     let spec = caller.guest.spec;
+    if spec.linux32 {
+        process::be_32_bit()?;
+    }
     let loaded = seccomp_and_capabilities(spec.no_new_privs, (&spec.seccomp, true), spec.drop_capabilities);
-    let listener = loaded.map_err(|e| io::Error::from_raw_os_error(e.errno.max(libc::EPERM)))?;
+    let listener = loaded.map_err(number)?;
     if let Some(listener) = listener {
         channel::send(caller.guest.shim, b"l", &[listener.as_fd()])?;
     }
