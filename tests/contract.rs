@@ -27,7 +27,7 @@ macro_rules! scripts {
     };
 }
 
-scripts! { server https events operations profiles images sources proxies publish security idmaps storage host networks netkeys acls zones transfer instances lifecycle exec files sftp mounts metadata devlxd console limits view unixdevices forwards disks nics filters routed leases bridges debian snapshots copies unharmed backups cloudinit schedules sql }
+scripts! { server https events operations profiles images sources proxies publish security idmaps storage host networks netkeys acls zones transfer instances lifecycle exec files sftp mounts metadata devlxd console limits view unixdevices forwards natproxies disks nics filters routed leases bridges debian snapshots copies unharmed backups cloudinit schedules sql }
 
 #[test]
 fn every_script_is_run() {
