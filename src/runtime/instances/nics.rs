@@ -233,7 +233,7 @@ impl Instances {
     /// Finds the devices of a guest that runs already; one that is missing, after a reboot without a daemon, is plugged in.
     pub(super) async fn adopt_nics(&self, id: u64, pid: i32) -> Result<()> {
         let plans = self.choose_nics(id).await?;
-        if plans.is_empty() || pid == 0 {
+        if plans.is_empty() {
             return Ok(());
         }
         let config = self.db.view(|v| Ok(repo::instances::by_id(v, id)?.config))?;
