@@ -27,7 +27,7 @@ macro_rules! scripts {
     };
 }
 
-scripts! { server https events operations profiles images sources proxies publish security idmaps storage host networks netkeys acls zones transfer instances lifecycle exec files sftp mounts metadata devlxd console limits view unixdevices forwards natproxies disks nics filters routed leases bridges debian snapshots copies unharmed backups cloudinit schedules sql }
+scripts! { server https events operations profiles images sources proxies publish security idmaps storage host networks netkeys acls zones transfer instances lifecycle exec files sftp mounts metadata devlxd console limits view unixdevices forwards natproxies disks nics filters routed leases bridges debian snapshots copies unharmed backups cloudinit schedules sql nesting attacks }
 
 #[test]
 fn every_script_is_run() {
@@ -36,6 +36,18 @@ fn every_script_is_run() {
     found.sort();
     known.sort();
     assert_eq!(found, known);
+}
+
+/// What guests may not call by default, each tried by `attacks.sh`.
+#[test]
+fn every_denied_system_call_is_tried() {
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract/attacks.sh")).unwrap();
+    let list = text.split_once("denied='").and_then(|(_, rest)| rest.split_once('\'')).unwrap().0;
+    let tried: Vec<&str> = list.lines().filter_map(|line| line.split(' ').next()).collect();
+    let denied: Vec<String> =
+        lxbox::runtime::spec::syscalls::Policy::usual().rules.into_iter().map(|rule| rule.name).collect();
+    assert_eq!(tried, denied);
 }
 
 /// Cases of `netkeys.sh` begin with `key NAME…`.

@@ -82,6 +82,7 @@ impl Host {
             sysctls: Vec::new(),
             seccomp: plan::filter(&Policy::usual()).unwrap(),
             no_new_privs: false,
+            linux32: false,
             device_rules: vec![],
             cgroups: cgroup::discover().unwrap(),
             console_log: self.dir.join("console.log"),

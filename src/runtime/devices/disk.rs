@@ -22,6 +22,12 @@ pub fn fit(name: &str, device: &DeviceMap, lxd_dir: &Path) -> Result<Fitting> {
     let mut place = lxd_dir.join("storage-pools").join(value("pool"));
     if !is_root(device) {
         let mut mount = mount(name, device, lxd_dir)?;
+        // By a link, too.
+        if let (Ok(source), Ok(own)) = (fs::canonicalize(&mount.source), fs::canonicalize(lxd_dir))
+            && source.starts_with(own)
+        {
+            return Err(reaches(name, lxd_dir));
+        }
         let block = fs::metadata(&mount.source).is_ok_and(|status| status.file_type().is_block_device());
         if block {
             mount.filesystem = Some(filesystem(&mount.source, value("raw.mount.options"))?);
@@ -107,7 +113,7 @@ pub fn mount(name: &str, device: &DeviceMap, lxd_dir: &Path) -> Result<Mount> {
     let flag = |key: &str| is_true(value(key));
     let source = plain(Path::new(value("source")));
     if source.starts_with(lxd_dir) || lxd_dir.starts_with(&source) && flag("recursive") {
-        return Err(Error::invalid(format!("Disk {name:?} would reach into {lxd_dir:?}")));
+        return Err(reaches(name, lxd_dir));
     }
     let optional = match value("required") {
         "" => flag("optional"),
@@ -122,6 +128,10 @@ pub fn mount(name: &str, device: &DeviceMap, lxd_dir: &Path) -> Result<Mount> {
         optional,
         ..Mount::default()
     })
+}
+
+fn reaches(name: &str, lxd_dir: &Path) -> Error {
+    Error::invalid(format!("Disk {name:?} would reach into {lxd_dir:?}"))
 }
 
 /// Refuses a disk whose `source` isn't there, unless it isn't required. Looks at the host.

@@ -9,8 +9,8 @@ use crate::api::config::instance::Config;
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::runtime::blocking;
 use crate::runtime::devices::nic;
-use crate::runtime::spec::{ContainerSpec, Idmap, Limits, RootSource, Shift};
-use crate::runtime::storage::Root;
+use crate::runtime::spec::{ContainerSpec, Idmap, Limits, Mount, RootSource, Shift};
+use crate::runtime::storage::{PlainDirectory, Root};
 use crate::runtime::sys::fault;
 use crate::store::records::{InstanceRecord, Phase, PoolRecord};
 use crate::store::repo;
@@ -98,20 +98,24 @@ impl Instances {
         let place = driver.paths().volume(&volume);
         let owner = self.map_of(&record, &expanded.config)?.root().0;
         let (for_files, with_profiles) = (record.clone(), expanded.clone());
-        let (root, lock, files) = blocking(move || {
+        let nesting = Config(&expanded.config).bool("security.nesting");
+        let (root, lock, files, plain) = blocking(move || {
             let files = templates::files(&place, &for_files, &with_profiles)?;
             driver.paths().set_owner(&volume, owner)?;
-            Ok((driver.root(&volume)?, driver.lock_path(&volume), files))
+            let plain = driver.layered().map(|layered| layered.plain(&volume, nesting)).transpose()?;
+            Ok((driver.root(&volume)?, driver.lock_path(&volume), files, plain.unwrap_or_default()))
         })
         .await?;
         let mut spec = self.confined(&record, &expanded, root_source(root))?;
         spec.lock = Some(lock);
         let native = self.host.architectures.first() == Some(&record.architecture);
+        spec.linux32 = !native;
         let syscalls = confine::syscalls(Config(&expanded.config), native)?;
         spec.seccomp = container::plan::filter(&syscalls)?;
         spec.limits = self.limits(id, &expanded.config)?;
         let fitted = self.equip(id, &expanded).await?;
-        spec.mounts = equipment::mounts(&fitted);
+        // Devices may be mounted in them.
+        spec.mounts = plain.into_iter().map(plain_mount).chain(equipment::mounts(&fitted)).collect();
         spec.device_rules = equipment::rules(spec.privileged(), &fitted);
         if let Some(raw) = Config(&expanded.config).get("raw.lxc") {
             confine::add_raw_lxc(&mut spec, raw)?;
@@ -206,6 +210,7 @@ impl Instances {
             drop_capabilities: container::plan::dropped_capabilities(privileged)?,
             seccomp: String::new(),
             no_new_privs: false,
+            linux32: false,
             group_files: Vec::new(),
             device_rules: Vec::new(),
             cgroups: self.host.cgroups.clone(),
@@ -286,6 +291,10 @@ fn root_source(root: Root) -> RootSource {
         Root::Overlay { lowers, upper, work } => RootSource::Overlay { lowers, upper, work },
         Root::Layers { lowers } => RootSource::Layers { lowers },
     }
+}
+
+fn plain_mount(PlainDirectory { source, target }: PlainDirectory) -> Mount {
+    Mount { source, target, shift: true, ..Mount::default() }
 }
 
 fn environment(config: &ConfigMap) -> Vec<(String, String)> {

@@ -63,6 +63,9 @@ pub struct ContainerSpec {
     /// Whether no_new_privs is set.
     #[serde(default)]
     pub no_new_privs: bool,
+    /// Whether it is told that the machine is of 32 bits (personality(2), `PER_LINUX32`).
+    #[serde(default)]
+    pub linux32: bool,
     /// Files of its control groups to write beside the limits: whether it is one of cgroup v2, its name, and what to write.
     #[serde(default)]
     pub group_files: Vec<(bool, String, String)>,

@@ -191,6 +191,9 @@ pub struct Policy {
     /// As in the plan.
     pub no_new_privs: bool,
     /// As in the plan.
+    #[serde(default)]
+    pub linux32: bool,
+    /// As in the plan.
     pub environment: Vec<(String, String)>,
     /// As in the plan.
     #[serde(default)]

@@ -168,7 +168,7 @@ impl Snapshots for Dir {
         let own = self.layout.open_volume(volume)?;
         let root =
             tree::open_dir(&own, c"rootfs").ctx(Kind::Internal, || format!("Failed opening volume \"{volume}\""))?;
-        Ok(Tree { own, root, living: guest.is_some(), _keep: Box::new(held) })
+        Ok(Tree { own, root, plain: Vec::new(), living: guest.is_some(), _keep: Box::new(held) })
     }
 }
 

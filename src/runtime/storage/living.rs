@@ -1,5 +1,6 @@
 //! Copies of trees, also of those that a running guest writes to: a pass while it runs, one while it is frozen.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ pub struct Tree<'a> {
     pub(super) own: OwnedFd,
     /// The root file system.
     pub(super) root: OwnedFd,
+    /// Directories that belong to `/var/lib/NAME` of the root and lie elsewhere.
+    pub(super) plain: Vec<(&'static CStr, OwnedFd)>,
     /// Whether the guest writes to `root`.
     pub(super) living: bool,
     /// What has to stay meanwhile: locks, pins, mounts.
@@ -39,7 +42,8 @@ impl Tree<'_> {
     /// Copies it. `guest` is the one it was opened with.
     pub fn copy_to(&self, place: &Place<'_>, guest: Option<&dyn Guest>) -> Result<()> {
         copy_metadata(&self.own, place.own, place.links)?;
-        renew(&self.root, place, guest.filter(|_| self.living))
+        renew(&self.root, place, guest.filter(|_| self.living))?;
+        super::overlay::plain::put_back(&self.plain, (place.root, place.links), guest)
     }
 }
 
@@ -90,8 +94,8 @@ impl Drop for Thaw<'_> {
 
 /// Copies `metadata.yaml` and `templates/`, as far as they exist.
 pub(super) fn copy_metadata(from: impl AsFd, to: impl AsFd, links: impl AsFd) -> Result<()> {
-    const METADATA: &std::ffi::CStr = c"metadata.yaml";
-    const TEMPLATES: &std::ffi::CStr = c"templates";
+    const METADATA: &CStr = c"metadata.yaml";
+    const TEMPLATES: &CStr = c"templates";
     tree::copy_file(&from, &to, METADATA).or_else(absent)?;
     match tree::open_dir(&from, TEMPLATES) {
         Ok(templates) => tree::copy(&templates, super::layout::make_dir(to, TEMPLATES, 0o755)?, links),

@@ -69,9 +69,11 @@ pub const DRIVERS: &[DriverInfo] = &[
 ];
 
 /// The drivers this host can use for pools below `lxd_dir`. `overlay` is left out where the kernel is too old for it, and
-/// where the directory is on an overlay itself; with a `source` elsewhere it can be used there all the same.
+/// where the directory is on an overlay itself; with a `source` elsewhere it can be used there all the same. In a
+/// user namespace, that is in an unprivileged container, it can't be used.
 pub fn supported(lxd_dir: &Path) -> Vec<DriverInfo> {
-    let can_layer = overlay::kernel_is_new_enough() && !overlay::is_on_overlay(lxd_dir);
+    let can_layer =
+        overlay::kernel_is_new_enough() && !overlay::is_on_overlay(lxd_dir) && overlay::may_use_trusted_attributes();
     DRIVERS.iter().filter(|d| d.name != overlay::NAME || can_layer).copied().collect()
 }
 
@@ -143,6 +145,15 @@ pub struct Place<'a> {
     pub links: BorrowedFd<'a>,
     /// The root file system that this one takes the place of: what is the same may be taken over by another name.
     pub old: Option<BorrowedFd<'a>>,
+}
+
+/// A directory of a volume's own that is mounted in its guest, since it must not be on an overlay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainDirectory {
+    /// Where it is on the host.
+    pub source: PathBuf,
+    /// Where it belongs in the guest.
+    pub target: PathBuf,
 }
 
 /// A pool.
@@ -232,6 +243,10 @@ pub trait Layered {
 
     /// The layers a volume stands on, the top first.
     fn layers(&self, volume: &Volume) -> Result<Vec<String>>;
+
+    /// The directories of a volume, which is no snapshot, that must not be on an overlay. With `make` it has all of them
+    /// from now on; without, those that it was given once. Blocks, as long as it takes to copy those of a snapshot.
+    fn plain(&self, volume: &Volume, make: bool) -> Result<Vec<PlainDirectory>>;
 
     /// Moves every layer into the trash that is neither in `keep` nor below a volume, and returns their names.
     fn sweep(&self, keep: &BTreeSet<String>) -> Result<Vec<String>>;

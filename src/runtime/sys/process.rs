@@ -33,6 +33,17 @@ pub fn find(wanted: Process) -> Option<OwnedFd> {
     (start_time(wanted.pid) == Some(wanted.start) && !has_ended(&pidfd)).then_some(pidfd)
 }
 
+/// Has this process and its children told that the machine is of 32 bits, as `uname -m` says it (personality(2)).
+pub fn be_32_bit() -> io::Result<()> {
+    // `PER_LINUX32` (include/uapi/linux/personality.h).
+    const LINUX32: libc::c_ulong = 0x0008;
+    // SAFETY: the call takes a number and reads no memory.
+    match unsafe { libc::personality(LINUX32) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
 /// Sends a signal by its number; a process that is gone already is no error.
 pub fn signal(pidfd: impl AsFd, number: i32) -> io::Result<()> {
     // SAFETY: the system call reads no memory of ours (the siginfo pointer is null) and the descriptor is borrowed through it.

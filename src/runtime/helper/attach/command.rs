@@ -141,6 +141,9 @@ fn prepare(plan: &AttachPlan, command: &Command, socket: &OwnedFd, streams: Vec<
     if rustix::process::chdir(&*command.cwd).is_err() {
         rustix::process::chdir("/").what(|| "entering \"/\"")?;
     }
+    if plan.policy.linux32 {
+        process::be_32_bit().what(|| "choosing the personality")?;
+    }
     seccomp_and_capabilities(plan.policy.no_new_privs, &plan.policy.seccomp, plan.policy.drop_capabilities)?;
     plan.policy.rlimits.iter().try_for_each(|limit| rlimit::set(None, limit)).what(|| "setting resource limits")?;
     capset::become_user(command.uid, command.gid)

@@ -117,6 +117,9 @@ fn secure(spec: &ContainerSpec) -> Result<(), Fail> {
     signal::reset_all();
     // A new session without a controlling terminal, as LXC starts it; fails only for a leader of one, which is the same.
     let _ = rustix::process::setsid();
+    if spec.linux32 {
+        process::be_32_bit().what(|| "choosing the personality")?;
+    }
     seccomp_and_capabilities(spec.no_new_privs, &spec.seccomp, spec.drop_capabilities)
 }
 

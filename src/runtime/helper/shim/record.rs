@@ -43,6 +43,7 @@ pub(super) fn policy(spec: &ContainerSpec) -> Policy {
         drop_capabilities: spec.drop_capabilities,
         seccomp: spec.seccomp.clone(),
         no_new_privs: spec.no_new_privs,
+        linux32: spec.linux32,
         environment: spec.environment.clone(),
         rlimits: spec.rlimits.clone(),
     }

@@ -32,19 +32,21 @@ impl Overlay {
     fn create_filled(&self, volume: &Volume, fill: impl FnOnce(&Place<'_>) -> Result<()>) -> Result<()> {
         self.layout.create_volume(volume, |own| {
             make_dir(own, c"rootfs", 0o755)?;
-            let filled = |root: &OwnedFd| {
+            let filled = |top: &OwnedFd, root: &OwnedFd| {
                 dir::with_links(&self.layout, |links| {
                     fill(&Place { own: own.as_fd(), root: root.as_fd(), links: links.as_fd(), old: None })
-                })
+                })?;
+                self.adopt_plain(top, root)
             };
             if volume.is_snapshot() {
                 let pin = self.build_layer(None, filled)?;
                 return self.make_upper(volume, Some(&pin));
             }
             self.make_upper(volume, None)?;
-            let upper = tree::open_dir(self.layout.open_last(volume)?, c"rootfs")
+            let top = self.layout.open_last(volume)?;
+            let upper = tree::open_dir(&top, c"rootfs")
                 .ctx(Kind::Internal, || format!("Failed opening volume \"{volume}\""))?;
-            filled(&upper)
+            filled(&top, &upper)
         })
     }
 

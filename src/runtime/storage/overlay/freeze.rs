@@ -10,7 +10,7 @@ use rustix::fs::{OFlags, RenameFlags};
 
 use super::create::like_root;
 use super::layers::{Pin, below, copy_name, stand_on};
-use super::{LAYERS, Overlay, UPPERS};
+use super::{LAYERS, Overlay, UPPERS, plain};
 use crate::error::{Ctx, Kind, Result};
 use crate::runtime::storage::layout::{c_name, make_dir, undo};
 use crate::runtime::storage::living::{self, copy_metadata};
@@ -38,14 +38,18 @@ impl Overlay {
         }
         let upper =
             tree::open_dir(&own, c"rootfs").ctx(Kind::Internal, || format!("Failed opening volume \"{volume}\""))?;
-        if tree::is_empty(&upper)? {
+        let plain = plain::opened(&own)?;
+        if plain.is_none() && tree::is_empty(&upper)? {
             return Ok(on);
         }
         if guest.is_none() && self.chain(volume)?.len() < MAX_LAYERS {
             return self.freeze(volume, &own).map(Some);
         }
         let on = on.as_ref().map(Pin::id);
-        self.build_layer(on, |root| {
+        self.build_layer(on, |top, root| {
+            if let Some(plain) = &plain {
+                self.copy_plain(plain, top, guest)?;
+            }
             dir::with_links(&self.layout, |links| living::copy(&upper, root, links, guest))?;
             tree::drop_xattrs(root, "trusted.overlay.").ctx(Kind::Internal, || "Failed copying the root's attributes")
         })
@@ -97,6 +101,9 @@ impl Overlay {
         let top = self.open_layer(layer)?;
         let next = below(&top)?.map(|id| self.layers.pin(&id));
         self.fill_upper(own, next.as_ref())?;
+        if let Some(plain) = plain::opened(&top)? {
+            self.copy_plain(&plain, own, None)?;
+        }
         let upper = tree::open_dir(own, c"rootfs").ctx(Kind::Internal, || "Failed opening a new upper")?;
         let written = self.open_root_of(layer)?;
         dir::with_links(&self.layout, |links| tree::copy(&written, &upper, links))

@@ -130,8 +130,12 @@ impl Overlay {
         undo(made, || tree::remove(layers, &temporary))
     }
 
-    /// Makes a layer of what `fill` puts into its root, over another or over nothing, in one step.
-    pub(super) fn build_layer(&self, on: Option<&str>, fill: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<Pin<'_>> {
+    /// Makes a layer of what `fill` puts into its directory and root, over another or over nothing, in one step.
+    pub(super) fn build_layer(
+        &self,
+        on: Option<&str>,
+        fill: impl FnOnce(&OwnedFd, &OwnedFd) -> Result<()>,
+    ) -> Result<Pin<'_>> {
         let layers = self.layout.dir(LAYERS)?;
         let id = copy_name()?;
         let pin = self.layers.pin(&id);
@@ -140,7 +144,7 @@ impl Overlay {
             if let Some(on) = on {
                 stand_on(&own, on)?;
             }
-            fill(&make_dir(&own, c"rootfs", 0o755)?)?;
+            fill(&own, &make_dir(&own, c"rootfs", 0o755)?)?;
             rename(&layers, &temporary, &name).ctx(Kind::Internal, || format!("Failed renaming layer {id:?}"))
         });
         undo(made, || tree::remove(&layers, &temporary))?;

@@ -8,6 +8,7 @@
 //!     layers/ID/            rootfs/, and for an image metadata.yaml, templates/
 //!     layers/.ID.RANDOM/    being made; swept at start
 //!     uppers/NAME/          rootfs/ (the upper), work/
+//!       plain/NAME          mounted over /var/lib/NAME of the guest ([`plain`]); a layer may have them, too
 //!       on.ID               the layer it stands on, an empty file; a layer made from an upper has one too
 //!     snapshots/NAME/SNAPSHOT/  the same file, and rootfs/, empty, where there is no layer
 //! ```
@@ -22,6 +23,7 @@
 mod create;
 mod freeze;
 mod layers;
+pub(super) mod plain;
 mod probe;
 mod snapshots;
 
@@ -33,10 +35,10 @@ use super::layout::Layout;
 use super::paths::PoolPaths;
 use super::reconcile::Found;
 use super::volume::{Volume, VolumeKind};
-use super::{Content, Driver, Guest, Image, Layered, Renewing, Root, dir, trash, tree};
+use super::{Content, Driver, Guest, Image, Layered, PlainDirectory, Renewing, Root, dir, trash, tree};
 use crate::error::{Error, Result};
 
-pub(super) use probe::{is_on_overlay, kernel_is_new_enough};
+pub(super) use probe::{is_on_overlay, kernel_is_new_enough, may_use_trusted_attributes};
 
 /// The driver's name.
 pub(super) const NAME: &str = "overlay";
@@ -192,6 +194,10 @@ impl Layered for Overlay {
 
     fn layers(&self, volume: &Volume) -> Result<Vec<String>> {
         self.chain(volume)
+    }
+
+    fn plain(&self, volume: &Volume, make: bool) -> Result<Vec<PlainDirectory>> {
+        self.plain_directories(volume, make)
     }
 
     fn sweep(&self, keep: &BTreeSet<String>) -> Result<Vec<String>> {

@@ -46,33 +46,40 @@ impl Snapshots for Overlay {
         let own = self.layout.open_volume(volume)?;
         // A running guest's upper can't be a layer of another mount: a copy of it can.
         let layer = if guest.is_some() { self.layer_of(volume, guest)? } else { None };
-        let mut roots = Vec::new();
-        let layers = self.layout.dir(LAYERS)?;
-        let mut next = match &layer {
-            Some(pin) => Some(pin.id().to_owned()),
-            None => {
-                let last = self.layout.open_last(volume)?;
-                match tree::open_dir(&last, c"rootfs") {
-                    Ok(root) => roots.push(root),
-                    Err(Errno::NOENT) => {}
-                    Err(e) => return Err(e).ctx(Kind::Internal, || format!("Failed opening volume \"{volume}\"")),
-                }
-                super::layers::below(&last)?
-            }
+        let top = match &layer {
+            Some(pin) => self.open_layer(pin)?,
+            None => self.layout.open_last(volume)?,
         };
+        let roots = self.roots(&top)?;
+        let plain = self.plain_trees(&top)?;
+        let (root, roots) = merged(roots).ctx(Kind::Internal, || format!("Failed mounting volume \"{volume}\""))?;
+        Ok(Tree { own, root, plain, living: false, _keep: Box::new((held, layer, roots)) })
+    }
+}
+
+impl Overlay {
+    /// The roots of an upper or layer, if it has one, and of those it stands on, the top first.
+    pub(super) fn roots(&self, top: &OwnedFd) -> Result<Vec<OwnedFd>> {
+        let mut roots = Vec::new();
+        match tree::open_dir(top, c"rootfs") {
+            Ok(root) => roots.push(root),
+            Err(Errno::NOENT) => {}
+            Err(e) => return Err(e).ctx(Kind::Internal, || "Failed opening a container's upper"),
+        }
+        let layers = self.layout.dir(LAYERS)?;
+        let mut next = super::layers::below(top)?;
         while let Some(id) = next {
             let what = || format!("Failed opening layer {id:?}");
             let layer = tree::open_dir(&layers, &c_name(&id)?).ctx(Kind::Internal, what)?;
             roots.push(tree::open_dir(&layer, c"rootfs").ctx(Kind::Internal, what)?);
             next = super::layers::below(&layer)?;
         }
-        let (root, roots) = merged(roots).ctx(Kind::Internal, || format!("Failed mounting volume \"{volume}\""))?;
-        Ok(Tree { own, root, living: false, _keep: Box::new((held, layer, roots)) })
+        Ok(roots)
     }
 }
 
 /// The tree of layers, the first on top, for reading, and what must stay open meanwhile; one alone is itself.
-fn merged(mut layers: Vec<OwnedFd>) -> std::io::Result<(OwnedFd, Vec<OwnedFd>)> {
+pub(super) fn merged(mut layers: Vec<OwnedFd>) -> std::io::Result<(OwnedFd, Vec<OwnedFd>)> {
     if layers.len() == 1
         && let Some(root) = layers.pop()
     {
