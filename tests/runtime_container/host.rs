@@ -81,6 +81,7 @@ impl Host {
             rlimits: Vec::new(),
             sysctls: Vec::new(),
             seccomp: plan::filter(&Policy::usual()).unwrap(),
+            apparmor: String::new(),
             no_new_privs: false,
             linux32: false,
             device_rules: vec![],

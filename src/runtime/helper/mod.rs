@@ -15,6 +15,7 @@
 pub mod attach;
 pub mod files;
 pub mod init;
+mod label;
 mod namespace;
 pub mod net;
 pub mod pack;

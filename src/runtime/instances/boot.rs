@@ -51,6 +51,7 @@ impl Instances {
             }
         });
         futures_util::stream::iter(all).for_each_concurrent(AT_ONCE, |one| one).await;
+        self.sweep_labels().await;
         self.follow_host();
         // Only now is known what of the host's links the others use.
         for record in ended.into_inner().unwrap_or_else(PoisonError::into_inner) {

@@ -40,11 +40,13 @@ impl Instances {
         confine::load_modules(Config(&expanded.config)).await?;
         let mut spec = self.plan_of(id).await?;
         spec.hold = !nics.is_empty();
-        self.make_places(&record)?;
-        self.follow_plan(id, &spec).await?;
-        let running = self.run(id, &spec, nics).await;
+        let running = match self.make_places(&record).and(self.follow_plan(id, &spec).await) {
+            Ok(()) => self.run(id, &spec, nics).await,
+            Err(e) => Err(e),
+        };
         if running.is_err() {
             self.close_door(id).await;
+            self.unload_label(id).await;
         }
         running
     }
@@ -127,6 +129,8 @@ impl Instances {
         spec.view = self.view.ensure().await;
         let protected = Config(&expanded.config).bool("security.protection.shift");
         self.settle_ids(&record, &mut spec, protected).await?;
+        // The last thing that can fail: what is loaded goes with the guest.
+        spec.apparmor = self.load_label(&record, &expanded.config).await?;
         Ok(spec)
     }
 
@@ -209,6 +213,7 @@ impl Instances {
             files: Vec::new(),
             drop_capabilities: container::plan::dropped_capabilities(privileged)?,
             seccomp: String::new(),
+            apparmor: String::new(),
             no_new_privs: false,
             linux32: false,
             group_files: Vec::new(),
@@ -265,6 +270,7 @@ impl Instances {
         self.end_proxies(id).await;
         self.close_door(id).await;
         self.end_visits(id).await;
+        self.unload_label(id).await;
         if let Err(e) = container::forget(&self.run_directory(id)).await {
             tracing::warn!(id, "Failed removing a run directory: {}", e.chain());
         }

@@ -60,6 +60,9 @@ pub struct ContainerSpec {
     /// The compiled seccomp filter (classic BPF, `struct sock_filter` array), as hex; empty for none.
     #[serde(default)]
     pub seccomp: String,
+    /// The AppArmor label of process 1 and of every command of `exec`; empty for the shim's own.
+    #[serde(default)]
+    pub apparmor: String,
     /// Whether no_new_privs is set.
     #[serde(default)]
     pub no_new_privs: bool,

@@ -189,6 +189,9 @@ pub struct Policy {
     /// As in the plan.
     pub seccomp: String,
     /// As in the plan.
+    #[serde(default)]
+    pub apparmor: String,
+    /// As in the plan.
     pub no_new_privs: bool,
     /// As in the plan.
     #[serde(default)]

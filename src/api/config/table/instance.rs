@@ -160,7 +160,7 @@ pub const ROWS: &[Key] = &[
         .since("nvidia_runtime")
         .later("NVIDIA"),
     // raw
-    key("raw.apparmor", Kind::Text, "Lines to append to the generated AppArmor profile").group("raw").live().later("AppArmor profiles"),
+    key("raw.apparmor", Kind::Text, "Lines to append to the generated AppArmor profile").group("raw").live().applied(),
     key("raw.idmap", Kind::Text, "Extra entries of the id map, such as `both 1000 1000`")
         .on(Container)
         .group("raw")

@@ -6,6 +6,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 
 use crate::runtime::helper::init::seccomp_and_capabilities;
+use crate::runtime::helper::label::{self, Label};
 use crate::runtime::helper::{Fail, What, say};
 use crate::runtime::spec::attach::{AttachAnswer, AttachPlan, Command};
 use crate::runtime::spec::cgroup::Group;
@@ -26,6 +27,7 @@ pub(super) struct Streams<'a> {
 pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> Result<(), Fail> {
     let Streams { socket, init, streams } = given;
     let group = join_groups(&plan.groups)?;
+    let label = label::prepare(&plan.policy.apparmor)?;
     // While we have the host's rights.
     plan.policy.rlimits.iter().try_for_each(rlimit::make_room).what(|| "raising resource limits")?;
     fork::join(init.as_fd(), !plan.policy.privileged).what(|| "entering the container's namespaces")?;
@@ -42,13 +44,13 @@ pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> R
                 fork::exit(127)
             }
             drop(init);
-            let (errno, what, exec) = become_command(plan, command, (socket, &failed), streams);
+            let (errno, what, exec) = become_command(plan, command, (socket, &failed), (streams, label));
             let _ = say(socket, &AttachAnswer::Failed { errno, what, exec }, &[]);
             let _ = rustix::io::write(&failed, b"x");
             fork::exit(127)
         }
         fork::Forked::Parent { pid, pidfd } => {
-            drop((failed, streams, init, group));
+            drop((failed, streams, init, group, label));
             // A daemon that is gone changes nothing: the command must be waited for.
             let _ = say(socket, &AttachAnswer::Spawned { pid }, &[pidfd.as_fd()]);
             if matches!(rustix::io::retry_on_intr(|| rustix::io::read(&executed, &mut [0u8; 1])), Ok(0)) {
@@ -89,9 +91,9 @@ fn become_command(
     plan: &AttachPlan,
     command: &Command,
     (socket, helper): (&OwnedFd, &OwnedFd),
-    streams: Vec<OwnedFd>,
+    given: (Vec<OwnedFd>, Option<Label<'_>>),
 ) -> (i32, String, bool) {
-    if let Err(e) = prepare(plan, command, socket, streams) {
+    if let Err(e) = prepare(plan, command, socket, given) {
         return (e.errno, e.what, false);
     }
     // It may have been killed before that took hold; its end of the pipe is closed then.
@@ -122,7 +124,12 @@ fn extend(path: &mut String) {
     }
 }
 
-fn prepare(plan: &AttachPlan, command: &Command, socket: &OwnedFd, streams: Vec<OwnedFd>) -> Result<(), Fail> {
+fn prepare(
+    plan: &AttachPlan,
+    command: &Command,
+    socket: &OwnedFd,
+    (streams, label): (Vec<OwnedFd>, Option<Label<'_>>),
+) -> Result<(), Fail> {
     // Joining has left us with the host's ids, which mean nobody here; a change from them wouldn't even drop capabilities.
     capset::become_user(0, 0).what(|| "becoming the guest's root")?;
     process::hide_memory().what(|| "hiding memory")?;
@@ -141,6 +148,7 @@ fn prepare(plan: &AttachPlan, command: &Command, socket: &OwnedFd, streams: Vec<
     if rustix::process::chdir(&*command.cwd).is_err() {
         rustix::process::chdir("/").what(|| "entering \"/\"")?;
     }
+    label.map_or(Ok(()), Label::take_on_exec)?;
     if plan.policy.linux32 {
         process::be_32_bit().what(|| "choosing the personality")?;
     }

@@ -12,6 +12,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 
+use super::label::{self, Label};
 use super::stage::{self, Progress};
 use super::{Fail, What, say};
 use crate::runtime::spec::ContainerSpec;
@@ -20,8 +21,10 @@ use crate::runtime::sys::{capset, channel, fault, fork, mount, netlink, process,
 
 /// Runs as process 1. Never comes back: executes the guest's init or ends.
 pub(crate) fn run(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> ! {
-    let failure = match set_up(spec, shim) {
-        Ok(()) => secure_and_execute(spec, shim),
+    // While `/proc` is the host's.
+    let prepared = label::prepare(&spec.apparmor).and_then(|label| set_up(spec, shim).map(|()| label));
+    let failure = match prepared {
+        Ok(label) => secure_and_execute(spec, shim, label),
         Err(e) => e.at(Step::Mounts),
     };
     let _ = say(shim, &Progress::Failed(failure), &[]);
@@ -89,13 +92,17 @@ fn loopback_up() {
 }
 
 /// Waits for the word, confines itself and executes. Comes back only with the failure.
-fn secure_and_execute(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> crate::runtime::spec::shim::Failure {
+fn secure_and_execute(
+    spec: &ContainerSpec,
+    shim: BorrowedFd<'_>,
+    label: Option<Label<'_>>,
+) -> crate::runtime::spec::shim::Failure {
     match channel::receive(shim, 64) {
         Ok(Some(_)) => {}
         // The shim is gone, or gives up.
         _ => fork::exit(1),
     }
-    if let Err(e) = secure(spec) {
+    if let Err(e) = secure(spec, label) {
         return e.at(Step::Security);
     }
     let _ = say(shim, &Progress::Secured, &[]);
@@ -108,7 +115,7 @@ fn secure_and_execute(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> crate::runt
     failed.err().unwrap_or_else(|| Fail::new("executing")).at(Step::Exec)
 }
 
-fn secure(spec: &ContainerSpec) -> Result<(), Fail> {
+fn secure(spec: &ContainerSpec, label: Option<Label<'_>>) -> Result<(), Fail> {
     spec.sysctls.iter().try_for_each(|(name, value)| {
         sysctl(name, value).what(|| format!("setting the kernel parameter {name:?} to {value:?}"))
     })?;
@@ -117,6 +124,7 @@ fn secure(spec: &ContainerSpec) -> Result<(), Fail> {
     signal::reset_all();
     // A new session without a controlling terminal, as LXC starts it; fails only for a leader of one, which is the same.
     let _ = rustix::process::setsid();
+    label.map_or(Ok(()), Label::take_on_exec)?;
     if spec.linux32 {
         process::be_32_bit().what(|| "choosing the personality")?;
     }

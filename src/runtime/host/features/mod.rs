@@ -176,6 +176,15 @@ pub const FEATURES: &[Feature] = &[
         probes::seccomp_notify,
     ),
     should(
+        "AppArmor",
+        "",
+        [
+            "keeping privileged containers from the host's kernel, and raw.apparmor",
+            "Of what a privileged container's root does to the host, capabilities, device rules and seccomp alone stop some.",
+        ],
+        probes::apparmor,
+    ),
+    should(
         "FUSE",
         "5.15",
         [
