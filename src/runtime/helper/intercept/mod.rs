@@ -30,12 +30,13 @@ use crate::runtime::spec::ContainerSpec;
 use crate::runtime::spec::cgroup::Group;
 use crate::runtime::spec::intercept::{Call, MOUNTS, Mounts, call};
 use crate::runtime::sys::notify::{self, Answer, Journal, Notice, SLOTS};
+use crate::runtime::sys::program as program_pages;
 use crate::runtime::sys::{channel, fault, fork, process, signal};
 use caller::Caller;
 
 /// How long an actor may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often callers of actors that still run are looked at.
+/// How often callers of actors that still run are looked at, and how long it is quiet before memory is given back.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What a worker is given by its shim.
@@ -136,7 +137,11 @@ impl Worker<'_> {
         fds.extend(self.actors.iter().map(|actor| PollFd::new(&actor.pidfd, PollFlags::IN)));
         fds.extend(self.listeners.iter().map(|fd| PollFd::new(fd, wanted)));
         let look = Timespec { tv_sec: LOOK.as_secs() as i64, tv_nsec: 0 };
-        let _ = rustix::event::poll(&mut fds, (!self.actors.is_empty()).then_some(&look));
+        if matches!(rustix::event::poll(&mut fds, Some(&look)), Ok(0)) && self.actors.is_empty() {
+            // There is one of us for each such guest.
+            program_pages::forget_pages();
+            let _ = rustix::event::poll(&mut fds, None);
+        }
         let ready: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
         drop(fds);
         let calls = &ready[1 + self.actors.len()..];

@@ -93,6 +93,8 @@ fn become_program(
         channel::send(caller.guest.shim, b"l", &[listener.as_fd()])?;
     }
     caller.become_like()?;
+    // Until it is executed: a change of ids may have ended that.
+    process::hide_memory()?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(caller.rights.umask));
     process::close_from(3)
 }
