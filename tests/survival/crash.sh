@@ -548,6 +548,7 @@ no_net
 it "walks every step that the sources name"
 # In tests/survival/view.sh.
 all_of procfs.taken
+all_of intercept.taken intercept.acted # by interception.sh
 all_of daemon.recover.snapshots # by recover.sh
 same "$(sources)" "$(printf '%s\n' "${POINTS[@]}" | sort -u)" points
 
