@@ -11,6 +11,7 @@ pub mod container;
 pub mod files;
 pub mod idmap;
 pub mod limits;
+pub mod marks;
 pub mod net;
 pub mod pack;
 pub mod procfs;

@@ -244,7 +244,7 @@ pub trait Layered {
     /// The layers a volume stands on, the top first.
     fn layers(&self, volume: &Volume) -> Result<Vec<String>>;
 
-    /// The directories of a volume, which is no snapshot, that must not be on an overlay. With `make` it has all of them
+    /// The directories of a volume or snapshot that must not be on an overlay. With `make` a volume has all of them
     /// from now on; without, those that it was given once. Blocks, as long as it takes to copy those of a snapshot.
     fn plain(&self, volume: &Volume, make: bool) -> Result<Vec<PlainDirectory>>;
 
