@@ -41,6 +41,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::runtime::sys::process;
 
 pub use living::{Guest, Tree};
 pub use paths::{PoolPaths, check_update};
@@ -72,8 +73,9 @@ pub const DRIVERS: &[DriverInfo] = &[
 /// where the directory is on an overlay itself; with a `source` elsewhere it can be used there all the same. In a
 /// user namespace, that is in an unprivileged container, it can't be used.
 pub fn supported(lxd_dir: &Path) -> Vec<DriverInfo> {
-    let can_layer =
-        overlay::kernel_is_new_enough() && !overlay::is_on_overlay(lxd_dir) && overlay::may_use_trusted_attributes();
+    // In others nobody has the attributes by which an overlay keeps its books.
+    let can_keep = process::is_in_first_user_namespace();
+    let can_layer = can_keep && overlay::kernel_is_new_enough() && !overlay::is_on_overlay(lxd_dir);
     DRIVERS.iter().filter(|d| d.name != overlay::NAME || can_layer).copied().collect()
 }
 
