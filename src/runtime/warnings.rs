@@ -57,6 +57,13 @@ impl Warnings {
         Ok(())
     }
 
+    /// Notes that the cause of a warning about the whole server is gone; one that was never raised is fine.
+    pub async fn resolve(&self, kind: &str) -> Result<()> {
+        let warning = WarningRecord { kind: kind.into(), ..WarningRecord::default() };
+        self.db.transact(|tx| repo::warnings::resolve(tx, &warning, Timestamp::now())).await?;
+        Ok(())
+    }
+
     /// Acknowledges a warning or makes it new again; `check` sees the present one first.
     ///
     /// # Errors

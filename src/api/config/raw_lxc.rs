@@ -27,8 +27,9 @@ const fn done(name: &'static str, short: &'static str) -> RawKey {
 
 /// The keys of LXC 4.0 and 5.0 that can stand in `raw.lxc`.
 pub const RAW_LXC: &[RawKey] = &[
-    done("lxc.apparmor.profile", "the AppArmor profile: `unconfined`"),
-    raw("lxc.apparmor.*", "the AppArmor profile and what it allows"),
+    done("lxc.apparmor.allow_incomplete", "whether to start on kernels whose AppArmor lacks something: as it is"),
+    done("lxc.apparmor.profile", "the AppArmor profile: one that the host has loaded, or `unconfined`"),
+    raw("lxc.apparmor.*", "what a generated AppArmor profile allows"),
     raw("lxc.autodev*", "the tmpfs on /dev"),
     done("lxc.cap.drop", "capabilities taken from the guest"),
     done("lxc.cap.keep", "the only capabilities it has"),
@@ -111,6 +112,8 @@ pub struct RawLxc {
     pub drop: Vec<String>,
     /// `lxc.cap.keep`.
     pub keep: Option<Vec<String>>,
+    /// `lxc.apparmor.profile`.
+    pub apparmor: Option<String>,
     /// `lxc.no_new_privs`.
     pub no_new_privs: bool,
     /// `lxc.init.cmd`: program and arguments.
@@ -191,7 +194,11 @@ impl RawLxc {
                 self.init = Some(words().map(owned).collect());
                 return value.starts_with('/') && !value.contains(['"', '\'', '\\']);
             }
-            "lxc.apparmor.profile" => return value == "unconfined",
+            "lxc.apparmor.allow_incomplete" => return matches!(value, "0" | "1"),
+            "lxc.apparmor.profile" => {
+                self.apparmor = Some(owned(value));
+                return !value.is_empty() && value != "generated";
+            }
             "lxc.mount.auto" => return words().all(as_it_is),
             "lxc.mount.entry" => match entry(value) {
                 Some(mount) => self.mounts.push(mount),

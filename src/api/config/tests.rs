@@ -145,6 +145,13 @@ fn keys_that_exclude_each_other() {
         check(&[("raw.seccomp", "x"), ("security.syscalls.deny", "y")]),
         "raw.seccomp is mutually exclusive with security.syscalls*"
     );
+    let mount = |allowed, fuse| {
+        check(&[
+            ("security.syscalls.intercept.mount.allowed", allowed),
+            ("security.syscalls.intercept.mount.fuse", fuse),
+        ])
+    };
+    assert!(mount("xfs,ext4", "btrfs=x, ext4=fuse2fs").contains("Filesystem ext4 cannot appear in"));
 }
 
 #[test]
@@ -159,7 +166,7 @@ fn sites_add_what_lxd_adds() {
     assert_eq!(at(Site::InstanceUpdate), (ErrorKind::Internal, format!("Invalid config: {key}")));
     assert_eq!(at(Site::ProfileCreate), (ErrorKind::Invalid, key.into()));
     assert_eq!(at(Site::ProfileUpdate), (ErrorKind::Internal, key.into()));
-    let later = instance::validate(&map(&[("raw.apparmor", "x")]), Target::Container).expect_err("waits");
+    let later = instance::validate(&map(&[("nvidia.runtime", "true")]), Target::Container).expect_err("waits");
     assert_eq!(Site::InstanceUpdate.config(later).kind(), ErrorKind::Unsupported);
 }
 
@@ -381,7 +388,7 @@ fn completions_offer_what_is_acted_on() {
     let target = Subject::Instance(Target::Container);
     assert!(completions(target, "limits.m").contains(&"limits.memory".to_owned()));
     assert!(completions(target, "env").contains(&"environment.".to_owned()));
-    assert!(!completions(target, "raw").contains(&"raw.apparmor".to_owned()));
+    assert!(!completions(target, "nvidia").contains(&"nvidia.runtime".to_owned()));
     assert_eq!(value_completions(target, "limits.memory.enforce", ""), ["soft", "hard"]);
     assert_eq!(value_completions(Subject::Device("disk", ""), "readonly", "t"), ["true"]);
     assert!(completions(Subject::Pool("dir"), "").contains(&"source".to_owned()));

@@ -213,6 +213,7 @@ async fn after_start(services: Arc<Services>) {
             tracing::warn!("Failed starting instances: {}", e.chain());
         }
     };
+    services.instances.watch_apparmor(&services.warnings).await;
     let (instances, expiring) = (services.instances.clone(), services.instances.clone());
     tokio::join!(
         starting,

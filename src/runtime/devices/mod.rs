@@ -5,6 +5,7 @@
 //! comes or goes that a device waits for ([`Awaited`]).
 
 pub mod disk;
+pub mod nat;
 pub mod nic;
 pub mod proxy;
 mod sysfs;

@@ -89,11 +89,12 @@ impl Instances {
     pub(super) async fn remove_volume_and_records(&self, record: &InstanceRecord, pool: &PoolRecord) -> Result<()> {
         let (driver, volume) = (self.pools.driver(pool)?, volume_of(record)?);
         let (logs, run) = (self.places.logs(&record.project, &record.name), self.places.run(record.id));
-        let shelf = self.shelf(record.id);
+        let (shelf, apparmor, id) = (self.shelf(record.id), self.apparmor.clone(), record.id);
         blocking(move || {
             driver.delete_volume(&volume)?;
             fault("daemon.delete.volume");
             shelf.clear()?;
+            apparmor.forget(id);
             remove_directory(&run)?;
             remove_directory(&logs)
         })

@@ -47,6 +47,7 @@ mod exec;
 pub mod expand;
 mod files;
 mod ids;
+mod label;
 mod list;
 mod live;
 mod logs;
@@ -73,6 +74,7 @@ mod view;
 
 use actor::Actor;
 use container::Running;
+use container::apparmor::AppArmor;
 use container::cpus::CpuSet;
 
 pub use doors::{Door, News, Seen};
@@ -141,6 +143,7 @@ pub struct Inner {
     turns: files::Turns,
     doors: doors::Doors,
     view: container::view::View,
+    apparmor: Arc<AppArmor>,
     equipment: equipment::Equipment,
     /// Held while a range of ids is looked for that no other instance has.
     choosing_ids: tokio::sync::Mutex<()>,
@@ -202,6 +205,7 @@ impl Instances {
         let turns = files::Turns::default();
         let doors = doors::Doors::default();
         let view = container::view::View::new(places.view());
+        let apparmor = Arc::new(AppArmor::new(&places.root));
         let equipment = equipment::Equipment::default();
         let actors = Mutex::default();
         let host_stops = Mutex::default();
@@ -221,6 +225,7 @@ impl Instances {
             turns,
             doors,
             view,
+            apparmor,
             equipment,
             choosing_ids: tokio::sync::Mutex::default(),
             host_stops,

@@ -9,6 +9,7 @@ use crate::api::config::instance::Config;
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::runtime::blocking;
 use crate::runtime::devices::nic;
+use crate::runtime::spec::intercept::{Intercept, Mounts};
 use crate::runtime::spec::{ContainerSpec, Idmap, Limits, Mount, RootSource, Shift};
 use crate::runtime::storage::{PlainDirectory, Root};
 use crate::runtime::sys::fault;
@@ -40,11 +41,13 @@ impl Instances {
         confine::load_modules(Config(&expanded.config)).await?;
         let mut spec = self.plan_of(id).await?;
         spec.hold = !nics.is_empty();
-        self.make_places(&record)?;
-        self.follow_plan(id, &spec).await?;
-        let running = self.run(id, &spec, nics).await;
+        let running = match self.make_places(&record).and(self.follow_plan(id, &spec).await) {
+            Ok(()) => self.run(id, &spec, nics).await,
+            Err(e) => Err(e),
+        };
         if running.is_err() {
             self.close_door(id).await;
+            self.unload_label(id).await;
         }
         running
     }
@@ -110,8 +113,7 @@ impl Instances {
         spec.lock = Some(lock);
         let native = self.host.architectures.first() == Some(&record.architecture);
         spec.linux32 = !native;
-        let syscalls = confine::syscalls(Config(&expanded.config), native)?;
-        spec.seccomp = container::plan::filter(&syscalls)?;
+        confine::add_syscalls(&mut spec, Config(&expanded.config), native)?;
         spec.limits = self.limits(id, &expanded.config)?;
         let fitted = self.equip(id, &expanded).await?;
         // Devices may be mounted in them.
@@ -127,6 +129,8 @@ impl Instances {
         spec.view = self.view.ensure().await;
         let protected = Config(&expanded.config).bool("security.protection.shift");
         self.settle_ids(&record, &mut spec, protected).await?;
+        // The last thing that can fail: what is loaded goes with the guest.
+        spec.apparmor = self.load_label(&record, &expanded.config).await?;
         Ok(spec)
     }
 
@@ -209,6 +213,9 @@ impl Instances {
             files: Vec::new(),
             drop_capabilities: container::plan::dropped_capabilities(privileged)?,
             seccomp: String::new(),
+            intercept: Intercept::default(),
+            intercepted_mounts: Mounts::default(),
+            apparmor: String::new(),
             no_new_privs: false,
             linux32: false,
             group_files: Vec::new(),
@@ -265,6 +272,7 @@ impl Instances {
         self.end_proxies(id).await;
         self.close_door(id).await;
         self.end_visits(id).await;
+        self.unload_label(id).await;
         if let Err(e) = container::forget(&self.run_directory(id)).await {
             tracing::warn!(id, "Failed removing a run directory: {}", e.chain());
         }

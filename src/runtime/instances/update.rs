@@ -122,6 +122,7 @@ impl Instances {
 
     /// Brings a running guest to its new configuration, as far as that can be done while it runs.
     pub(super) async fn apply(&self, id: u64, was: &Expanded, becomes: &Expanded) -> Result<()> {
+        self.check_label(id, &was.config, &becomes.config).await?;
         let Some(running) = self.actor(id).live().running else { return Ok(()) };
         if instance::changed(&was.config, &becomes.config).contains(&"linux.kernel_modules") {
             confine::load_modules(instance::Config(&becomes.config)).await?;
@@ -134,11 +135,18 @@ impl Instances {
             self.rebalance().await;
         }
         self.change_equipment(id, &running, becomes).await?;
-        if let Err(e) = self.change_proxies(id, &running, becomes).await {
+        let changed = match self.change_proxies(id, &running, becomes).await {
+            Ok(()) => self.change_label(id, &was.config, &becomes.config).await,
+            failed => failed,
+        };
+        if let Err(e) = changed {
             if let Err(e) = self.change_equipment(id, &running, was).await {
                 tracing::warn!(id, "Failed bringing devices back: {}", e.chain());
             }
             return Err(e);
+        }
+        if !running.is_privileged() {
+            running.allow_mounts(confine::intercepted_mounts(instance::Config(&becomes.config))?).await?;
         }
         self.tell_guest(id, was, becomes);
         Ok(())

@@ -20,6 +20,9 @@ pub struct AttachPlan {
     pub init: i32,
     /// The container's confinement.
     pub policy: Policy,
+    /// The shim's run directory, where what commands hand on goes.
+    #[serde(default)]
+    pub run: PathBuf,
     /// What to do there.
     pub task: Task,
 }

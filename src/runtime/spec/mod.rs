@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod container;
 pub mod files;
 pub mod idmap;
+pub mod intercept;
 pub mod limits;
 pub mod marks;
 pub mod net;

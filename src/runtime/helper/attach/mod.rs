@@ -12,6 +12,8 @@ mod mount;
 
 use std::os::fd::{AsFd, OwnedFd};
 
+pub(super) use command::join_groups;
+
 use super::{Fail, PLAN_FD, STREAM_FD, What, read_plan, say};
 use crate::runtime::spec::attach::{AttachAnswer, AttachPlan, Task};
 use crate::runtime::sys::{process, signal};

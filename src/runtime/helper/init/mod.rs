@@ -12,6 +12,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 
+use super::label::{self, Label};
 use super::stage::{self, Progress};
 use super::{Fail, What, say};
 use crate::runtime::spec::ContainerSpec;
@@ -20,8 +21,10 @@ use crate::runtime::sys::{capset, channel, fault, fork, mount, netlink, process,
 
 /// Runs as process 1. Never comes back: executes the guest's init or ends.
 pub(crate) fn run(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> ! {
-    let failure = match set_up(spec, shim) {
-        Ok(()) => secure_and_execute(spec, shim),
+    // While `/proc` is the host's.
+    let prepared = label::prepare(&spec.apparmor).and_then(|label| set_up(spec, shim).map(|()| label));
+    let failure = match prepared {
+        Ok(label) => secure_and_execute(spec, shim, label),
         Err(e) => e.at(Step::Mounts),
     };
     let _ = say(shim, &Progress::Failed(failure), &[]);
@@ -89,16 +92,23 @@ fn loopback_up() {
 }
 
 /// Waits for the word, confines itself and executes. Comes back only with the failure.
-fn secure_and_execute(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> crate::runtime::spec::shim::Failure {
+fn secure_and_execute(
+    spec: &ContainerSpec,
+    shim: BorrowedFd<'_>,
+    label: Option<Label<'_>>,
+) -> crate::runtime::spec::shim::Failure {
     match channel::receive(shim, 64) {
         Ok(Some(_)) => {}
         // The shim is gone, or gives up.
         _ => fork::exit(1),
     }
-    if let Err(e) = secure(spec) {
-        return e.at(Step::Security);
+    match secure(spec, label) {
+        Err(e) => return e.at(Step::Security),
+        Ok(listener) => {
+            let fds: Vec<BorrowedFd<'_>> = listener.iter().map(AsFd::as_fd).collect();
+            let _ = say(shim, &Progress::Secured, &fds);
+        }
     }
-    let _ = say(shim, &Progress::Secured, &[]);
     fault("init.exec");
     let mut env = spec.environment.clone();
     env.push(("container".into(), "lxc".into()));
@@ -108,7 +118,8 @@ fn secure_and_execute(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> crate::runt
     failed.err().unwrap_or_else(|| Fail::new("executing")).at(Step::Exec)
 }
 
-fn secure(spec: &ContainerSpec) -> Result<(), Fail> {
+/// Gives the listener of calls that are handed on.
+fn secure(spec: &ContainerSpec, label: Option<Label<'_>>) -> Result<Option<OwnedFd>, Fail> {
     spec.sysctls.iter().try_for_each(|(name, value)| {
         sysctl(name, value).what(|| format!("setting the kernel parameter {name:?} to {value:?}"))
     })?;
@@ -117,10 +128,11 @@ fn secure(spec: &ContainerSpec) -> Result<(), Fail> {
     signal::reset_all();
     // A new session without a controlling terminal, as LXC starts it; fails only for a leader of one, which is the same.
     let _ = rustix::process::setsid();
+    label.map_or(Ok(()), Label::take_on_exec)?;
     if spec.linux32 {
         process::be_32_bit().what(|| "choosing the personality")?;
     }
-    seccomp_and_capabilities(spec.no_new_privs, &spec.seccomp, spec.drop_capabilities)
+    seccomp_and_capabilities(spec.no_new_privs, (&spec.seccomp, spec.intercept.any()), spec.drop_capabilities)
 }
 
 /// Sets a kernel parameter; a `/` in its name stands for a dot in a name of its path (sysctl(8)).
@@ -142,12 +154,18 @@ fn sysctl(name: &str, value: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// The confinement that process 1 and every command of `exec` share.
-pub(crate) fn seccomp_and_capabilities(no_new_privs: bool, filter: &str, drop: u64) -> Result<(), Fail> {
+/// The confinement that process 1 and every command of `exec` share. With a filter that hands calls on (`listens`) comes its listener.
+pub(crate) fn seccomp_and_capabilities(
+    no_new_privs: bool,
+    (filter, listens): (&str, bool),
+    drop: u64,
+) -> Result<Option<OwnedFd>, Fail> {
     if no_new_privs {
         rustix::thread::set_no_new_privs(true).what(|| "setting no_new_privs")?;
     }
     // The filter first: loading it may need CAP_SYS_ADMIN, which may be among those dropped.
-    seccomp::load(filter).what(|| "loading the seccomp filter")?;
-    capset::drop_bounding(drop).what(|| "dropping capabilities")
+    let loaded = if listens { seccomp::load_listening(filter).map(Some) } else { seccomp::load(filter).map(|()| None) };
+    let listener = loaded.what(|| "loading the seccomp filter")?;
+    capset::drop_bounding(drop).what(|| "dropping capabilities")?;
+    Ok(listener)
 }

@@ -172,8 +172,20 @@ pub const FEATURES: &[Feature] = &[
     should(
         "seccomp notification",
         "5.5",
-        ["letting containers do a few privileged things (security.syscalls.intercept.*)", "These keys are refused."],
+        [
+            "letting containers do a few privileged things (security.syscalls.intercept.*)",
+            "Containers with these keys don't start.",
+        ],
         probes::seccomp_notify,
+    ),
+    should(
+        "AppArmor",
+        "",
+        [
+            "keeping privileged containers from the host's kernel, and raw.apparmor",
+            "Of what a privileged container's root does to the host, capabilities, device rules and seccomp alone stop some.",
+        ],
+        probes::apparmor,
     ),
     should(
         "FUSE",

@@ -76,6 +76,20 @@ pub(super) fn seccomp_notify(probe: &Probe) -> Found {
     if there { Ok(works()) } else { Err("the kernel has no SECCOMP_RET_USER_NOTIF".to_string()) }
 }
 
+pub(super) fn apparmor(probe: &Probe) -> Found {
+    if !probe.tree.text("sys/module/apparmor/parameters/enabled").is_some_and(|on| on.starts_with('Y')) {
+        return Err("the kernel has none, or it isn't switched on".to_string());
+    }
+    if !probe.tree.exists("sys/kernel/security/apparmor/.replace") {
+        return Err("securityfs isn't mounted on /sys/kernel/security".to_string());
+    }
+    let places = ["usr/sbin", "sbin", "usr/local/sbin", "usr/bin"];
+    match places.iter().any(|place| probe.tree.exists(format!("{place}/apparmor_parser"))) {
+        true => Ok(works()),
+        false => Err("apparmor_parser isn't installed".to_string()),
+    }
+}
+
 /// By a file system that is mounted nowhere and goes with its descriptors.
 pub(super) fn fuse() -> Found {
     let device = fuse::open().map_err(|e| format!("/dev/fuse can't be opened: {e}"))?;

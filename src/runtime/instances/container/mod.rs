@@ -9,6 +9,7 @@
 //! ```
 
 mod adopt;
+pub mod apparmor;
 pub mod cpus;
 mod exec;
 pub mod files;
