@@ -170,6 +170,7 @@ impl Instances {
         for mount in mounts(&gone).iter().rev() {
             running.detach_mount(&mount.target).await?;
         }
+        announce(running, "remove", &gone).await;
         self.note_equipment(id, noted.clone()).await?;
         fault("daemon.devices.detached");
         if rules_before != rules_after {
@@ -188,6 +189,7 @@ impl Instances {
             }
             added.push(mount.target);
         }
+        announce(running, "add", &new).await;
         fault("daemon.devices.attached");
         noted.now.extend(new);
         self.note_equipment(id, noted).await
@@ -281,6 +283,16 @@ impl Instances {
         let Some(running) = self.actor(id).live().running else { return Ok(()) };
         let expanded = self.db.view(|v| expand(v, &record))?;
         self.change_equipment(id, &running, &expanded).await
+    }
+}
+
+/// Tells a guest's system what has come or gone. One that isn't told finds out otherwise, so that is no failure.
+async fn announce(running: &Running, action: &str, fitted: &Fitted) {
+    let devices: Vec<String> = fitted.values().flat_map(|fitting| fitting.announced.clone()).collect();
+    if !devices.is_empty()
+        && let Err(e) = running.announce(action, devices).await
+    {
+        tracing::warn!("Failed telling a guest of a device: {}", e.chain());
     }
 }
 
