@@ -23,8 +23,8 @@ use crate::runtime::devices::{self, Awaited, Fitted};
 use crate::runtime::instances::container::Running;
 use crate::runtime::spec::Mount;
 use crate::runtime::spec::throttle::Throttle;
-use crate::runtime::sys::{fault, process};
 use crate::runtime::sys::notice::{Names, Uevents};
+use crate::runtime::sys::{fault, process};
 use crate::store::repo;
 use crate::{Ctx, Error, Kind, Result};
 

@@ -9,7 +9,8 @@ pub const DIRECTORIES: [&str; 5] =
 
 /// Whether what is at this path of a root is below one of them.
 pub fn belong(path: &[u8]) -> bool {
-    let below = |directory: &&str| path.strip_prefix(directory.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'));
+    let below =
+        |directory: &&str| path.strip_prefix(directory.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'));
     DIRECTORIES.iter().any(|directory| below(&directory))
 }
 

@@ -346,13 +346,7 @@ fn in_guest_ids(ids: Unshift<'_>, name: &[u8], value: Vec<u8>) -> Option<Vec<u8>
 
 /// Whether an attribute is the guest's: neither the kernel's own nor, but where these are content, of an overlay, and with a name that fits a record.
 fn travels(name: &[u8], marks: bool) -> bool {
-    let ours = [
-        &b"trusted."[..],
-        b"security.selinux",
-        b"security.apparmor",
-        b"security.ima",
-        b"security.evm",
-    ];
+    let ours = [&b"trusted."[..], b"security.selinux", b"security.apparmor", b"security.ima", b"security.evm"];
     let mark = name.starts_with(b"user.overlay.") && !marks;
     !name.is_empty() && !mark && !name.contains(&b'=') && !ours.iter().any(|prefix| name.starts_with(prefix))
 }

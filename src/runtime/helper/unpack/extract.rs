@@ -217,7 +217,8 @@ impl Extraction {
                     Err(Failure::File(error)) => return Err(error).ctx(Kind::Internal, failed),
                 };
                 self.outcome.attributes_dropped +=
-                    attributes::open_file(file.as_fd(), &member, marks::belong(path.bytes())).ctx(Kind::Internal, failed)?;
+                    attributes::open_file(file.as_fd(), &member, marks::belong(path.bytes()))
+                        .ctx(Kind::Internal, failed)?;
                 attributes::time(&file, member.mtime).ctx(Kind::Internal, failed)?;
                 if let Some(writeback) = &mut self.writeback {
                     writeback.written(self.outcome.bytes);
@@ -267,7 +268,8 @@ impl Extraction {
         };
         made.ctx(Kind::Invalid, failed)?;
         let (directory, name) = self.root.parent(path).ctx(Kind::Internal, failed)?;
-        self.outcome.attributes_dropped += attributes::node(directory, name, member, marked).ctx(Kind::Internal, failed)?;
+        self.outcome.attributes_dropped +=
+            attributes::node(directory, name, member, marked).ctx(Kind::Internal, failed)?;
         Ok(())
     }
 
@@ -287,7 +289,8 @@ impl Extraction {
             let failed = || format!("Failed unpacking {:?}", path.as_path());
             match self.root.open(&path, OFlags::RDONLY | OFlags::DIRECTORY) {
                 Ok(directory) => {
-                    let dropped = attributes::xattrs(directory.as_fd(), &member, marks::belong(path.bytes())).ctx(Kind::Internal, failed)?;
+                    let dropped = attributes::xattrs(directory.as_fd(), &member, marks::belong(path.bytes()))
+                        .ctx(Kind::Internal, failed)?;
                     self.outcome.attributes_dropped += dropped;
                     attributes::time(directory, member.mtime).ctx(Kind::Internal, failed)?;
                 }
