@@ -11,7 +11,7 @@ pub const DIRECTORIES: [&str; 5] =
 pub fn belong(path: &[u8]) -> bool {
     let below =
         |directory: &&str| path.strip_prefix(directory.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'));
-    DIRECTORIES.iter().any(|directory| below(&directory))
+    DIRECTORIES.iter().any(below)
 }
 
 #[cfg(test)]
