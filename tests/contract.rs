@@ -27,7 +27,12 @@ macro_rules! scripts {
     };
 }
 
-scripts! { server https events operations profiles images sources proxies publish security apparmor idmaps storage host networks netkeys acls zones transfer instances lifecycle exec files sftp mounts metadata devlxd console limits view unixdevices forwards disks nics filters routed leases bridges debian snapshots copies unharmed backups cloudinit schedules sql nesting attacks }
+scripts! {
+    server https events operations profiles images sources proxies publish security idmaps interception storage host networks
+    netkeys acls zones transfer instances lifecycle exec files sftp mounts metadata devlxd console limits view
+    unixdevices forwards natproxies disks nics filters routed leases bridges debian snapshots copies unharmed backups
+    cloudinit schedules sql nesting attacks apparmor
+}
 
 #[test]
 fn every_script_is_run() {

@@ -33,6 +33,7 @@ scripts! {
     guests_outlive_the_daemon: "adoption" "1" "dir"
     guests_do_not_outlive_their_shim: "shim" "1" "dir"
     guests_reboot_and_power_off: "reboot" "1" "dir"
+    intercepted_calls_are_answered: "interception" "1" "dir"
     crashes_leave_nothing_in_a_dir_pool: "crash" "1" "dir"
     crashes_leave_nothing_in_an_overlay_pool: "crash" "1" "overlay"
     clients_hang_up_and_flood: "clients" "1" "dir"

@@ -82,6 +82,8 @@ impl Host {
             sysctls: Vec::new(),
             seccomp: plan::filter(&Policy::usual()).unwrap(),
             apparmor: String::new(),
+            intercept: Default::default(),
+            intercepted_mounts: Default::default(),
             no_new_privs: false,
             linux32: false,
             device_rules: vec![],

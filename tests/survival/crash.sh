@@ -149,6 +149,34 @@ does lxc config device add "$N" eth0 nic nictype=p2p
 ip link del crabr0
 ip link del crawire0
 
+it "proxies by NAT"
+all_of daemon.proxies.marked
+ip link add crabr1 type bridge && ip link set crabr1 up && ip addr add 10.57.1.1/24 dev crabr1
+does lxc config device add "$N" eth1 nic nictype=bridged parent=crabr1 ipv4.address=10.57.1.9 security.ipv4_filtering=true
+does lxc start "$N"
+translations() { nft list table inet lxd 2>/dev/null | grep -c "chain .*\.$N\.p "; }
+as_configured() {
+	local chains=0
+	[ -z "$(lxc config device get "$N" p type 2>/dev/null)" ] || chains=3
+	[ "$(translations)" = $chains ]
+}
+point=daemon.proxies.marked
+nat=(lxc config device add "$N" p proxy nat=true listen=tcp:10.57.1.1:2000 connect=tcp:10.57.1.9:80)
+dies $point "${nat[@]}"
+works "$N"
+until_true 10 as_configured || fail "$(translations) chains after $point"
+[ -n "$(lxc config device get "$N" p type 2>/dev/null)" ] || does "${nat[@]}"
+same "$(translations)" 3
+does lxc stop -f "$N"
+same "$(translations)" 0 "chains of a guest that is down"
+dies $point lxc start "$N"
+until_true 10 works "$N"
+until_true 10 as_configured || fail "$(translations) chains after $point"
+does lxc stop -f "$N"
+does lxc config device remove "$N" p
+does lxc config device remove "$N" eth1
+ip link del crabr1
+
 it "devices of a running guest"
 all_of daemon.devices.{detached,attached}
 nodes() { inside "$N" grep -c ' /dev/node ' /proc/mounts; }
@@ -520,6 +548,7 @@ no_net
 it "walks every step that the sources name"
 # In tests/survival/view.sh.
 all_of procfs.taken
+all_of intercept.taken intercept.acted # by interception.sh
 all_of daemon.recover.snapshots # by recover.sh
 same "$(sources)" "$(printf '%s\n' "${POINTS[@]}" | sort -u)" points
 

@@ -2,6 +2,8 @@
 //!
 //! Whether a source, pool or network exists is for those to say who own them; here nothing is looked up.
 
+use std::net::IpAddr;
+
 use crate::api::types::{DeviceMap, Devices};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
@@ -302,7 +304,22 @@ fn check_proxy(device: &DeviceMap) -> Result<()> {
     if nat && (listen != connect || listen == "unix") {
         return refuse(format!("Proxying {listen} <-> {connect} is not supported when using NAT"));
     }
+    let address = |key: &str| host_of(value(key));
+    if let (true, Some(listen), Some(connect)) = (nat, address("listen"), address("connect")) {
+        if listen.is_unspecified() {
+            return refuse(format!("Cannot listen on wildcard address \"{listen}\" when in nat mode"));
+        }
+        if listen.is_ipv4() != connect.is_ipv4() {
+            return refuse("Cannot mix IP versions between listen and connect in nat mode".into());
+        }
+    }
     Ok(())
+}
+
+/// The IP address in an address of a proxy.
+fn host_of(address: &str) -> Option<IpAddr> {
+    let host = address.split_once(':')?.1.rsplit_once(':')?.0;
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// How many ports an address of a proxy has.
@@ -339,9 +356,6 @@ fn support(device: &DeviceMap) -> Result<()> {
         Some((name.as_str(), value.as_str(), find(&[kind.keys, table::device::COMMON], name)?))
     });
     supported(rows).map_err(|e| rename(e, "Device option"))?;
-    if kind.name == "proxy" && device.get("nat").is_some_and(|nat| is_true(nat)) {
-        return Err(Error::unsupported("Device option \"nat\""));
-    }
     if kind.name == "disk" {
         let source = device.get("source").map_or("", String::as_str);
         if !source.is_empty() && !source.starts_with('/') {

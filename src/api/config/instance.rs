@@ -133,7 +133,19 @@ fn check_together(config: &ConfigMap) -> Result<()> {
     if allow && deny {
         return Err(Error::invalid("security.syscalls.allow is mutually exclusive with security.syscalls.deny*"));
     }
-    Ok(())
+    mounts_one_way(config)
+}
+
+/// A file system is mounted by the kernel or by a program.
+fn mounts_one_way(config: &ConfigMap) -> Result<()> {
+    const KEYS: [&str; 2] = ["security.syscalls.intercept.mount.allowed", "security.syscalls.intercept.mount.fuse"];
+    let words = |key: &str| config.get(key).into_iter().flat_map(|value| value.split(',')).map(str::trim);
+    let by_program =
+        |kind: &&str| words(KEYS[1]).any(|pair| pair.split_once('=').is_some_and(|(name, _)| name == *kind));
+    match words(KEYS[0]).find(by_program) {
+        Some(kind) => Err(Error::invalid(format!("Filesystem {kind} cannot appear in {} and {}", KEYS[0], KEYS[1]))),
+        None => Ok(()),
+    }
 }
 
 /// An instance's configuration, read by type. Take the expanded one (with the profiles').

@@ -145,6 +145,13 @@ fn keys_that_exclude_each_other() {
         check(&[("raw.seccomp", "x"), ("security.syscalls.deny", "y")]),
         "raw.seccomp is mutually exclusive with security.syscalls*"
     );
+    let mount = |allowed, fuse| {
+        check(&[
+            ("security.syscalls.intercept.mount.allowed", allowed),
+            ("security.syscalls.intercept.mount.fuse", fuse),
+        ])
+    };
+    assert!(mount("xfs,ext4", "btrfs=x, ext4=fuse2fs").contains("Filesystem ext4 cannot appear in"));
 }
 
 #[test]

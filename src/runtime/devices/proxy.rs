@@ -8,12 +8,12 @@ use crate::runtime::spec::proxy::{Place, ProxyPlan};
 use crate::runtime::spec::shim::Process;
 use crate::{Error, Result};
 
-/// The plans of an instance's proxies, for a guest with this process 1.
+/// The plans of an instance's proxies, for a guest with this process 1; of those that need one.
 ///
 /// # Errors
 /// [`crate::Kind::Invalid`] naming the device.
 pub fn plans(expanded: &Devices, init: Process, privileged: bool) -> Result<Vec<ProxyPlan>> {
-    let proxies = expanded.iter().filter(|(_, device)| is(device, "proxy"));
+    let proxies = expanded.iter().filter(|(_, device)| is(device, "proxy") && !by_nat(device));
     let plan = |(name, device): (&String, &DeviceMap)| {
         plan(name, device, init, privileged)
             .map_err(|why| Error::invalid(format!("Failed to start device {name:?}: {why}")))
@@ -21,13 +21,15 @@ pub fn plans(expanded: &Devices, init: Process, privileged: bool) -> Result<Vec<
     proxies.map(plan).collect()
 }
 
+/// Whether it has no process in between ([`super::nat`]).
+pub(super) fn by_nat(device: &DeviceMap) -> bool {
+    device.get("nat").is_some_and(|nat| is_true(nat))
+}
+
 fn plan(name: &str, device: &DeviceMap, init: Process, privileged: bool) -> Result<ProxyPlan, String> {
     let value = |key: &str| device.get(key).map_or("", String::as_str);
     let id = |key: &str| value(key).parse().unwrap_or(0);
-    let (listen, connect) = (Place::all(value("listen"))?, Place::all(value("connect"))?);
-    if connect.len() > 1 && connect.len() != listen.len() {
-        return Err("Invalid port range".into());
-    }
+    let (listen, connect) = places(device)?;
     if listen.iter().any(Place::is_udp) && !connect.iter().all(Place::is_udp) {
         return Err("Proxying from udp to non-udp protocol is not supported".into());
     }
@@ -44,6 +46,16 @@ fn plan(name: &str, device: &DeviceMap, init: Process, privileged: bool) -> Resu
         user: (id("security.uid"), id("security.gid")),
         header: is_true(value("proxy_protocol")),
     })
+}
+
+/// Where it listens, and where it connects: one for each, or one for all.
+pub(super) fn places(device: &DeviceMap) -> Result<(Vec<Place>, Vec<Place>), String> {
+    let all = |key: &str| Place::all(device.get(key).map_or("", String::as_str));
+    let (listen, connect) = (all("listen")?, all("connect")?);
+    if connect.len() > 1 && connect.len() != listen.len() {
+        return Err("Invalid port range".into());
+    }
+    Ok((listen, connect))
 }
 
 #[cfg(test)]

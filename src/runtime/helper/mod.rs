@@ -4,6 +4,7 @@
 //! daemon ─ shim ─┬ (namer)   forked: makes the user namespace, ends at once
 //!                ├ (stage)   forked: assembles the root in a mount namespace of the host's, ends once it has forked
 //!                └ init      forked by stage, child of shim: process 1 until it executes the guest's own
+//!                  └ (worker)  forked by the shim: answers the system calls that the guest hands on
 //! daemon ─ attach ─ command  executed in a running container
 //! daemon ─ files             one look at, or change of, a path in a guest's tree
 //! daemon ─ pack              an archive of a guest's tree
@@ -15,6 +16,7 @@
 pub mod attach;
 pub mod files;
 pub mod init;
+mod intercept;
 mod label;
 mod namespace;
 pub mod net;

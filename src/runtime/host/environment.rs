@@ -108,7 +108,7 @@ fn kernel_features(features: KernelFeatures) -> [(&'static str, bool); 7] {
 
 /// The keys LXD 5.0.2 shows of liblxc, as our own runtime behaves: scripts skip what is not `true`.
 ///
-/// The `network_*` keys and those about intercepted calls are false until the devices and keys behind them work.
+/// The `network_*` keys are false until the devices behind them work.
 fn lxc_features(features: KernelFeatures) -> [(&'static str, bool); 14] {
     [
         ("cgroup2", features.cgroup2),
@@ -123,8 +123,8 @@ fn lxc_features(features: KernelFeatures) -> [(&'static str, bool); 14] {
         ("network_veth_router", false),
         ("pidfd", features.pidfd),
         ("seccomp_allow_deny_syntax", true),
-        ("seccomp_notify", false),
-        ("seccomp_proxy_send_notify_fd", false),
+        ("seccomp_notify", features.seccomp_notify),
+        ("seccomp_proxy_send_notify_fd", features.seccomp_notify),
     ]
 }
 

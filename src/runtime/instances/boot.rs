@@ -105,16 +105,19 @@ impl Instances {
                 self.actors().insert(record.id, actor);
                 let expanded = self.db.view(|v| expand(v, &record))?;
                 if pid != 0 {
-                    let devices = self.adopt_equipment(record.id, &guest, &expanded).await;
-                    for e in [devices, self.renew_proxies(record.id, &guest).await].into_iter().filter_map(Result::err)
-                    {
+                    // Proxies last: some lead to what is behind a network device.
+                    let found = [
+                        self.adopt_equipment(record.id, &guest, &expanded).await,
+                        self.adopt_nics(record.id, pid).await,
+                        self.renew_proxies(record.id, &guest).await,
+                    ];
+                    for e in found.into_iter().filter_map(Result::err) {
                         tracing::warn!(instance = %record.name, "Failed bringing devices back: {}", e.chain());
                     }
                 }
                 let config = expanded.config;
                 // Its processors are counted again; what it has stays.
                 self.limits(record.id, &config)?;
-                self.adopt_nics(record.id, pid).await?;
                 if doors::wanted(&config)
                     && let Err(e) = self.open_door(record.id, ids::current(&record)?.root().0).await
                 {

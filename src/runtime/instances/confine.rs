@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
+use super::container;
 use crate::api::config::instance::Config;
 use crate::api::config::read_raw_lxc;
 use crate::runtime::blocking;
+use crate::runtime::spec::intercept::{Intercept, Mounts};
 use crate::runtime::spec::syscalls::{Action, Policy};
 use crate::runtime::spec::{ContainerSpec, Mount, Rlimit, capability};
 use crate::{Ctx, Error, Kind, Result};
@@ -14,7 +16,7 @@ use crate::{Ctx, Error, Kind, Result};
 ///
 /// # Errors
 /// [`Kind::Invalid`] naming the key and the line.
-pub(super) fn syscalls(config: Config<'_>, native: bool) -> Result<Policy> {
+fn syscalls(config: Config<'_>, native: bool) -> Result<Policy> {
     let wrong = |key: &'static str| move |e: String| Error::invalid(format!("Invalid value for {key:?}: {e}"));
     if let Some(text) = config.get("raw.seccomp") {
         return Policy::parse(text).map_err(wrong("raw.seccomp"));
@@ -31,6 +33,60 @@ pub(super) fn syscalls(config: Config<'_>, native: bool) -> Result<Policy> {
     policy.add(more.lines(), Action::Kill).map_err(wrong("security.syscalls.deny"))?;
     Ok(policy)
 }
+
+/// Adds to a plan which system calls the container may make, and which are done outside of it.
+///
+/// # Errors
+/// As of [`syscalls`] and [`intercepted_mounts`].
+pub(super) fn add_syscalls(spec: &mut ContainerSpec, config: Config<'_>, native: bool) -> Result<()> {
+    let mut policy = syscalls(config, native)?;
+    if !spec.privileged() {
+        spec.intercept = intercept(config);
+        spec.intercepted_mounts = intercepted_mounts(config)?;
+        spec.intercept.add_to(&mut policy);
+    }
+    spec.seccomp = container::plan::filter(&policy)?;
+    Ok(())
+}
+
+/// The system calls that are done outside of a container.
+fn intercept(config: Config<'_>) -> Intercept {
+    let on = |name: &str| config.bool(&format!("security.syscalls.intercept.{name}"));
+    Intercept {
+        mknod: on("mknod"),
+        setxattr: on("setxattr"),
+        sched_setscheduler: on("sched_setscheduler"),
+        sysinfo: on("sysinfo"),
+        mount: on("mount"),
+        bpf: on("bpf") && on("bpf.devices"),
+    }
+}
+
+/// What a container may mount that way.
+///
+/// # Errors
+/// [`Kind::Invalid`] naming the key; of file systems without a device only `hugetlbfs` is there for guests.
+pub(super) fn intercepted_mounts(config: Config<'_>) -> Result<Mounts> {
+    let words =
+        |key| config.get(key).unwrap_or_default().split(',').map(str::trim).filter(|word: &&str| !word.is_empty());
+    let pair = |word: &str| match word.split_once('=') {
+        Some((kind, program)) if !program.contains('#') => Ok((kind.to_owned(), program.to_owned())),
+        _ => Err(Error::invalid(format!("Invalid value for \"{MOUNT_FUSE}\": {word:?} is no pair"))),
+    };
+    let allowed: Vec<String> = words(MOUNT_ALLOWED).map(str::to_owned).collect();
+    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let bare =
+        |kind: &&String| known.lines().any(|line| line.strip_prefix("nodev\t") == Some(kind)) && *kind != "hugetlbfs";
+    if let Some(kind) = allowed.iter().find(bare) {
+        return Err(Error::unsupported(format!("{kind:?} in \"{MOUNT_ALLOWED}\"")));
+    }
+    let fuse = words(MOUNT_FUSE).map(pair).collect::<Result<_>>()?;
+    Ok(Mounts { allowed, fuse, shift: config.bool(MOUNT_SHIFT) })
+}
+
+const MOUNT_ALLOWED: &str = "security.syscalls.intercept.mount.allowed";
+const MOUNT_FUSE: &str = "security.syscalls.intercept.mount.fuse";
+const MOUNT_SHIFT: &str = "security.syscalls.intercept.mount.shift";
 
 /// `limits.kernel.*`.
 pub(super) fn rlimits(config: Config<'_>) -> Vec<Rlimit> {

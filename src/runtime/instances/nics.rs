@@ -74,6 +74,13 @@ impl Nics {
         wired.filter_map(|(plan, plugged)| Some((plan.name, value(&plugged, "host_name")?))).collect()
     }
 
+    /// The bridge ports that a guest is behind, by the names of its devices.
+    pub(super) fn bridge_ports(&self, id: u64) -> HashMap<String, String> {
+        let wired = self.of(id).into_iter().flat_map(|w| w.devices);
+        let bridged = wired.filter(|(plan, _)| plan.kind == nic::Kind::Bridged);
+        bridged.filter_map(|(plan, plugged)| Some((plan.device, value(&plugged, "host_name")?))).collect()
+    }
+
     /// The volatile keys of what is plugged in.
     fn volatile(&self, id: u64) -> ConfigMap {
         let wired = self.of(id).into_iter().flat_map(|w| w.devices);
@@ -226,7 +233,7 @@ impl Instances {
     /// Finds the devices of a guest that runs already; one that is missing, after a reboot without a daemon, is plugged in.
     pub(super) async fn adopt_nics(&self, id: u64, pid: i32) -> Result<()> {
         let plans = self.choose_nics(id).await?;
-        if plans.is_empty() || pid == 0 {
+        if plans.is_empty() {
             return Ok(());
         }
         let config = self.db.view(|v| Ok(repo::instances::by_id(v, id)?.config))?;

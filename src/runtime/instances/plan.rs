@@ -9,6 +9,7 @@ use crate::api::config::instance::Config;
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::runtime::blocking;
 use crate::runtime::devices::nic;
+use crate::runtime::spec::intercept::{Intercept, Mounts};
 use crate::runtime::spec::{ContainerSpec, Idmap, Limits, Mount, RootSource, Shift};
 use crate::runtime::storage::{PlainDirectory, Root};
 use crate::runtime::sys::fault;
@@ -112,8 +113,7 @@ impl Instances {
         spec.lock = Some(lock);
         let native = self.host.architectures.first() == Some(&record.architecture);
         spec.linux32 = !native;
-        let syscalls = confine::syscalls(Config(&expanded.config), native)?;
-        spec.seccomp = container::plan::filter(&syscalls)?;
+        confine::add_syscalls(&mut spec, Config(&expanded.config), native)?;
         spec.limits = self.limits(id, &expanded.config)?;
         let fitted = self.equip(id, &expanded).await?;
         // Devices may be mounted in them.
@@ -213,6 +213,8 @@ impl Instances {
             files: Vec::new(),
             drop_capabilities: container::plan::dropped_capabilities(privileged)?,
             seccomp: String::new(),
+            intercept: Intercept::default(),
+            intercepted_mounts: Mounts::default(),
             apparmor: String::new(),
             no_new_privs: false,
             linux32: false,

@@ -1,16 +1,25 @@
 //! Proxies of running guests: brought to what the configuration says now.
 //!
 //! What runs is known by the records of the helpers in the guest's run directory, so that a daemon that comes later, and one that
-//! died in the middle, know as much as this one.
+//! died in the middle, know as much as this one. Of those without a helper (`nat=true`) each has an empty file there, made
+//! before its rules.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::Instances;
 use super::container::{Running, proxy};
 use super::expand::{Expanded, expand};
-use crate::Result;
-use crate::runtime::devices;
+
+use crate::error::{Ctx, Kind, Result};
+use crate::runtime::network::netlink::{Netlink, PortChange};
+use crate::runtime::network::nft::{Family, Nft};
+use crate::runtime::network::rules::{self, Nic, nat_proxy};
 use crate::runtime::spec::proxy::ProxyPlan;
+use crate::runtime::sys::fault;
+use crate::runtime::warnings::Warnings;
+use crate::runtime::{blocking, devices, url};
+use crate::store::records::{InstanceRecord, Severity};
 use crate::store::repo;
 
 impl Instances {
@@ -27,7 +36,11 @@ impl Instances {
         let Some(init) = running.process() else { return Ok(()) };
         let wanted = devices::proxy::plans(&becomes.devices, init, running.is_privileged())?;
         let had = proxy::running(self.proxy_directory(id)).await?;
-        let done = self.exchange_proxies(id, &had, &wanted).await;
+        let translated = devices::nat::plans(&becomes.devices, &self.nics.bridge_ports(id))?;
+        let done = match self.exchange_proxies(id, &had, &wanted).await {
+            Ok(()) => self.translate(id, translated).await,
+            failed => failed,
+        };
         if done.is_err() {
             let has = proxy::running(self.proxy_directory(id)).await?;
             let had: Vec<ProxyPlan> = had.into_iter().filter(|plan| plan.init == init).collect();
@@ -55,8 +68,86 @@ impl Instances {
 
     /// Ends all proxies of a guest that is down.
     pub(super) async fn end_proxies(&self, id: u64) {
-        if let Err(e) = proxy::end(self.proxy_directory(id), None).await {
+        let ended = [proxy::end(self.proxy_directory(id), None).await, self.translate(id, Vec::new()).await];
+        for e in ended.into_iter().filter_map(Result::err) {
             tracing::warn!(id, "Failed ending proxies: {}", e.chain());
         }
+    }
+
+    /// Has the firewall translate addresses for these of a guest's devices, and no others.
+    async fn translate(&self, id: u64, plans: Vec<devices::nat::Plan>) -> Result<()> {
+        let directory = self.proxy_directory(id);
+        let record = self.db.view(|v| repo::instances::by_id(v, id))?;
+        let owner = record.clone();
+        let unreachable = blocking(move || translate(&directory, &owner, &plans)).await?;
+        for why in unreachable {
+            tracing::warn!(instance = %record.name, "{why}");
+            let about = (record.project.as_str(), url::of("instances", &record.name, &record.project));
+            let warnings = Warnings::new(self.db.clone());
+            warnings.raise_about(about, "Proxy bridge netfilter not enabled", Severity::Low, &why).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Says for which devices the other guests of the bridge, and the guest itself, can't use the address on the host.
+fn translate(directory: &Path, of: &InstanceRecord, plans: &[devices::nat::Plan]) -> Result<Vec<String>> {
+    let had = translated(directory)?;
+    if had.is_empty() && plans.is_empty() {
+        return Ok(Vec::new());
+    }
+    let nic = |device| Nic { project: &of.project, instance: &of.name, device };
+    fs::create_dir_all(directory).ctx(Kind::Internal, || format!("Failed creating {directory:?}"))?;
+    let (mut chains, mut unreachable) = (Vec::new(), Vec::new());
+    for plan in plans {
+        let path = marker(directory, &plan.device);
+        fs::write(&path, "").ctx(Kind::Internal, || format!("Failed creating {path:?}"))?;
+        match bridges_are_filtered(plan.four) {
+            Ok(()) => {
+                let hairpin = PortChange { hairpin: Some(true), ..PortChange::default() };
+                Netlink::open()?.set_port(plan.port.as_str(), &hairpin)?;
+            }
+            Err(why) => unreachable.push(format!(
+                "Guests behind the same bridge can't use the listen address of {:?}: {why}",
+                plan.device
+            )),
+        }
+        chains.extend(nat_proxy(nic(&plan.device), &plan.rules));
+    }
+    let gone: Vec<String> = had.into_iter().filter(|device| plans.iter().all(|plan| plan.device != *device)).collect();
+    fault("daemon.proxies.marked");
+    let gone_chains: Vec<String> = gone.iter().flat_map(|device| nic(device).proxy_chains()).collect();
+    Nft::with(|nft| nft.ensure(Family::Inet, rules::TABLE, &chains, &gone_chains))?;
+    for device in gone {
+        let path = marker(directory, &device);
+        fs::remove_file(&path).ctx(Kind::Internal, || format!("Failed removing {path:?}"))?;
+    }
+    Ok(unreachable)
+}
+
+/// The devices for which rules may be there.
+fn translated(directory: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(directory) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.ctx(Kind::Internal, || format!("Failed reading {directory:?}"))?,
+    };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    Ok(names.filter_map(|name| name.strip_suffix(MARKER).map(str::to_owned)).collect())
+}
+
+const MARKER: &str = ".nat";
+
+fn marker(directory: &Path, device: &str) -> PathBuf {
+    directory.join(format!("{device}{MARKER}"))
+}
+
+/// Whether packets between the ports of a bridge pass the rules (br_netfilter): without it, an answer of a guest to its
+/// neighbour wouldn't be translated back.
+fn bridges_are_filtered(four: bool) -> std::result::Result<(), &'static str> {
+    let name = if four { "bridge-nf-call-iptables" } else { "bridge-nf-call-ip6tables" };
+    match fs::read_to_string(format!("/proc/sys/net/bridge/{name}")).as_deref().map(str::trim) {
+        Ok("1") => Ok(()),
+        Ok(_) => Err("br_netfilter is switched off (net.bridge.bridge-nf-call-*)"),
+        Err(_) => Err("the kernel module br_netfilter is missing"),
     }
 }

@@ -145,6 +145,9 @@ impl Instances {
             }
             return Err(e);
         }
+        if !running.is_privileged() {
+            running.allow_mounts(confine::intercepted_mounts(instance::Config(&becomes.config))?).await?;
+        }
         self.tell_guest(id, was, becomes);
         Ok(())
     }

@@ -20,6 +20,9 @@ pub struct AttachPlan {
     pub init: i32,
     /// The container's confinement.
     pub policy: Policy,
+    /// The shim's run directory, where what commands hand on goes.
+    #[serde(default)]
+    pub run: PathBuf,
     /// What to do there.
     pub task: Task,
 }
@@ -36,6 +39,13 @@ pub enum Task {
     Unmount {
         /// Where in the guest.
         target: PathBuf,
+    },
+    /// Tell it of devices as its kernel would.
+    Announce {
+        /// `add` or `remove`.
+        action: String,
+        /// Of each device its properties: `NAME=value` lines, DEVPATH among them.
+        devices: Vec<String>,
     },
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Hierarchy;
+use super::intercept::{Intercept, Mounts};
 use super::{Idmap, Limits, Rlimit, VERSION};
 
 /// A whole container, ready to be started.
@@ -60,6 +61,12 @@ pub struct ContainerSpec {
     /// The compiled seccomp filter (classic BPF, `struct sock_filter` array), as hex; empty for none.
     #[serde(default)]
     pub seccomp: String,
+    /// Which of its system calls are done outside of it; the filter hands these on.
+    #[serde(default)]
+    pub intercept: Intercept,
+    /// What it may mount that way.
+    #[serde(default)]
+    pub intercepted_mounts: Mounts,
     /// The AppArmor label of process 1 and of every command of `exec`; empty for the shim's own.
     #[serde(default)]
     pub apparmor: String,

@@ -121,6 +121,8 @@ pub enum ToShim {
     Next,
     /// Don't run again after a reboot.
     Stop,
+    /// A command is about to begin: the next message of this connection, empty but for its descriptor, has the listener of its filter.
+    Visit,
     /// Hand out the console. Whoever holds it is cut off when `force`.
     Console {
         /// Whether to take it from somebody else.
@@ -188,6 +190,9 @@ pub struct Policy {
     pub drop_capabilities: u64,
     /// As in the plan.
     pub seccomp: String,
+    /// Whether that hands calls on: each command's listener goes to the shim.
+    #[serde(default)]
+    pub listens: bool,
     /// As in the plan.
     #[serde(default)]
     pub apparmor: String,

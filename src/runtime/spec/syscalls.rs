@@ -36,6 +36,8 @@ pub enum Action {
     Kill,
     /// Its process gets SIGSYS.
     Trap,
+    /// The shim's worker decides ([`super::intercept`]).
+    Notify,
 }
 
 /// What happens to calls of one name.

@@ -45,6 +45,25 @@ pub fn become_user(uid: u32, gid: u32) -> io::Result<()> {
     Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
 }
 
+/// Becomes a process with these ids (real, effective, saved, of the file system), these groups, and these capabilities alone.
+pub fn become_like(uids: [u32; 4], gids: [u32; 4], groups: &[u32], capabilities: u64) -> io::Result<()> {
+    let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    rustix::thread::set_thread_groups(&groups)?;
+    rustix::thread::set_keep_capabilities(true)?;
+    let [gid, uid] = [gids, uids];
+    rustix::thread::set_thread_res_gid(Gid::from_raw(gid[0]), Gid::from_raw(gid[1]), Gid::from_raw(gid[2]))?;
+    rustix::thread::set_thread_res_uid(Uid::from_raw(uid[0]), Uid::from_raw(uid[1]), Uid::from_raw(uid[2]))?;
+    // Of the effective ones a change from 0 has left none, and without them only an id that is there already can be taken.
+    let sets = rustix::thread::capabilities(None)?;
+    rustix::thread::set_capabilities(None, rustix::thread::CapabilitySets { effective: sets.permitted, ..sets })?;
+    if (uid[1], gid[1]) != (uid[3], gid[3]) {
+        become_fs_user(uid[3], gid[3])?;
+    }
+    let only = sets.permitted & CapabilitySet::from_bits_retain(capabilities);
+    let sets = rustix::thread::CapabilitySets { effective: only, permitted: only, inheritable: CapabilitySet::empty() };
+    Ok(rustix::thread::set_capabilities(None, sets)?)
+}
+
 /// Makes files be accessed as this user and group (setfsuid(2)); drops the file capabilities from the effective set when `uid` isn't 0.
 pub fn become_fs_user(uid: u32, gid: u32) -> io::Result<()> {
     // SAFETY: plain numbers; both calls only change credentials of this (single-threaded) process.

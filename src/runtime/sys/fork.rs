@@ -146,6 +146,11 @@ pub fn join_user(namespace: BorrowedFd<'_>) -> io::Result<()> {
     setns(namespace, libc::CLONE_NEWUSER)
 }
 
+/// Has the processes forked from now on be in this process namespace.
+pub fn join_processes(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    setns(namespace, libc::CLONE_NEWPID)
+}
+
 /// Joins the mount namespace of a process.
 pub fn join_mounts(pidfd: BorrowedFd<'_>) -> io::Result<()> {
     setns(pidfd, libc::CLONE_NEWNS)

@@ -19,6 +19,7 @@ mod memory;
 pub mod mount;
 pub mod netlink;
 pub mod notice;
+pub mod notify;
 pub mod probe;
 pub mod process;
 pub mod program;

@@ -1,7 +1,8 @@
 //! Telling processes apart, waiting for them, killing them: always by pidfd (pidfd_open(2)).
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
@@ -33,6 +34,13 @@ pub fn find(wanted: Process) -> Option<OwnedFd> {
     (start_time(wanted.pid) == Some(wanted.start) && !has_ended(&pidfd)).then_some(pidfd)
 }
 
+/// Whether this process is in the first user namespace, and not in a container that has one of its own.
+pub fn is_in_first_user_namespace() -> bool {
+    // `PROC_USER_INIT_INO` (include/linux/proc_ns.h).
+    const FIRST: u64 = 0xEFFF_FFFD;
+    std::fs::metadata("/proc/self/ns/user").is_ok_and(|namespace| namespace.ino() == FIRST)
+}
+
 /// Has this process and its children told that the machine is of 32 bits, as `uname -m` says it (personality(2)).
 pub fn be_32_bit() -> io::Result<()> {
     // `PER_LINUX32` (include/uapi/linux/personality.h).
@@ -48,7 +56,6 @@ pub fn be_32_bit() -> io::Result<()> {
 pub fn signal(pidfd: impl AsFd, number: i32) -> io::Result<()> {
     // SAFETY: the system call reads no memory of ours (the siginfo pointer is null) and the descriptor is borrowed through it.
     let result = unsafe {
-        use std::os::fd::AsRawFd;
         libc::syscall(
             libc::SYS_pidfd_send_signal,
             pidfd.as_fd().as_raw_fd(),
@@ -137,6 +144,24 @@ pub fn close_from(first: u32) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Closes every descriptor from 3 on but these.
+pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut kept: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd() as u32).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for number in kept.into_iter().filter(|number| *number >= 3).chain([u32::MAX]) {
+        if first < number {
+            let last = if number == u32::MAX { number } else { number - 1 };
+            // SAFETY: callers are copies of a helper that go on with these descriptors alone and end without dropping any other.
+            if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        first = number.saturating_add(1);
+    }
+    Ok(())
 }
 
 /// Takes over a descriptor number that the process which started us has put in place; `None` when it isn't open.

@@ -1,7 +1,7 @@
 //! Lookups below a root that belongs to somebody hostile: nothing in it can lead outside (openat2(2), Linux 5.6).
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
@@ -32,6 +32,14 @@ pub fn beneath(root: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: u32) -> i
         }
     }
     Err(Errno::AGAIN.into())
+}
+
+/// Whether we may do this (`libc::R_OK` and so on) to what is open, by our effective ids and capabilities (faccessat2(2), Linux 5.8).
+pub fn may(fd: BorrowedFd<'_>, mode: i32) -> io::Result<()> {
+    let flags = libc::AT_EACCESS | libc::AT_EMPTY_PATH;
+    // SAFETY: the path is a constant C string; the descriptor is borrowed through the call.
+    let result = unsafe { libc::syscall(libc::SYS_faccessat2, fd.as_raw_fd(), c"".as_ptr(), mode, flags) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// A handle (`O_PATH`) on `path`, which must exist.

@@ -3,6 +3,7 @@
 //! So helpers need neither libseccomp's time nor its memory, and a container's `exec` gets the very same filter.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
@@ -103,6 +104,7 @@ fn action(action: Action) -> ScmpAction {
         Action::Errno(number) => ScmpAction::Errno(number),
         Action::Kill => ScmpAction::KillThread,
         Action::Trap => ScmpAction::Trap,
+        Action::Notify => ScmpAction::Notify,
     }
 }
 
@@ -170,15 +172,26 @@ pub fn load(hex: &str) -> io::Result<()> {
     if hex.is_empty() {
         return Ok(());
     }
+    with_program(hex, |program| {
+        // SAFETY: `program` points to instructions that live through the call; the kernel checks the program itself.
+        let result =
+            unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, std::ptr::from_ref(program)) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    })
+}
+
+/// As [`load`], for a filter with calls that somebody else decides on: gives the listener through which they come.
+pub fn load_listening(hex: &str) -> io::Result<OwnedFd> {
+    with_program(hex, super::notify::listen)
+}
+
+fn with_program<T>(hex: &str, load: impl FnOnce(&libc::sock_fprog) -> io::Result<T>) -> io::Result<T> {
     let code = parse_hex(hex).filter(|code| code.len() % size_of::<libc::sock_filter>() == 0);
     let code = code.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the seccomp filter is damaged"))?;
     let mut filters: Vec<libc::sock_filter> =
         code.chunks_exact(size_of::<libc::sock_filter>()).map(instruction).collect();
     let len = u16::try_from(filters.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-    let program = libc::sock_fprog { len, filter: filters.as_mut_ptr() };
-    // SAFETY: `program` points to `len` instructions that live through the call; the kernel checks the program itself.
-    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    load(&libc::sock_fprog { len, filter: filters.as_mut_ptr() })
 }
 
 /// One instruction from its eight bytes, in this machine's byte order (that is how libseccomp writes them).

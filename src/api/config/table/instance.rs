@@ -6,9 +6,6 @@ use crate::api::config::kind::Kind;
 
 /// Waits for virtual machines.
 const VMS: &str = "virtual machines";
-/// Waits for the limits beyond the first three.
-/// Waits for interception of system calls.
-const INTERCEPTION: &str = "system call interception";
 
 /// The rows.
 pub const ROWS: &[Key] = &[
@@ -378,56 +375,62 @@ pub const ROWS: &[Key] = &[
         .group("security")
         .default("false")
         .since("container_syscall_intercept_bpf_devices")
-        .later(INTERCEPTION),
+        .applied(),
     key("security.syscalls.intercept.bpf.devices", Kind::Bool, "Let programs for the devices cgroup be loaded")
         .on(Container)
         .group("security")
         .default("false")
         .since("container_syscall_intercept_bpf_devices")
-        .later(INTERCEPTION),
+        .applied(),
     key("security.syscalls.intercept.mknod", Kind::Bool, "Handle mknod, so that a few harmless nodes can be made")
         .on(Container)
         .group("security")
         .default("false")
         .since("container_syscall_intercept")
-        .later(INTERCEPTION),
+        .applied(),
     key("security.syscalls.intercept.mount", Kind::Bool, "Handle mount, so that chosen file systems can be mounted")
         .on(Container)
         .group("security")
         .default("false")
         .since("container_syscall_intercept_mount")
-        .later(INTERCEPTION),
+        .applied(),
     key("security.syscalls.intercept.mount.allowed", Kind::Text, "File systems that may be mounted, with commas between them")
         .on(Container)
         .group("security")
         .live()
         .since("container_syscall_intercept_mount")
-        .later(INTERCEPTION),
+        .applied(),
     key("security.syscalls.intercept.mount.fuse", Kind::Text, "File systems to mount by a FUSE program, as `ext4=fuse2fs`")
         .on(Container)
         .group("security")
         .live()
         .since("container_syscall_intercept_mount_fuse")
-        .later(INTERCEPTION),
+        .applied(),
     key("security.syscalls.intercept.mount.shift", Kind::Bool, "Shift the owners in what was mounted")
         .on(Container)
         .group("security")
         .default("false")
         .live()
         .since("container_syscall_intercept_mount")
-        .later(INTERCEPTION),
+        .applied(),
     key("security.syscalls.intercept.sched_setscheduler", Kind::Bool, "Handle sched_setscheduler, so that priorities can be raised")
         .on(Container)
         .group("security")
         .default("false")
         .since("container_syscall_intercept_sched_setscheduler")
-        .later(INTERCEPTION),
+        .applied(),
     key("security.syscalls.intercept.setxattr", Kind::Bool, "Handle setxattr, so that a few trusted attributes can be set")
         .on(Container)
         .group("security")
         .default("false")
         .since("container_syscall_intercept")
-        .later(INTERCEPTION),
+        .applied(),
+    key("security.syscalls.intercept.sysinfo", Kind::Bool, "Handle sysinfo, so that it tells of the container")
+        .on(Container)
+        .group("security")
+        .default("false")
+        .since("container_syscall_intercept_sysinfo")
+        .applied(),
     // snapshots
     key("snapshots.expiry", Kind::Expiry, "After what time a snapshot is deleted")
         .group("snapshots")

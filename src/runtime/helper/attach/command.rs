@@ -10,8 +10,9 @@ use crate::runtime::helper::label::{self, Label};
 use crate::runtime::helper::{Fail, What, say};
 use crate::runtime::spec::attach::{AttachAnswer, AttachPlan, Command};
 use crate::runtime::spec::cgroup::Group;
+use crate::runtime::spec::shim::{Policy, SOCKET, ToShim};
 use crate::runtime::sys::pty::{self, Pty};
-use crate::runtime::sys::{capset, cgroup, fork, process, rlimit, spawn};
+use crate::runtime::sys::{capset, cgroup, channel, fork, process, rlimit, spawn};
 
 /// The descriptors of a command's start.
 pub(super) struct Streams<'a> {
@@ -26,6 +27,7 @@ pub(super) struct Streams<'a> {
 /// Joins the container, runs the command and reports its end.
 pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> Result<(), Fail> {
     let Streams { socket, init, streams } = given;
+    let shim = if plan.policy.listens { Some(visit_shim(&plan.run)?) } else { None };
     let group = join_groups(&plan.groups)?;
     let label = label::prepare(&plan.policy.apparmor)?;
     // While we have the host's rights.
@@ -44,13 +46,13 @@ pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> R
                 fork::exit(127)
             }
             drop(init);
-            let (errno, what, exec) = become_command(plan, command, (socket, &failed), (streams, label));
+            let (errno, what, exec) = become_command(plan, command, (socket, &failed, shim.as_ref()), (streams, label));
             let _ = say(socket, &AttachAnswer::Failed { errno, what, exec }, &[]);
             let _ = rustix::io::write(&failed, b"x");
             fork::exit(127)
         }
         fork::Forked::Parent { pid, pidfd } => {
-            drop((failed, streams, init, group, label));
+            drop((failed, streams, init, group, label, shim));
             // A daemon that is gone changes nothing: the command must be waited for.
             let _ = say(socket, &AttachAnswer::Spawned { pid }, &[pidfd.as_fd()]);
             if matches!(rustix::io::retry_on_intr(|| rustix::io::read(&executed, &mut [0u8; 1])), Ok(0)) {
@@ -67,11 +69,20 @@ pub(super) fn run(plan: &AttachPlan, command: &Command, given: Streams<'_>) -> R
     }
 }
 
+/// Tells the shim that the listener of a command will come. Its answers outlive the daemon, which therefore isn't asked.
+fn visit_shim(run: &Path) -> Result<OwnedFd, Fail> {
+    let what = || "connecting to the container's shim";
+    let directory = std::fs::File::open(run).what(what)?;
+    let socket = channel::connect(directory.as_fd(), SOCKET).what(what)?;
+    say(&socket, &ToShim::Visit, &[]).what(what)?;
+    Ok(socket)
+}
+
 /// Joins the groups of v1 before anything of the guest can see this process, and gives that of v2 in which the command is born.
 ///
 /// In cgroup v2 a directory with processes can't give its children controllers, which the guest's systemd wants to do with its
 /// root; so commands go one below, into `.lxc` (LXC's name for that).
-fn join_groups(groups: &[Group]) -> Result<Option<OwnedFd>, Fail> {
+pub(in crate::runtime::helper) fn join_groups(groups: &[Group]) -> Result<Option<OwnedFd>, Fail> {
     let entrance = cgroup::Entrance::open(groups);
     entrance.and_then(|entrance| entrance.enter()).what(|| "joining the container's control groups")?;
     let Some(group) = groups.iter().find(|g| g.unified) else { return Ok(None) };
@@ -86,14 +97,14 @@ fn join_groups(groups: &[Group]) -> Result<Option<OwnedFd>, Fail> {
 
 /// Runs in the container. Comes back only with the failure, and whether the execution itself was what failed.
 ///
-/// `socket` goes to the daemon, `helper` is a pipe to attach.
+/// `socket` goes to the daemon, `helper` is a pipe to attach, `shim` takes the listener of the command's filter.
 fn become_command(
     plan: &AttachPlan,
     command: &Command,
-    (socket, helper): (&OwnedFd, &OwnedFd),
+    (socket, helper, shim): (&OwnedFd, &OwnedFd, Option<&OwnedFd>),
     given: (Vec<OwnedFd>, Option<Label<'_>>),
 ) -> (i32, String, bool) {
-    if let Err(e) = prepare(plan, command, socket, given) {
+    if let Err(e) = prepare(plan, command, (socket, shim), given) {
         return (e.errno, e.what, false);
     }
     // It may have been killed before that took hold; its end of the pipe is closed then.
@@ -127,7 +138,7 @@ fn extend(path: &mut String) {
 fn prepare(
     plan: &AttachPlan,
     command: &Command,
-    socket: &OwnedFd,
+    (socket, shim): (&OwnedFd, Option<&OwnedFd>),
     (streams, label): (Vec<OwnedFd>, Option<Label<'_>>),
 ) -> Result<(), Fail> {
     // Joining has left us with the host's ids, which mean nobody here; a change from them wouldn't even drop capabilities.
@@ -152,7 +163,11 @@ fn prepare(
     if plan.policy.linux32 {
         process::be_32_bit().what(|| "choosing the personality")?;
     }
-    seccomp_and_capabilities(plan.policy.no_new_privs, &plan.policy.seccomp, plan.policy.drop_capabilities)?;
+    let Policy { no_new_privs, seccomp, drop_capabilities, .. } = &plan.policy;
+    let listener = seccomp_and_capabilities(*no_new_privs, (seccomp, shim.is_some()), *drop_capabilities)?;
+    if let (Some(shim), Some(listener)) = (shim, listener) {
+        channel::send(shim, b"listener", &[listener.as_fd()]).what(|| "handing system calls to the shim")?;
+    }
     plan.policy.rlimits.iter().try_for_each(|limit| rlimit::set(None, limit)).what(|| "setting resource limits")?;
     capset::become_user(command.uid, command.gid)
         .what(|| format!("becoming user {} and group {}", command.uid, command.gid))?;

@@ -102,10 +102,13 @@ fn secure_and_execute(
         // The shim is gone, or gives up.
         _ => fork::exit(1),
     }
-    if let Err(e) = secure(spec, label) {
-        return e.at(Step::Security);
+    match secure(spec, label) {
+        Err(e) => return e.at(Step::Security),
+        Ok(listener) => {
+            let fds: Vec<BorrowedFd<'_>> = listener.iter().map(AsFd::as_fd).collect();
+            let _ = say(shim, &Progress::Secured, &fds);
+        }
     }
-    let _ = say(shim, &Progress::Secured, &[]);
     fault("init.exec");
     let mut env = spec.environment.clone();
     env.push(("container".into(), "lxc".into()));
@@ -115,7 +118,8 @@ fn secure_and_execute(
     failed.err().unwrap_or_else(|| Fail::new("executing")).at(Step::Exec)
 }
 
-fn secure(spec: &ContainerSpec, label: Option<Label<'_>>) -> Result<(), Fail> {
+/// Gives the listener of calls that are handed on.
+fn secure(spec: &ContainerSpec, label: Option<Label<'_>>) -> Result<Option<OwnedFd>, Fail> {
     spec.sysctls.iter().try_for_each(|(name, value)| {
         sysctl(name, value).what(|| format!("setting the kernel parameter {name:?} to {value:?}"))
     })?;
@@ -128,7 +132,7 @@ fn secure(spec: &ContainerSpec, label: Option<Label<'_>>) -> Result<(), Fail> {
     if spec.linux32 {
         process::be_32_bit().what(|| "choosing the personality")?;
     }
-    seccomp_and_capabilities(spec.no_new_privs, &spec.seccomp, spec.drop_capabilities)
+    seccomp_and_capabilities(spec.no_new_privs, (&spec.seccomp, spec.intercept.any()), spec.drop_capabilities)
 }
 
 /// Sets a kernel parameter; a `/` in its name stands for a dot in a name of its path (sysctl(8)).
@@ -150,12 +154,18 @@ fn sysctl(name: &str, value: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// The confinement that process 1 and every command of `exec` share.
-pub(crate) fn seccomp_and_capabilities(no_new_privs: bool, filter: &str, drop: u64) -> Result<(), Fail> {
+/// The confinement that process 1 and every command of `exec` share. With a filter that hands calls on (`listens`) comes its listener.
+pub(crate) fn seccomp_and_capabilities(
+    no_new_privs: bool,
+    (filter, listens): (&str, bool),
+    drop: u64,
+) -> Result<Option<OwnedFd>, Fail> {
     if no_new_privs {
         rustix::thread::set_no_new_privs(true).what(|| "setting no_new_privs")?;
     }
     // The filter first: loading it may need CAP_SYS_ADMIN, which may be among those dropped.
-    seccomp::load(filter).what(|| "loading the seccomp filter")?;
-    capset::drop_bounding(drop).what(|| "dropping capabilities")
+    let loaded = if listens { seccomp::load_listening(filter).map(Some) } else { seccomp::load(filter).map(|()| None) };
+    let listener = loaded.what(|| "loading the seccomp filter")?;
+    capset::drop_bounding(drop).what(|| "dropping capabilities")?;
+    Ok(listener)
 }

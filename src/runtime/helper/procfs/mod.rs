@@ -25,8 +25,10 @@ mod processes;
 mod read;
 mod serve;
 mod server;
+mod system;
 
 pub use server::SYSTEM_CALLS;
+pub(crate) use system::System;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};

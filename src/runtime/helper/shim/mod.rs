@@ -12,6 +12,7 @@
 //! the daemon from the record.
 
 mod console;
+mod intercept;
 mod record;
 mod serve;
 mod start;
@@ -68,6 +69,8 @@ struct Guest {
     console: console::Console,
     /// Route-netlink socket of its network namespace.
     netlink: OwnedFd,
+    /// Its system calls that are done outside of it, when there are such.
+    interception: Option<intercept::Interception>,
 }
 
 impl Shim {

@@ -42,6 +42,7 @@ pub(super) fn policy(spec: &ContainerSpec) -> Policy {
         privileged: spec.privileged(),
         drop_capabilities: spec.drop_capabilities,
         seccomp: spec.seccomp.clone(),
+        listens: spec.intercept.any(),
         apparmor: spec.apparmor.clone(),
         no_new_privs: spec.no_new_privs,
         linux32: spec.linux32,

@@ -36,7 +36,10 @@ impl Shim {
             if ready == Ready::default() {
                 // There is one of us for each guest, and the start was most of what there is to do.
                 program::forget_pages();
-                ready = self.wait(Some(guest), None);
+                ready = self.wait(Some(guest), guest.interception.as_ref().and_then(|i| i.patience()));
+            }
+            if let Some(interception) = &mut guest.interception {
+                interception.attend();
             }
             if ready.console {
                 guest.console.pump();
@@ -81,7 +84,11 @@ impl Shim {
         let guest_at = guest.map(|guest| {
             fds.push(PollFd::new(&guest.pidfd, PollFlags::IN));
             guest.console.watch(&mut fds);
-            fds.len()
+            let end = fds.len();
+            if let Some(interception) = &guest.interception {
+                interception.watch(&mut fds);
+            }
+            end
         });
         let first = 1 + usize::from(daemon.is_some());
         let timeout = timeout.map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: t.subsec_nanos().into() });
@@ -92,6 +99,7 @@ impl Shim {
             daemon: daemon.is_some_and(is),
             ended: guest_at.is_some() && is(first),
             console: guest_at.is_some_and(|end| (first + 1..end).any(is)),
+            call: guest_at.is_some_and(|end| (end..fds.len()).any(is)),
         }
     }
 
@@ -118,6 +126,11 @@ impl Shim {
             Ok(ToShim::Hello { .. }) => {
                 self.daemon = Some(socket);
                 self.introduce(guest);
+            }
+            Ok(ToShim::Visit) => {
+                if let Some(interception) = guest.and_then(|guest| guest.interception.as_mut()) {
+                    interception.visited(socket);
+                }
             }
             Ok(ToShim::Console { force }) => hand_out_console(&socket, guest, force),
             _ => {
@@ -175,6 +188,7 @@ struct Ready {
     daemon: bool,
     ended: bool,
     console: bool,
+    call: bool,
 }
 
 fn hand_out_console(socket: &OwnedFd, guest: Option<&mut Guest>, force: bool) {

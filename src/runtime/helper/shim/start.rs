@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use super::intercept::Interception;
 use super::{Guest, Shim, console, identify, record};
 use crate::runtime::helper::namespace::user_namespace;
 use crate::runtime::helper::stage::{self, Progress, Stage};
@@ -21,11 +22,13 @@ impl Shim {
         // Out of the daemon's service: in v2 we were born outside.
         let _ = cgroup::enter_helpers(&self.spec.cgroups);
         let socket = self.fork_stage().map_err(|e| e.at(Step::Mapped))?;
-        let guest = self.follow(&socket)?;
+        let mut guest = self.follow(&socket)?;
         for child in self.children.drain(..) {
             let _ = process::reap(&child, true);
         }
         self.await_go().map_err(|e| e.at(Step::Mapped))?;
+        let listener = self.secure(&socket)?;
+        guest.interception = self.intercept(listener).map_err(|e| e.at(Step::Security))?;
         self.execute(&socket)?;
         self.record.phase = Phase::Running;
         self.record.started_ms = record::now_ms();
@@ -114,7 +117,7 @@ impl Shim {
         let console = console::Console::new(master, slave, &self.spec.console_log).map_err(|e| e.at(Step::Mounts))?;
         fault("shim.mounts");
         self.tell(&FromShim::Step { step: Step::Mounts });
-        Ok(Guest { pidfd, console, netlink })
+        Ok(Guest { pidfd, console, netlink, interception: None })
     }
 
     /// Process 1 exists.
@@ -152,14 +155,26 @@ impl Shim {
         })
     }
 
-    fn execute(&mut self, socket: &OwnedFd) -> Result<(), Failure> {
+    /// Gives the word to process 1; with it comes the listener of calls that it hands on.
+    fn secure(&mut self, socket: &OwnedFd) -> Result<Option<OwnedFd>, Failure> {
         self.limit_resources().map_err(|e| e.at(Step::Security))?;
         channel::send(socket, b"execute", &[]).what(|| "telling process 1").map_err(|e| e.at(Step::Security))?;
-        let (Progress::Secured, _) = next(socket, Step::Security)? else {
+        let (Progress::Secured, mut fds) = next(socket, Step::Security)? else {
             return Err(Fail::new("hearing from process 1").at(Step::Security));
         };
         fault("shim.security");
         self.tell(&FromShim::Step { step: Step::Security });
+        Ok(fds.pop())
+    }
+
+    /// Looks after the calls that the guest hands on.
+    fn intercept(&self, listener: Option<OwnedFd>) -> Result<Option<Interception>, Fail> {
+        let (Some(listener), Some(init)) = (listener, self.record.init) else { return Ok(None) };
+        Interception::new((&self.spec, &self.record.groups), self.dir.as_fd(), (init.pid, listener)).map(Some)
+    }
+
+    /// Hears that the guest's own was executed.
+    fn execute(&mut self, socket: &OwnedFd) -> Result<(), Failure> {
         match hear::<Progress>(socket).what(|| "hearing from process 1").map_err(|e| e.at(Step::Exec))? {
             Some((Progress::Failed(failure), _)) => Err(failure),
             Some(_) => Err(Fail::new("hearing from process 1").at(Step::Exec)),

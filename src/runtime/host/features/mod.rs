@@ -172,7 +172,10 @@ pub const FEATURES: &[Feature] = &[
     should(
         "seccomp notification",
         "5.5",
-        ["letting containers do a few privileged things (security.syscalls.intercept.*)", "These keys are refused."],
+        [
+            "letting containers do a few privileged things (security.syscalls.intercept.*)",
+            "Containers with these keys don't start.",
+        ],
         probes::seccomp_notify,
     ),
     should(

@@ -226,7 +226,7 @@ impl Running {
         streams: Vec<OwnedFd>,
     ) -> Result<(Link, Visitor)> {
         let (groups, policy) = self.surroundings();
-        let plan = AttachPlan { version: VERSION, groups, init: pid, policy, task };
+        let plan = AttachPlan { version: VERSION, groups, init: pid, policy, run: self.directory(), task };
         let plan = serde_json::to_vec(&plan).ctx(Kind::Internal, || "Failed writing a plan")?;
         let init = init.try_clone().ctx(Kind::Internal, || "Failed duplicating a descriptor")?;
         // The helper is wrapped within the blocking work, so that a request given up meanwhile drops (kills) it too.

@@ -12,6 +12,7 @@ use crate::api::types::InstanceStateNetwork;
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::blocking;
 use crate::runtime::spec::attach::Task;
+use crate::runtime::spec::intercept::{MOUNTS, Mounts};
 use crate::runtime::spec::shim::{EXIT, ExitReason, ExitRecord, FromShim, Policy, Process, RunRecord, ToShim};
 use crate::runtime::spec::throttle::Throttle;
 use crate::runtime::spec::{ContainerSpec, Limits, Mount};
@@ -231,6 +232,21 @@ impl Running {
         network::state(socket.as_fd(), *sequence)
     }
 
+    /// Changes what it may mount by calls that are done outside of it, for a guest that has such.
+    pub async fn allow_mounts(&self, mounts: Mounts) -> Result<()> {
+        let path = self.0.dirs.run.join(MOUNTS);
+        let failed = || "Failed changing what the container may mount";
+        let text = serde_json::to_vec(&mounts).ctx(Kind::Internal, failed)?;
+        blocking(move || match std::fs::read(&path) {
+            Ok(before) if before != text => {
+                let new = path.with_extension("next");
+                std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &path)).ctx(Kind::Internal, failed)
+            }
+            _ => Ok(()),
+        })
+        .await
+    }
+
     /// Changes its limits; those that are `None` are lifted. A CPU set that is `None` stays as it was.
     pub async fn set_limits(&self, limits: &Limits) -> Result<()> {
         let (record, limits) = (self.record(), limits.clone());
@@ -269,6 +285,12 @@ impl Running {
         self.visit(Task::Unmount { target: target.to_owned() }).await
     }
 
+    /// Tells it of devices that came (`add`) or went (`remove`), as its kernel would: of each `NAME=value` lines, DEVPATH among
+    /// them.
+    pub async fn announce(&self, action: &str, devices: Vec<String>) -> Result<()> {
+        self.visit(Task::Announce { action: action.to_owned(), devices }).await
+    }
+
     /// Changes the rules that say which devices it may use.
     pub async fn change_device_rules(&self, was: Vec<String>, becomes: Vec<String>) -> Result<()> {
         let record = self.record();
@@ -304,6 +326,11 @@ impl Running {
     }
 
     /// The guest's groups and confinement.
+    pub(super) fn directory(&self) -> std::path::PathBuf {
+        self.0.dirs.run.clone()
+    }
+
+    /// Its control groups and its confinement.
     pub(super) fn surroundings(&self) -> (Vec<crate::runtime::spec::cgroup::Group>, Policy) {
         let record = self.record();
         (record.groups.clone(), record.policy.clone())

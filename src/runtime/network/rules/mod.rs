@@ -7,6 +7,7 @@
 //!              acl|aclin|aclout|aclfwd.NET access lists
 //!              fwdprert|fwdout|fwdpstrt.NET forwards
 //!              prert.INSTANCE.DEVICE       senders of a routed NIC
+//!              prert|out|pstrt.INSTANCE.DEVICE proxies by NAT
 //! bridge lxd   in|fwd.INSTANCE.DEVICE      senders of a bridged NIC
 //! ```
 //!
@@ -21,7 +22,7 @@ mod nic;
 use std::net::IpAddr;
 
 pub use acl::{AclAction, AclDefault, AclDirection, AclProtocol, AclRule, acls};
-pub use forward::{Forward, ForwardPort, forwards};
+pub use forward::{Forward, ForwardPort, NatProxy, forwards, nat_proxy};
 pub use network::{Nat, NetworkRules, Subnet, network};
 pub use nic::{Nic, NicFilter, filter, routed_filter};
 

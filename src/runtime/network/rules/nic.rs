@@ -18,7 +18,7 @@ const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 /// behind 40 bytes of IPv6, 24 of its own, and 2 of the option.
 const ADVERTISED_HARDWARE: u32 = 66;
 
-/// Whose NIC it is.
+/// Whose NIC it is, or proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nic<'a> {
     /// The instance's project.
@@ -47,6 +47,11 @@ impl Nic<'_> {
     /// The names of all chains the NIC may have in table `inet lxd`.
     pub fn inet_chains(&self) -> Vec<String> {
         vec![self.chain("prert")]
+    }
+
+    /// The names of all chains a proxy may have there.
+    pub fn proxy_chains(&self) -> Vec<String> {
+        ["prert", "out", "pstrt"].iter().map(|kind| self.chain(kind)).collect()
     }
 }
 

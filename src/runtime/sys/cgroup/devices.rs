@@ -4,8 +4,9 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
+use super::program;
 use crate::runtime::spec::cgroup::Group;
 
 /// One rule in the words of cgroup v1: `c 1:3 rwm`, `b *:* m`, `a`.
@@ -24,9 +25,11 @@ pub(super) fn restrict(groups: &[Group], rules: &[String]) -> io::Result<()> {
     let group = groups.iter().find(|g| g.unified).ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
     let parsed: Option<Vec<Rule>> = rules.iter().map(|r| parse(r)).collect();
     let parsed = parsed.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a device rule is wrong"))?;
-    let program = load(&assemble(&parsed))?;
-    let directory = File::open(&group.path)?;
-    attach(&program, &directory, attached(&directory)?)
+    let program = program::load(&assemble(&parsed), b"Apache-2.0")?;
+    let directory = OwnedFd::from(File::open(&group.path)?);
+    let replaced = program::attached(&directory)?;
+    let flags = program::ALLOW_MULTI | replaced.as_ref().map_or(0, |_| program::REPLACE);
+    program::change(&program, &directory, program::Change::Attach { flags, replaced })
 }
 
 fn parse(text: &str) -> Option<Rule> {
@@ -94,120 +97,6 @@ fn assemble(rules: &[Rule]) -> Vec<u8> {
     code.into_iter().flat_map(bytes).collect()
 }
 
-#[repr(C)]
-#[derive(Default)]
-struct ProgLoad {
-    prog_type: u32,
-    insn_cnt: u32,
-    insns: u64,
-    license: u64,
-    log_level: u32,
-    log_size: u32,
-    log_buf: u64,
-    kern_version: u32,
-    prog_flags: u32,
-}
-
-#[repr(C)]
-#[derive(Default)]
-struct ProgAttach {
-    target_fd: u32,
-    attach_bpf_fd: u32,
-    attach_type: u32,
-    attach_flags: u32,
-    replace_bpf_fd: u32,
-}
-
-#[repr(C)]
-#[derive(Default)]
-struct ProgQuery {
-    target_fd: u32,
-    attach_type: u32,
-    query_flags: u32,
-    attach_flags: u32,
-    prog_ids: u64,
-    prog_cnt: u32,
-    padding: u32,
-}
-
-/// BPF_PROG_GET_FD_BY_ID.
-#[repr(C)]
-struct ProgId {
-    id: u32,
-    next: u32,
-    flags: u32,
-}
-
-const BPF_PROG_LOAD: libc::c_long = 5;
-const BPF_PROG_ATTACH: libc::c_long = 8;
-const BPF_PROG_GET_FD_BY_ID: libc::c_long = 13;
-const BPF_PROG_QUERY: libc::c_long = 16;
-const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
-const BPF_CGROUP_DEVICE: u32 = 6;
-const BPF_F_ALLOW_MULTI: u32 = 2;
-const BPF_F_REPLACE: u32 = 4;
-
-fn load(code: &[u8]) -> io::Result<OwnedFd> {
-    let mut order = ProgLoad {
-        prog_type: BPF_PROG_TYPE_CGROUP_DEVICE,
-        insn_cnt: (code.len() / 8) as u32,
-        insns: code.as_ptr() as u64,
-        license: c"Apache-2.0".as_ptr() as u64,
-        ..ProgLoad::default()
-    };
-    // SAFETY: what the attributes point to lives through the call; the kernel verifies the program.
-    let fd = unsafe { bpf(BPF_PROG_LOAD, &mut order)? };
-    // SAFETY: a new descriptor that nobody else has.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// The program that this group has, if any.
-fn attached(directory: &File) -> io::Result<Option<OwnedFd>> {
-    let Some(id) = programs(directory)?.first().copied() else { return Ok(None) };
-    // SAFETY: the attributes of this command point nowhere.
-    let fd = unsafe { bpf(BPF_PROG_GET_FD_BY_ID, &mut ProgId { id, next: 0, flags: 0 })? };
-    // SAFETY: a new descriptor that nobody else has.
-    Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
-}
-
-/// The numbers of the programs of a group's own, eight at most.
-fn programs(directory: &File) -> io::Result<Vec<u32>> {
-    let mut ids = [0u32; 8];
-    let mut order = ProgQuery {
-        target_fd: directory.as_raw_fd() as u32,
-        attach_type: BPF_CGROUP_DEVICE,
-        prog_ids: ids.as_mut_ptr() as u64,
-        prog_cnt: ids.len() as u32,
-        ..ProgQuery::default()
-    };
-    // SAFETY: the kernel writes as many numbers as it is told that there is room for, and `ids` lives through the call.
-    unsafe { bpf(BPF_PROG_QUERY, &mut order)? };
-    Ok(ids.into_iter().take(order.prog_cnt as usize).collect())
-}
-
-fn attach(program: &OwnedFd, directory: &File, replaced: Option<OwnedFd>) -> io::Result<()> {
-    let mut order = ProgAttach {
-        target_fd: directory.as_raw_fd() as u32,
-        attach_bpf_fd: program.as_raw_fd() as u32,
-        attach_type: BPF_CGROUP_DEVICE,
-        attach_flags: BPF_F_ALLOW_MULTI | replaced.as_ref().map_or(0, |_| BPF_F_REPLACE),
-        replace_bpf_fd: replaced.as_ref().map_or(0, |old| old.as_raw_fd() as u32),
-    };
-    // SAFETY: the attributes of this command point nowhere.
-    unsafe { bpf(BPF_PROG_ATTACH, &mut order).map(drop) }
-}
-
-/// bpf(2).
-///
-/// # Safety
-/// `order` must be the kernel's attributes of this command (those it lacks at the end are zero by the given size), and what it
-/// points to must live through the call.
-unsafe fn bpf<T>(command: libc::c_long, order: &mut T) -> io::Result<i32> {
-    // SAFETY: by the caller; the size is that of `order`.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(order), size_of::<T>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,7 +114,7 @@ mod tests {
         let groups = [Group { unified: true, controllers: Vec::new(), path: path.clone(), inode: 0 }];
         let seen = ["c 1:3 rwm", "c 1:5 rwm"].map(|rule| {
             restrict(&groups, &[rule.to_owned()])?;
-            programs(&File::open(&path)?)
+            program::programs(&File::open(&path)?.into())
         });
         std::fs::remove_dir(&path).unwrap();
         let [first, second] = seen.map(Result::unwrap);

@@ -7,6 +7,7 @@ mod devices;
 mod empty;
 mod enter;
 mod make;
+pub mod program;
 mod usage;
 
 use std::fs;
