@@ -23,8 +23,8 @@ use crate::runtime::devices::{self, Awaited, Fitted};
 use crate::runtime::instances::container::Running;
 use crate::runtime::spec::Mount;
 use crate::runtime::spec::throttle::Throttle;
-use crate::runtime::sys::fault;
 use crate::runtime::sys::notice::{Names, Uevents};
+use crate::runtime::sys::{fault, process};
 use crate::store::repo;
 use crate::{Ctx, Error, Kind, Result};
 
@@ -94,6 +94,8 @@ pub(super) fn mounts(fitted: &Fitted) -> Vec<Mount> {
 
 /// The device rules of a guest that has these.
 pub(super) fn rules(privileged: bool, fitted: &Fitted) -> Vec<String> {
+    // In a user namespace nobody sets any, nor makes device nodes: those of who made it are in force.
+    let privileged = privileged && process::is_in_first_user_namespace();
     let mut rules = container::plan::device_rules(privileged);
     if privileged {
         let more = fitted.values().flat_map(|fitting| &fitting.rules);
