@@ -108,22 +108,25 @@ fn hard_links_reach_nothing_outside() {
 }
 
 #[test]
-fn devices_are_made_for_privileged_instances_only_and_whiteouts_never() {
+fn devices_are_made_for_privileged_instances_only_and_whiteouts_where_guests_have_overlays() {
     let mut image = Made::image();
     image.node("rootfs/null", EntryType::Char, (1, 3)).node("rootfs/disk", EntryType::Block, (8, 0));
-    let bytes = image.node("rootfs/whiteout", EntryType::Char, (0, 0)).bytes();
+    image.node("rootfs/whiteout", EntryType::Char, (0, 0)).node("rootfs/var/lib/docker", EntryType::Char, (0, 0));
+    let bytes = image.node("rootfs/var/lib/lxd/gone", EntryType::Char, (0, 0)).bytes();
     let scratch = Scratch::new("devices");
     let archive = scratch.write("archive", &bytes);
     let outcome = scratch.unpack_with(&[&archive], true, Limits::default()).unwrap();
-    assert_eq!(outcome.devices_skipped, 1);
+    assert_eq!(outcome.devices_skipped, 2);
     assert!(fs::metadata(scratch.root("null")).unwrap().file_type().is_char_device());
     assert!(fs::metadata(scratch.root("disk")).unwrap().file_type().is_block_device());
-    assert!(!scratch.root("whiteout").exists());
+    assert!(!scratch.root("whiteout").exists() && !scratch.root("var/lib/docker").exists());
+    assert!(fs::metadata(scratch.root("var/lib/lxd/gone")).unwrap().file_type().is_char_device());
     let scratch = Scratch::new("no-devices");
     let archive = scratch.write("archive", &bytes);
     let outcome = scratch.unpack_with(&[&archive], false, Limits::default()).unwrap();
-    assert_eq!(outcome.devices_skipped, 3);
-    assert_eq!(fs::read_dir(scratch.root("")).unwrap().count(), 0);
+    assert_eq!(outcome.devices_skipped, 4);
+    assert_eq!(fs::read_dir(scratch.root("")).unwrap().count(), 1);
+    assert!(fs::metadata(scratch.root("var/lib/lxd/gone")).unwrap().file_type().is_char_device());
 }
 
 #[test]

@@ -102,10 +102,44 @@ if ours; then
 	gone d
 
 	it "refuses what it doesn't do, by name"
-	refuses 'Device option "propagation" is not supported yet' lxc config device add $n d disk "source=$D/tree" path=/mnt/d propagation=rslave
 	refuses 'is not supported yet' lxc config device add $n d disk "source=$D/tree" path=/mnt/d raw.mount.options=noatime
 	same "$(lxc config device list $n | grep -c '^d$')" 0
 fi
 does lxc delete -f $n
 umount "$D/tree/sub"
+it "has what is mounted below its source while it runs, unless it is private"
+mkdir "$SCRATCH/follow"
+does mount -t tmpfs -o mode=0777 follow "$SCRATCH/follow"
+does mount --make-shared "$SCRATCH/follow"
+mkdir "$SCRATCH/follow/"{before,later,guest}
+does mount -t tmpfs before "$SCRATCH/follow/before"
+echo before >"$SCRATCH/follow/before/file"
+launch disf
+later() {
+	does mount -t tmpfs later "$SCRATCH/follow/later"
+	echo later >"$SCRATCH/follow/later/file"
+	same "$(inside disf cat /mnt/before/file 2>/dev/null || true) $(inside disf cat /mnt/later/file 2>/dev/null || true)" "$1" "$2"
+	does umount "$SCRATCH/follow/later"
+	same "$(inside disf ls /mnt/later)" '' "$2, when it is gone"
+}
+for recursive in false true; do
+	seen=
+	[ $recursive = false ] || seen=before
+	does lxc config device add disf d disk "source=$SCRATCH/follow" path=/mnt recursive=$recursive
+	later "$seen later" "plugged in, recursive=$recursive"
+	does lxc restart -f disf
+	later "$seen later" "at the start, recursive=$recursive"
+	does lxc config device set disf d propagation=private
+	does lxc restart -f disf
+	later "$seen " "private, recursive=$recursive"
+	does lxc config device remove disf d
+done
+does lxc config device add disf d disk "source=$SCRATCH/follow" path=/mnt propagation=shared
+does lxc restart -f disf
+does inside disf mount -t tmpfs guest /mnt/guest
+does inside disf touch /mnt/guest/file
+same "$(ls "$SCRATCH/follow/guest")" '' "what the guest mounts"
+does lxc delete -f disf
+does umount -R "$SCRATCH/follow"
+refuses . lxc init --empty disg -d d,source=/tmp,path=/mnt,type=disk,propagation=nonsense
 done_testing

@@ -12,22 +12,22 @@ does inside nest1 test -e /dev/.lxc/proc/stat -a -d /dev/.lxc/sys/class
 does inside nest1 unshare -m -p -f sh -c 'mount -t proc proc /proc && [ "$(ls -d /proc/[0-9]* | head -n 1)" = /proc/1 ]'
 does inside nest1 unshare -m -U -r sh -c 'mount -t tmpfs t /mnt && mount -o bind /root /mnt'
 
-# layered DIRECTORY: the guest lays an overlay over directories in there, hides a file of the lower one, and changes another.
+# layered GUEST DIRECTORY: the guest lays an overlay over directories in there, hides a file of the lower one, and changes another.
 layered() {
-	inside nest1 sh -ec 'mkdir -p $0; cd $0; mkdir -p low up work all; echo a >low/a; echo b >low/b
+	inside "$1" sh -ec 'mkdir -p $0; cd $0; mkdir -p low up work all; echo a >low/a; echo b >low/b
 		mount -t overlay o -o lowerdir=low,upperdir=up,workdir=work,userxattr all
-		rm all/a; echo c >>all/b; mv all/b all/d; ls all; cat all/d; umount all; ls -l up' "$1"
+		rm all/a; echo c >>all/b; mv all/b all/d; ls all; cat all/d; umount all; ls -l up' "$2"
 }
 
 it "lets overlays of the guest's own stand on /var/lib/docker"
 does inside nest1 mkdir -p /var/lib/docker
-does layered /var/lib/docker
+does layered nest1 /var/lib/docker
 like "$out" $'d\nb\nc\n'
 like "$out" ' 0, +0 .* a'
 
 if ours && [ "${LXBOX_POOL-dir}" = overlay ]; then
 	it "refuses them anywhere else, where the guest's root is an overlay itself"
-	refuses 'nvalid argument' layered /root
+	refuses 'nvalid argument' layered nest1 /root
 	it "gives the directories to the guest's root"
 	for name in containers containerd docker kubelet lxd; do
 		gives '0:0 711' inside nest1 stat -c '%u:%g %a' "/var/lib/$name"
@@ -75,12 +75,38 @@ does lxc copy nest2 nest3 -s nestpool --stateless
 does lxc start nest3
 gives other inside nest3 cat /var/lib/docker/mark
 gives 'c 0:0' inside nest3 stat -c 'c %t:%T' /var/lib/docker/up/a
-does layered /var/lib/docker/again
+does layered nest3 /var/lib/docker/again
 does lxc stop -f nest3
 does lxc move nest3 nest4 -s default
 does lxc start nest4
 gives other inside nest4 cat /var/lib/docker/mark
 gives 'c 0:0' inside nest4 stat -c 'c %t:%T' /var/lib/docker/up/a
+
+it "takes them along in backups and images"
+inside nest1 sh -c 'echo kept >/var/lib/docker/mark; mkdir -p /var/lib/lxd/x; echo y >/var/lib/lxd/x/y'
+does lxc export nest1 "$SCRATCH/hot.tar.gz"
+does lxc stop -f nest1
+does lxc export nest1 "$SCRATCH/cold.tar.gz" --instance-only
+does lxc publish nest1 --alias nestimage
+does lxc start nest1
+for from in hot cold image; do
+	if [ $from = image ]; then
+		does lxc init nestimage nest6 -c security.nesting=true
+	else
+		does lxc import "$SCRATCH/$from.tar.gz" nest6
+	fi
+	does lxc start nest6
+	gives 'kept y' inside nest6 sh -c 'echo $(cat /var/lib/docker/mark /var/lib/lxd/x/y)'
+	gives 'c 0:0' inside nest6 stat -c 'c %t:%T' /var/lib/docker/up/a
+	does layered nest6 /var/lib/docker/again
+	if [ $from = hot ]; then
+		does lxc restore nest6 cold
+		until_true 20 inside nest6 true
+		gives later inside nest6 cat /var/lib/docker/mark
+	fi
+	does lxc delete -f nest6
+done
+does lxc image delete nestimage
 
 it "keeps what a guest had there before it was nesting"
 does lxc launch bb nest5 -q

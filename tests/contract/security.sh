@@ -80,10 +80,10 @@ refuses_late sec1
 does lxc config unset sec1 limits.kernel.nofile
 
 it "sets kernel parameters of the container"
-does lxc config set sec1 linux.sysctl.net.ipv4.ip_forward=1 linux.sysctl.net.ipv4.conf.lo.forwarding=0 linux.sysctl.kernel.msgmax=5000
+does lxc config set sec1 linux.sysctl.net.ipv4.ip_forward=1 linux.sysctl.net.ipv4.conf.lo.log_martians=1 linux.sysctl.kernel.msgmax=5000
 again sec1
 gives 1 inside sec1 cat /proc/sys/net/ipv4/ip_forward
-gives 0 inside sec1 cat /proc/sys/net/ipv4/conf/lo/forwarding
+gives 1 inside sec1 cat /proc/sys/net/ipv4/conf/lo/log_martians
 gives 5000 inside sec1 cat /proc/sys/kernel/msgmax
 same "$(cat /proc/sys/kernel/msgmax)" 8192 "the host's"
 does lxc config set sec1 linux.sysctl.no.such.thing=1

@@ -198,6 +198,12 @@ async fn templates_and_devices_are_there_before_init() {
     running.detach_mount(std::path::Path::new("/mnt/late")).await.unwrap();
     // The place that was made for it goes with it.
     assert_eq!(sh(&running, "ls /mnt/late 2>/dev/null || echo gone").await, "gone\n");
+    // What is told of a device is heard as if the guest's kernel had said it.
+    sh(&running, "busybox uevent sh -c 'echo $ACTION $DEVPATH $MAJOR >>/tmp/heard' >/dev/null 2>&1 & sleep 0.5").await;
+    let device = "DEVPATH=/devices/usb1/tty/ttyUSB0\nSUBSYSTEM=tty\nMAJOR=188";
+    running.announce("add", vec![device.to_owned()]).await.unwrap();
+    let heard = "for _ in 1 2 3 4 5 6 7 8 9; do [ -s /tmp/heard ] && break; sleep 0.2; done; cat /tmp/heard";
+    assert_eq!(sh(&running, heard).await, "add /devices/usb1/tty/ttyUSB0 188\n");
     // A guest may have taken it away itself.
     running.detach_mount(std::path::Path::new("/mnt/late")).await.unwrap();
     assert!(host.dir.join("share/g").exists());

@@ -34,6 +34,9 @@ check 'a root disk' lxc profile device add default root disk path=/ pool=default
 check 'an image' lxc image import /host/bb.tar.gz --alias bb
 check 'launch' lxc launch bb c1 -c limits.memory=64MiB -c limits.processes=50 -q
 [ "$(lxc exec c1 -- hostname </dev/null)" = c1 ] || fail "exec"
+label=$(cat "/proc/$(lxc query /1.0/instances/c1/state | jq .pid)/attr/apparmor/current")
+[[ $label == 'lxd-c1_</var/lib/lxd>//&:lxd-c1_<var-lib-lxd>:unconfined'* ]] || fail "its AppArmor label: $label"
+aa-status 2>/dev/null | grep -qF 'lxd-c1_</var/lib/lxd>' || fail "aa-status does not know it"
 
 group=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$(lxc query /1.0/instances/c1/state | jq .pid)/cgroup" | sed 's,^\(/.*lxc\.payload[^/]*\).*,\1,')
 [ "$(cat "$group/memory.max")" = 67108864 ] || fail "memory.max of $group"

@@ -209,7 +209,7 @@ fn wrong_devices_have_lxds_texts() {
         "Source path must be absolute for local sources"
     );
     assert_eq!(with("shift", "true"), "");
-    assert_eq!(with("propagation", "shared"), "Device option \"propagation\" is not supported yet");
+    assert_eq!(with("propagation", "shared"), "");
     assert_eq!(with("ceph.user_name", "x"), "Invalid options ceph.cluster_name/ceph.user_name for source \"/tmp\"");
     let bridged = [("type", "nic"), ("nictype", "bridged")];
     assert_eq!(device(&bridged), "Invalid value for device option \"parent\": Required value");

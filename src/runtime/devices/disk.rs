@@ -120,14 +120,20 @@ pub fn mount(name: &str, device: &DeviceMap, lxd_dir: &Path) -> Result<Mount> {
         _ => !flag("required"),
     };
     Ok(Mount {
-        source,
         target: Path::new("/").join(value("path").trim_start_matches('/')),
         readonly: flag("readonly"),
         recursive: flag("recursive"),
+        follows: follows(value("propagation")) && !lxd_dir.starts_with(&source),
         shift: flag("shift"),
         optional,
+        source,
         ..Mount::default()
     })
+}
+
+/// Whether mounts of the host's travel into the guest. With `shared` as well they do in this direction only, as with LXD.
+fn follows(propagation: &str) -> bool {
+    !matches!(propagation, "private" | "rprivate" | "unbindable" | "runbindable")
 }
 
 fn reaches(name: &str, lxd_dir: &Path) -> Error {

@@ -31,6 +31,9 @@ pub struct Fitting {
     /// What it may do to block devices of the host.
     #[serde(default)]
     pub throttles: Vec<Throttle>,
+    /// What its system is told when these come and go: of each device the kernel's properties, as `NAME=value` lines.
+    #[serde(default)]
+    pub announced: Vec<String>,
 }
 
 /// The fittings of a guest by the names of its devices; those that aren't on the host, and needn't be, are missing.

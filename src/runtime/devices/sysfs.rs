@@ -17,6 +17,8 @@ struct Found {
     path: PathBuf,
     block: bool,
     numbers: (u32, u32),
+    /// What the kernel says of it as it comes.
+    properties: Option<String>,
 }
 
 /// What a device of one of these types is on this host now; `None` while it isn't there and needn't be.
@@ -39,7 +41,8 @@ pub fn fit(device: &DeviceMap, root: &Path) -> Result<Option<Fitting>> {
                 let node = unix::own_node(device, found.block, found.numbers);
                 Fitting::of_node(node, found.path.clone(), found.path)
             };
-            let mut all = Fitting::default();
+            let announced = found.iter_mut().filter_map(|found| found.properties.take()).collect();
+            let mut all = Fitting { announced, ..Fitting::default() };
             for fitting in found.into_iter().map(one) {
                 all.mounts.extend(fitting.mounts);
                 all.rules.extend(fitting.rules);
@@ -60,7 +63,8 @@ fn usb(device: &DeviceMap, root: &Path) -> Vec<Found> {
         matches(device, &place, ["idVendor", "idProduct"]).then_some(())?;
         let number = |name: &str| text(&place, name)?.parse::<u32>().ok();
         let path = format!("/dev/bus/usb/{:03}/{:03}", number("busnum")?, number("devnum")?);
-        Some(Found { path: path.into(), block: false, numbers: numbers(&place)? })
+        let properties = properties(&place, root);
+        Some(Found { path: path.into(), block: false, numbers: numbers(&place)?, properties })
     };
     entries(&root.join("sys/bus/usb/devices")).filter_map(one).collect()
 }
@@ -76,7 +80,8 @@ fn hotplug(device: &DeviceMap, root: &Path) -> Vec<Found> {
         let uevent = text(&place, "uevent")?;
         let name = uevent.lines().find_map(|line| line.strip_prefix("DEVNAME="))?;
         plain(name).then_some(())?;
-        Some(Found { path: Path::new("/dev").join(name), block, numbers: numbers(&place)? })
+        let properties = properties(&place, root);
+        Some(Found { path: Path::new("/dev").join(name), block, numbers: numbers(&place)?, properties })
     };
     let chars = entries(&root.join("sys/dev/char")).map(|place| (place, false));
     let blocks = entries(&root.join("sys/dev/block")).map(|place| (place, true));
@@ -101,7 +106,12 @@ fn gpu(device: &DeviceMap, root: &Path) -> Vec<Found> {
     let nodes = |place: PathBuf| entries(&place.join("device/drm")).collect::<Vec<_>>();
     let one = |place: PathBuf| {
         let name = place.file_name()?.to_str()?;
-        Some(Found { path: Path::new("/dev/dri").join(name), block: false, numbers: numbers(&place)? })
+        Some(Found {
+            path: Path::new("/dev/dri").join(name),
+            block: false,
+            numbers: numbers(&place)?,
+            properties: None,
+        })
     };
     let cards = entries(&root.join("sys/class/drm")).filter(card);
     let mut found: Vec<Found> = cards.flat_map(nodes).filter_map(one).collect();
@@ -122,6 +132,16 @@ fn numbers(place: &Path) -> Option<(u32, u32)> {
     let dev = text(place, "dev")?;
     let (major, minor) = dev.split_once(':')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// What the kernel says of a device as it comes: its place, its part of the system, and what stands in its `uevent`.
+fn properties(place: &Path, root: &Path) -> Option<String> {
+    let place = fs::canonicalize(place).ok()?;
+    let devpath = place.strip_prefix(fs::canonicalize(root.join("sys")).ok()?).ok()?.to_str()?;
+    let subsystem = fs::read_link(place.join("subsystem")).ok();
+    let subsystem = subsystem.as_ref().and_then(|target| target.file_name()?.to_str());
+    let subsystem = subsystem.map(|name| format!("SUBSYSTEM={name}\n")).unwrap_or_default();
+    Some(format!("DEVPATH=/{devpath}\n{subsystem}{}", text(&place, "uevent").unwrap_or_default()))
 }
 
 /// Whether a name of the kernel's leads nowhere else.
@@ -220,6 +240,8 @@ mod tests {
             tree.fit(&[("type", "unix-hotplug"), ("vendorid", "0403"), ("productid", "6001")]).unwrap().unwrap();
         assert_eq!(fitted.rules, ["c 188:0 rwm"]);
         assert_eq!(fitted.mounts[0].target, PathBuf::from("/dev/ttyUSB0"));
+        let said = "DEVPATH=/devices/pci0000:00/usb1/1-2/1-2:1.0/tty/ttyUSB0\nMAJOR=188\nMINOR=0\nDEVNAME=ttyUSB0";
+        assert_eq!(fitted.announced, [said]);
         assert!(tree.rules(&[("type", "unix-hotplug"), ("vendorid", "1234")]).is_empty());
     }
 

@@ -88,7 +88,7 @@ impl Fitting {
         Fitting {
             mounts: vec![Mount { source, target, node: Some(node), ..Mount::default() }],
             rules: vec![rule],
-            throttles: Vec::new(),
+            ..Fitting::default()
         }
     }
 }

@@ -147,9 +147,10 @@ fn become_parent(stage: Stage<'_>) -> Result<(), Fail> {
     }
 }
 
-/// Cuts this mount namespace off from the host's, puts a small tmpfs over the working directory and goes there.
+/// Has this mount namespace change nothing of the host's any more, puts a small tmpfs over the working directory and goes there.
 pub(crate) fn lay_floor() -> Result<(), Fail> {
-    let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    // Not cut off altogether: devices follow the host.
+    let flags = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", flags).what(|| "leaving the host's mount propagation")?;
     let settings = [Setting::Value("mode", "0755"), Setting::Value("size", "1m")];
     let floor = mount::create("tmpfs", &settings, MountAttrFlags::empty()).what(|| "mounting the stage")?;
@@ -209,7 +210,7 @@ pub(crate) fn stage_device(
     };
     let attributes = Attributes {
         readonly: device.readonly,
-        private: true,
+        private: !device.follows,
         recursive: device.recursive,
         idmap: user.filter(|_| device.shift),
         ..Default::default()

@@ -133,10 +133,9 @@ pub(super) fn add_raw_lxc(spec: &mut ContainerSpec, text: &str) -> Result<()> {
         target: Path::new("/").join(mount.target.trim_start_matches('/')),
         readonly: mount.readonly,
         recursive: mount.recursive,
-        shift: false,
+        follows: true,
         optional: mount.optional,
-        node: None,
-        filesystem: None,
+        ..Mount::default()
     }));
     Ok(())
 }

@@ -23,8 +23,8 @@ use crate::runtime::devices::{self, Awaited, Fitted};
 use crate::runtime::instances::container::Running;
 use crate::runtime::spec::Mount;
 use crate::runtime::spec::throttle::Throttle;
-use crate::runtime::sys::fault;
 use crate::runtime::sys::notice::{Names, Uevents};
+use crate::runtime::sys::{fault, process};
 use crate::store::repo;
 use crate::{Ctx, Error, Kind, Result};
 
@@ -94,6 +94,8 @@ pub(super) fn mounts(fitted: &Fitted) -> Vec<Mount> {
 
 /// The device rules of a guest that has these.
 pub(super) fn rules(privileged: bool, fitted: &Fitted) -> Vec<String> {
+    // In a user namespace nobody sets any, nor makes device nodes: those of who made it are in force.
+    let privileged = privileged && process::is_in_first_user_namespace();
     let mut rules = container::plan::device_rules(privileged);
     if privileged {
         let more = fitted.values().flat_map(|fitting| &fitting.rules);
@@ -168,6 +170,7 @@ impl Instances {
         for mount in mounts(&gone).iter().rev() {
             running.detach_mount(&mount.target).await?;
         }
+        announce(running, "remove", &gone).await;
         self.note_equipment(id, noted.clone()).await?;
         fault("daemon.devices.detached");
         if rules_before != rules_after {
@@ -186,6 +189,7 @@ impl Instances {
             }
             added.push(mount.target);
         }
+        announce(running, "add", &new).await;
         fault("daemon.devices.attached");
         noted.now.extend(new);
         self.note_equipment(id, noted).await
@@ -279,6 +283,16 @@ impl Instances {
         let Some(running) = self.actor(id).live().running else { return Ok(()) };
         let expanded = self.db.view(|v| expand(v, &record))?;
         self.change_equipment(id, &running, &expanded).await
+    }
+}
+
+/// Tells a guest's system what has come or gone. One that isn't told finds out otherwise, so that is no failure.
+async fn announce(running: &Running, action: &str, fitted: &Fitted) {
+    let devices: Vec<String> = fitted.values().flat_map(|fitting| fitting.announced.clone()).collect();
+    if !devices.is_empty()
+        && let Err(e) = running.announce(action, devices).await
+    {
+        tracing::warn!("Failed telling a guest of a device: {}", e.chain());
     }
 }
 

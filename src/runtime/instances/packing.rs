@@ -13,7 +13,7 @@ use crate::api::types::ConfigMap;
 use crate::runtime::images::place::{Place, Text};
 use crate::runtime::spec::Idmap;
 use crate::runtime::spec::pack::{Compression, NoCompression, PackPlace, Part};
-use crate::runtime::storage::{Driver, Guest, Root, Volume};
+use crate::runtime::storage::{Driver, Guest, PlainDirectory, Root, Volume};
 use crate::runtime::{blocking, random};
 use crate::store::records::{InstanceRecord, Phase, PoolRecord};
 use crate::store::{Read, repo};
@@ -28,6 +28,8 @@ pub(super) struct Source {
     pub(super) place: PathBuf,
     /// Where its tree is.
     pub(super) root: PackPlace,
+    /// Directories that belong to its root and lie elsewhere.
+    pub(super) plain: Vec<PlainDirectory>,
     /// The guest, when the tree is that of a running one.
     pub(super) guest: Option<Running>,
     /// Keeps everybody else from a stopped one.
@@ -61,8 +63,10 @@ impl Instances {
         blocking(move || copier.copy_volume(&volume, &copy, guest.as_ref().map(|g| g as &dyn Guest))).await?;
         let moment = Moment { driver, volume: moment, pool };
         let (driver, volume) = (moment.driver.clone(), moment.volume.clone());
-        match blocking(move || driver.root(&volume)).await {
-            Ok(root) => Ok((Source { root: place_of(root, Idmap::default()), guest: None, ..source }, Some(moment))),
+        match blocking(move || rooted(&*driver, &volume)).await {
+            Ok((root, plain)) => {
+                Ok((Source { root: place_of(root, Idmap::default()), plain, guest: None, ..source }, Some(moment)))
+            }
             Err(e) => {
                 self.end_moment(moment).await;
                 Err(e)
@@ -106,9 +110,9 @@ impl Instances {
         let driver = self.pools.driver(&pool)?;
         let volume = volume_of(&record)?;
         let place = driver.paths().volume(&volume);
-        let root = blocking(move || {
+        let (root, plain) = blocking(move || {
             driver.check()?;
-            driver.root(&volume)
+            rooted(&*driver, &volume)
         })
         .await?;
         let (root, guest) = match (root, guest) {
@@ -116,7 +120,7 @@ impl Instances {
             (Root::Overlay { .. }, Some(running)) => (PackPlace::Guest { ids: ids::current(&record)? }, Some(running)),
             (root, _) => (place_of(root, ids_on_disk(&record.config)?), None),
         };
-        Ok(Source { place, root, guest, kept })
+        Ok(Source { place, root, plain, guest, kept })
     }
 
     /// Where the tree of a snapshot is; it never changes.
@@ -128,9 +132,9 @@ impl Instances {
         let driver = self.pools.driver(&pool)?;
         let volume = volume_of(record)?.snapshot(name)?;
         let place = driver.paths().volume(&volume);
-        let root = blocking(move || driver.root(&volume)).await?;
+        let (root, plain) = blocking(move || rooted(&*driver, &volume)).await?;
         let root = place_of(root, ids_on_disk(&snapshot.config)?);
-        Ok(Source { place, root, guest: None, kept: None })
+        Ok(Source { place, root, plain, guest: None, kept: None })
     }
 
     /// How something is compressed: as the request wants it, or the project, or the server.
@@ -157,6 +161,21 @@ fn configured(r: &impl Read, project: &str, key: &str) -> Result<String> {
         return Ok(words.clone());
     }
     Ok(repo::server::get(r, key)?.unwrap_or_else(|| "gzip".to_owned()))
+}
+
+/// What to read of a volume. Blocks.
+fn rooted(driver: &dyn Driver, volume: &Volume) -> Result<(Root, Vec<PlainDirectory>)> {
+    let plain = driver.layered().map(|layered| layered.plain(volume, false)).transpose()?;
+    Ok((driver.root(volume)?, plain.unwrap_or_default()))
+}
+
+/// The trees of an instance: its root, at this path of the archive, and what is mounted in it.
+pub(super) fn trees(path: &str, root: PackPlace, plain: &[PlainDirectory]) -> Vec<Part> {
+    let mounted = |directory: &PlainDirectory| Part::Tree {
+        path: format!("{path}{}", directory.target.display()),
+        place: PackPlace::Directory { path: directory.source.clone(), ids: Idmap::default() },
+    };
+    std::iter::once(Part::Tree { path: path.to_owned(), place: root }).chain(plain.iter().map(mounted)).collect()
 }
 
 /// How the pack helper gets at what a driver says.

@@ -100,11 +100,11 @@ impl Instances {
             Ok((text, packing::beside("", &place)?))
         })
         .await?;
-        let Source { root, kept, guest, .. } = source;
-        let tree = Part::Tree { path: "rootfs".into(), place: root };
+        let Source { root, plain, kept, guest, .. } = source;
+        let trees = packing::trees("rootfs", root, &plain);
         let Text { bytes: content, modified } = text;
         let first = Part::File { path: "metadata.yaml".into(), content, modified };
-        let parts = std::iter::once(first).chain(templates).chain([tree]).collect();
+        let parts = std::iter::once(first).chain(templates).chain(trees).collect();
         let archive = Archive { parts, guest, compression, sync: false };
         let (out, into) = pack::pipe()?;
         let receiving = self.images.receive(out)?;

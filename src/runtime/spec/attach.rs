@@ -40,6 +40,13 @@ pub enum Task {
         /// Where in the guest.
         target: PathBuf,
     },
+    /// Tell it of devices as its kernel would.
+    Announce {
+        /// `add` or `remove`.
+        action: String,
+        /// Of each device its properties: `NAME=value` lines, DEVPATH among them.
+        devices: Vec<String>,
+    },
 }
 
 /// A command to run in the container.

@@ -158,6 +158,10 @@ pub struct Mount {
     /// Whether mounts below the source come along (`recursive`).
     #[serde(default)]
     pub recursive: bool,
+    /// Whether what is mounted below the source, or taken away, while the guest runs comes and goes in there too. Never the other
+    /// way.
+    #[serde(default)]
+    pub follows: bool,
     /// Whether its ids are shifted by the container's map (`shift`).
     #[serde(default)]
     pub shift: bool,

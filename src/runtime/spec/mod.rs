@@ -12,6 +12,7 @@ pub mod files;
 pub mod idmap;
 pub mod intercept;
 pub mod limits;
+pub mod marks;
 pub mod net;
 pub mod pack;
 pub mod procfs;

@@ -41,6 +41,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::runtime::sys::process;
 
 pub use living::{Guest, Tree};
 pub use paths::{PoolPaths, check_update};
@@ -72,8 +73,9 @@ pub const DRIVERS: &[DriverInfo] = &[
 /// where the directory is on an overlay itself; with a `source` elsewhere it can be used there all the same. In a
 /// user namespace, that is in an unprivileged container, it can't be used.
 pub fn supported(lxd_dir: &Path) -> Vec<DriverInfo> {
-    let can_layer =
-        overlay::kernel_is_new_enough() && !overlay::is_on_overlay(lxd_dir) && overlay::may_use_trusted_attributes();
+    // In others nobody has the attributes by which an overlay keeps its books.
+    let can_keep = process::is_in_first_user_namespace();
+    let can_layer = can_keep && overlay::kernel_is_new_enough() && !overlay::is_on_overlay(lxd_dir);
     DRIVERS.iter().filter(|d| d.name != overlay::NAME || can_layer).copied().collect()
 }
 
@@ -244,7 +246,7 @@ pub trait Layered {
     /// The layers a volume stands on, the top first.
     fn layers(&self, volume: &Volume) -> Result<Vec<String>>;
 
-    /// The directories of a volume, which is no snapshot, that must not be on an overlay. With `make` it has all of them
+    /// The directories of a volume or snapshot that must not be on an overlay. With `make` a volume has all of them
     /// from now on; without, those that it was given once. Blocks, as long as it takes to copy those of a snapshot.
     fn plain(&self, volume: &Volume, make: bool) -> Result<Vec<PlainDirectory>>;
 

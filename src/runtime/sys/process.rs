@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
@@ -31,6 +32,13 @@ pub fn find(wanted: Process) -> Option<OwnedFd> {
     let pidfd = open(wanted.pid).ok()?;
     // After the handle is open its number can't be reused, so the comparison holds.
     (start_time(wanted.pid) == Some(wanted.start) && !has_ended(&pidfd)).then_some(pidfd)
+}
+
+/// Whether this process is in the first user namespace, and not in a container that has one of its own.
+pub fn is_in_first_user_namespace() -> bool {
+    // `PROC_USER_INIT_INO` (include/linux/proc_ns.h).
+    const FIRST: u64 = 0xEFFF_FFFD;
+    std::fs::metadata("/proc/self/ns/user").is_ok_and(|namespace| namespace.ino() == FIRST)
 }
 
 /// Has this process and its children told that the machine is of 32 bits, as `uname -m` says it (personality(2)).

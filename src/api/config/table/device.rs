@@ -25,9 +25,7 @@ pub const DISK: &[Key] = &[
     row("optional", Kind::Bool, "Older spelling, turned round, of required").default("false").applied(),
     row("path", Kind::Text, "Where in the instance it is mounted; `/` for the root disk").applied(),
     row("pool", Kind::Text, "The storage pool the volume is in").applied(),
-    row("propagation", PROPAGATION, "How mounts below it travel between host and instance")
-        .default("private")
-        .later("mount options"),
+    row("propagation", PROPAGATION, "How mounts below it travel between host and instance").default("slave").applied(),
     row("raw.mount.options", Kind::Text, "Mount options of the file system").applied(),
     row("readonly", Kind::Bool, "Mount it read-only").default("false").applied(),
     row("recursive", Kind::Bool, "Take along what is mounted below the source").default("false").applied(),

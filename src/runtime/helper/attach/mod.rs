@@ -1,4 +1,4 @@
-//! A short visit to a running container: joins its groups and namespaces, then executes a command or changes a mount.
+//! A short visit to a running container: joins its groups and namespaces, then executes a command, changes a mount or tells of a device.
 //!
 //! ```text
 //! daemon ─ attach ─ command
@@ -8,6 +8,7 @@
 //! going down (its process 1 waits for all others), and the daemon may be busy, or gone, at that moment.
 
 mod command;
+mod devices;
 mod mount;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -44,6 +45,10 @@ fn visit(plan: &OwnedFd, socket: &OwnedFd, init: OwnedFd, streams: Vec<OwnedFd>)
         }
         Task::Unmount { target } => {
             mount::remove(&plan, target, &init)?;
+            say(socket, &AttachAnswer::Done, &[]).what(|| "answering")
+        }
+        Task::Announce { action, devices } => {
+            devices::announce(&plan, (action, devices), &init)?;
             say(socket, &AttachAnswer::Done, &[]).what(|| "answering")
         }
     }

@@ -59,7 +59,11 @@ fn pack(plan: &OwnedFd, socket: OwnedFd, init: OwnedFd, output: OwnedFd) -> Resu
     let packed = compress::start(plan.compression, File::from(output)).what(|| "starting to compress")?;
     // Nobody has to hear it.
     let counted = Counted::new(packed, move |bytes| drop(say(&socket, &PackAnswer::Packed { bytes }, &[])));
-    let mut archive = walk::Archive::new(Box::new(counted), own);
+    let paths = plan.parts.iter().filter_map(|part| match part {
+        Part::Tree { path, .. } => Some(path.clone().into_bytes()),
+        Part::File { .. } => None,
+    });
+    let mut archive = walk::Archive::new(Box::new(counted), own, paths.collect());
     for (part, tree) in plan.parts.iter().zip(trees) {
         match (part, tree) {
             (Part::File { path, content, modified }, _) => archive.file(path, content, *modified)?,

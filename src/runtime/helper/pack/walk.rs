@@ -1,6 +1,6 @@
 //! From a tree to the members of an archive.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{CStr, CString};
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,6 +15,7 @@ use super::member::Head;
 use super::place::Tree;
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::idmap::Ids;
+use crate::runtime::spec::marks;
 use crate::runtime::spec::shift::ShiftPlan;
 
 /// Directories in each other; each holds a descriptor.
@@ -26,6 +27,9 @@ const MAX_LINKS: usize = 500_000;
 /// Bytes of all attributes of one file.
 const MAX_ATTRIBUTES: usize = 2 << 20;
 
+/// The directory of an archive that holds a root.
+const ROOT: &str = "rootfs";
+
 /// Keys and values of extended headers.
 type Records = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -34,6 +38,10 @@ pub(super) struct Archive {
     output: Box<dyn Packed>,
     /// Our own open descriptors, in a `/proc` of the host's.
     own: OwnedFd,
+    /// Trees of their own within others, by their paths: no part of those.
+    apart: BTreeSet<Vec<u8>>,
+    /// Bytes of the path in front of those in the root.
+    prefix: usize,
     /// The name in the archive of files that have several, by device and inode.
     links: HashMap<(u64, u64), Vec<u8>>,
     buffer: Vec<u8>,
@@ -44,8 +52,9 @@ pub(super) struct Archive {
 type Unshift<'a> = Option<&'a ShiftPlan>;
 
 impl Archive {
-    pub(super) fn new(output: Box<dyn Packed>, own: OwnedFd) -> Archive {
-        Archive { output, own, links: HashMap::new(), buffer: vec![0; BUFFER], entries: 0 }
+    /// `trees` are the paths of all trees there will be.
+    pub(super) fn new(output: Box<dyn Packed>, own: OwnedFd, trees: BTreeSet<Vec<u8>>) -> Archive {
+        Archive { output, own, apart: trees, prefix: 0, links: HashMap::new(), buffer: vec![0; BUFFER], entries: 0 }
     }
 
     /// A file of root's.
@@ -71,6 +80,7 @@ impl Archive {
         let root = tree.root.try_clone().what(|| "duplicating a descriptor")?;
         // Another tree may have the same numbers.
         self.links.clear();
+        self.prefix = path.rfind(ROOT).map_or(path.len(), |at| at + ROOT.len()) + 1;
         self.directory(ids, root, &mut path.as_bytes().to_vec(), 0)
     }
 
@@ -85,7 +95,7 @@ impl Archive {
             return Err(Fail::new(format!("packing {:?}: too many directories in each other", shown(path))));
         }
         let stat = rustix::fs::fstat(&fd).what(|| format!("reading {:?}", shown(path)))?;
-        let records = attributes(ids, &fd, path)?;
+        let records = attributes(ids, &fd, (path, self.has_marks(path)))?;
         self.head(&head(ids, path, EntryType::Directory, &stat, records)?)?;
         for name in names(&fd, path)? {
             let length = path.len();
@@ -118,6 +128,9 @@ impl Archive {
         };
         let stat = rustix::fs::fstat(&handle).what(|| format!("reading {:?}", shown(path)))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind == FileType::Directory && self.apart.contains(path.as_slice()) {
+            return Ok(());
+        }
         if kind == FileType::Directory {
             let fd = self.reopen(&handle, OFlags::DIRECTORY).what(|| format!("opening {:?}", shown(path)))?;
             drop(handle);
@@ -155,7 +168,7 @@ impl Archive {
         let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
         let kind = match kind {
             // A mark of overlays, never a device.
-            FileType::CharacterDevice if (major, minor) == (0, 0) => return Ok(()),
+            FileType::CharacterDevice if (major, minor) == (0, 0) && !self.has_marks(path) => return Ok(()),
             FileType::CharacterDevice => EntryType::Char,
             _ => EntryType::Block,
         };
@@ -184,7 +197,7 @@ impl Archive {
         let file = self.reopen(handle, OFlags::empty()).what(|| format!("opening {:?}", shown(path)))?;
         let stat = rustix::fs::fstat(&file).what(|| format!("reading {:?}", shown(path)))?;
         let size = u64::try_from(stat.st_size).unwrap_or(0);
-        let mut records = attributes(ids, &file, path)?;
+        let mut records = attributes(ids, &file, (path, self.has_marks(path)))?;
         let Some(pieces) = content::pieces(&file, &stat) else {
             self.head(&Head { size, ..head(ids, path, EntryType::Regular, &stat, records)? })?;
             return self.pieces(&file, &[(0, size)], path);
@@ -207,6 +220,11 @@ impl Archive {
         let length = pieces.iter().map(|(_, length)| length).sum();
         content::copy(file, pieces, (&mut self.output, &mut self.buffer), || shown(path))?;
         self.pad(length)
+    }
+
+    /// Whether marks of overlays are content there.
+    fn has_marks(&self, path: &[u8]) -> bool {
+        path.get(self.prefix..).is_some_and(marks::belong)
     }
 
     /// Opens for reading what a handle is on, never what has taken its name.
@@ -274,7 +292,7 @@ fn names(fd: &OwnedFd, path: &[u8]) -> Result<Vec<CString>, Fail> {
 }
 
 /// Attributes of an open file or directory, as records; ids in them are the guest's.
-fn attributes(ids: Unshift<'_>, fd: &OwnedFd, path: &[u8]) -> Result<Records, Fail> {
+fn attributes(ids: Unshift<'_>, fd: &OwnedFd, (path, marks): (&[u8], bool)) -> Result<Records, Fail> {
     let mut list = vec![0u8; 65_536];
     let length = match rustix::fs::flistxattr(fd, &mut list[..]) {
         Ok(length) => length,
@@ -283,7 +301,7 @@ fn attributes(ids: Unshift<'_>, fd: &OwnedFd, path: &[u8]) -> Result<Records, Fa
     };
     let mut records = Vec::new();
     let mut total = 0;
-    for name in list[..length].split(|b| *b == 0).filter(|name| travels(name)) {
+    for name in list[..length].split(|b| *b == 0).filter(|name| travels(name, marks)) {
         let Ok(c_name) = CString::new(name) else { continue };
         let mut value = vec![0u8; 65_536];
         let got = match rustix::fs::fgetxattr(fd, c_name.as_c_str(), &mut value[..]) {
@@ -326,17 +344,11 @@ fn in_guest_ids(ids: Unshift<'_>, name: &[u8], value: Vec<u8>) -> Option<Vec<u8>
     }
 }
 
-/// Whether an attribute is the guest's: neither the kernel's own nor of an overlay, and with a name that fits a record.
-fn travels(name: &[u8]) -> bool {
-    let ours = [
-        &b"trusted."[..],
-        b"user.overlay.",
-        b"security.selinux",
-        b"security.apparmor",
-        b"security.ima",
-        b"security.evm",
-    ];
-    !name.is_empty() && !name.contains(&b'=') && !ours.iter().any(|prefix| name.starts_with(prefix))
+/// Whether an attribute is the guest's: neither the kernel's own nor, but where these are content, of an overlay, and with a name that fits a record.
+fn travels(name: &[u8], marks: bool) -> bool {
+    let ours = [&b"trusted."[..], b"security.selinux", b"security.apparmor", b"security.ima", b"security.evm"];
+    let mark = name.starts_with(b"user.overlay.") && !marks;
+    !name.is_empty() && !mark && !name.contains(&b'=') && !ours.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The text of an ACL in the kernel's form (`include/uapi/linux/posix_acl_xattr.h`), with numbers for names.

@@ -9,19 +9,20 @@ use rustix::io::{Errno, Result};
 
 use super::member::{Member, MemberKind, Time};
 
-/// Whether a guest may bring an attribute of that name along.
+/// Whether a guest may bring an attribute of that name along; `marks` says whether the path is one where marks of overlays are content
+/// ([`crate::runtime::spec::marks`]).
 ///
 /// `trusted.*` and `user.overlay.*` steer an overlay mount and would let an image hide or redirect directories.
-pub fn is_allowed(name: &[u8]) -> bool {
-    let refused = [&b"trusted."[..], b"user.overlay."];
-    !name.contains(&0) && !refused.iter().any(|prefix| name.starts_with(prefix))
+pub fn is_allowed(name: &[u8], marks: bool) -> bool {
+    let refused = name.starts_with(b"trusted.") || name.starts_with(b"user.overlay.") && !marks;
+    !name.contains(&0) && !refused
 }
 
 /// Gives an open regular file or directory its owner and mode, and its attributes; returns how many of these the
 /// file system or the kernel would not take.
-pub fn open_file(file: BorrowedFd<'_>, member: &Member) -> Result<u64> {
+pub fn open_file(file: BorrowedFd<'_>, member: &Member, marks: bool) -> Result<u64> {
     owner_and_mode(file, member)?;
-    xattrs(file, member)
+    xattrs(file, member, marks)
 }
 
 /// Owner and mode, in this order: chown takes setuid and setgid away.
@@ -31,12 +32,12 @@ pub fn owner_and_mode(file: BorrowedFd<'_>, member: &Member) -> Result<()> {
 }
 
 /// The attributes of an open file, after its owner: chown drops `security.capability`.
-pub fn xattrs(file: BorrowedFd<'_>, member: &Member) -> Result<u64> {
-    each(member, |name, value| fs::fsetxattr(file, name, value, XattrFlags::empty()))
+pub fn xattrs(file: BorrowedFd<'_>, member: &Member, marks: bool) -> Result<u64> {
+    each(member, marks, |name, value| fs::fsetxattr(file, name, value, XattrFlags::empty()))
 }
 
 /// Everything of a symbolic link, pipe or device, which can't be opened to set it.
-pub fn node(dir: BorrowedFd<'_>, name: &OsStr, member: &Member) -> Result<u64> {
+pub fn node(dir: BorrowedFd<'_>, name: &OsStr, member: &Member, marks: bool) -> Result<u64> {
     let (uid, gid) = (Some(Uid::from_raw(member.uid)), Some(Gid::from_raw(member.gid)));
     fs::chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
     if !matches!(member.kind, MemberKind::Symlink(_)) {
@@ -44,11 +45,11 @@ pub fn node(dir: BorrowedFd<'_>, name: &OsStr, member: &Member) -> Result<u64> {
         fs::chmodat(dir, name, Mode::from_raw_mode(member.mode), AtFlags::empty())?;
     }
     let mut dropped = 0;
-    if member.xattrs.iter().any(|(name, _)| is_allowed(name)) {
+    if member.xattrs.iter().any(|(name, _)| is_allowed(name, marks)) {
         // There is no setxattrat before Linux 6.13; the working directory is ours alone in this process.
         let before = fs::open(".", fs::OFlags::PATH | fs::OFlags::CLOEXEC, Mode::empty())?;
         rustix::process::fchdir(dir)?;
-        let result = each(member, |key, value| fs::lsetxattr(name, key, value, XattrFlags::empty()));
+        let result = each(member, marks, |key, value| fs::lsetxattr(name, key, value, XattrFlags::empty()));
         rustix::process::fchdir(before)?;
         dropped = result?;
     }
@@ -66,10 +67,10 @@ fn timestamps(time: Time) -> Timestamps {
     Timestamps { last_access: at, last_modification: at }
 }
 
-fn each(member: &Member, mut set: impl FnMut(&OsStr, &[u8]) -> Result<()>) -> Result<u64> {
+fn each(member: &Member, marks: bool, mut set: impl FnMut(&OsStr, &[u8]) -> Result<()>) -> Result<u64> {
     let mut dropped = 0;
     for (name, value) in &member.xattrs {
-        if !is_allowed(name) {
+        if !is_allowed(name, marks) {
             dropped += 1;
             continue;
         }
@@ -102,10 +103,11 @@ mod tests {
     #[test]
     fn attributes_that_steer_overlays_are_refused() {
         for name in ["trusted.overlay.opaque", "trusted.x", "user.overlay.redirect", "user.overlay.whiteout"] {
-            assert!(!is_allowed(name.as_bytes()), "{name}");
+            assert!(!is_allowed(name.as_bytes(), false), "{name}");
+            assert_eq!(is_allowed(name.as_bytes(), true), name.starts_with("user."), "{name}");
         }
         for name in ["user.overlays", "security.capability", "system.posix_acl_access", "user.x"] {
-            assert!(is_allowed(name.as_bytes()), "{name}");
+            assert!(is_allowed(name.as_bytes(), false), "{name}");
         }
     }
 

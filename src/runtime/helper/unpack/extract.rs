@@ -23,6 +23,7 @@ use super::tree::Tree;
 use super::writeback::Writeback;
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::spec::idmap::Ids;
+use crate::runtime::spec::marks;
 use crate::runtime::spec::shift::ShiftPlan;
 use crate::runtime::spec::{Idmap, VERSION};
 
@@ -216,7 +217,8 @@ impl Extraction {
                     Err(Failure::File(error)) => return Err(error).ctx(Kind::Internal, failed),
                 };
                 self.outcome.attributes_dropped +=
-                    attributes::open_file(file.as_fd(), &member).ctx(Kind::Internal, failed)?;
+                    attributes::open_file(file.as_fd(), &member, marks::belong(path.bytes()))
+                        .ctx(Kind::Internal, failed)?;
                 attributes::time(&file, member.mtime).ctx(Kind::Internal, failed)?;
                 if let Some(writeback) = &mut self.writeback {
                     writeback.written(self.outcome.bytes);
@@ -243,10 +245,12 @@ impl Extraction {
     /// Symbolic links, pipes and devices.
     fn node(&mut self, path: &TreePath, member: &Member) -> Result<()> {
         let failed = || format!("Failed unpacking {:?}", path.as_path());
+        let marked = marks::belong(path.bytes());
         let made = match &member.kind {
             MemberKind::Symlink(target) => self.root.create_symlink(path, OsStr::from_bytes(target)),
             MemberKind::Fifo => self.root.create_node(path, FileType::Fifo, 0),
-            // An overlay takes 0:0 for "there is nothing here": an image has no business with it.
+            // An overlay takes 0:0 for "there is nothing here": elsewhere an image has no business with it.
+            MemberKind::Character(0, 0) if marked => self.root.create_node(path, FileType::CharacterDevice, 0),
             MemberKind::Character(major, minor) if self.devices && (*major, *minor) != (0, 0) => {
                 self.root.create_node(path, FileType::CharacterDevice, rfs::makedev(*major, *minor))
             }
@@ -264,7 +268,8 @@ impl Extraction {
         };
         made.ctx(Kind::Invalid, failed)?;
         let (directory, name) = self.root.parent(path).ctx(Kind::Internal, failed)?;
-        self.outcome.attributes_dropped += attributes::node(directory, name, member).ctx(Kind::Internal, failed)?;
+        self.outcome.attributes_dropped +=
+            attributes::node(directory, name, member, marked).ctx(Kind::Internal, failed)?;
         Ok(())
     }
 
@@ -284,7 +289,8 @@ impl Extraction {
             let failed = || format!("Failed unpacking {:?}", path.as_path());
             match self.root.open(&path, OFlags::RDONLY | OFlags::DIRECTORY) {
                 Ok(directory) => {
-                    let dropped = attributes::xattrs(directory.as_fd(), &member).ctx(Kind::Internal, failed)?;
+                    let dropped = attributes::xattrs(directory.as_fd(), &member, marks::belong(path.bytes()))
+                        .ctx(Kind::Internal, failed)?;
                     self.outcome.attributes_dropped += dropped;
                     attributes::time(directory, member.mtime).ctx(Kind::Internal, failed)?;
                 }

@@ -104,6 +104,11 @@ impl TreePath {
         self.0.split(|b| *b == b'/').filter(|c| !c.is_empty()).map(OsStr::from_bytes)
     }
 
+    /// Its bytes; none for the root.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// As the system calls take it; `.` for the root.
     pub fn as_path(&self) -> &Path {
         Path::new(if self.is_root() { OsStr::new(".") } else { OsStr::from_bytes(&self.0) })

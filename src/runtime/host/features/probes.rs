@@ -9,7 +9,7 @@ use super::{Found, Layout, Probe};
 use crate::runtime::host::netlink;
 use crate::runtime::network::nft::Nft;
 use crate::runtime::network::rules::TABLE;
-use crate::runtime::sys::{fuse, probe};
+use crate::runtime::sys::{fuse, probe, process};
 
 /// The oldest kernel that is tested.
 const OLDEST: (u32, u32) = (5, 15);
@@ -157,6 +157,9 @@ pub(super) fn idmapped_mounts(probe: &Probe) -> Found {
 pub(super) fn overlay(probe: &Probe) -> Found {
     rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
         .map_err(|e| format!("the kernel has no overlay file system ({e})"))?;
+    if !process::is_in_first_user_namespace() {
+        return Err("in a container nobody may write the attributes that it keeps".into());
+    }
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     if version(&release) < OVERLAY_IDMAP {
         return Err(format!("Linux {release} can't put an overlay over idmapped layers"));

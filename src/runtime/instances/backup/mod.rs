@@ -170,13 +170,13 @@ impl Instances {
             let place = source.place;
             let beside = path.clone();
             parts.extend(blocking(move || packing::beside(&beside, &place)).await?);
-            parts.push(Part::Tree { path: format!("{path}/rootfs"), place: source.root });
+            parts.extend(packing::trees(&format!("{path}/rootfs"), source.root, &source.plain));
         }
         let (place, root) = (source.place.clone(), source.root.clone());
         const CONTAINER: &str = "backup/container";
         parts.extend(blocking(move || packing::beside(CONTAINER, &place)).await?);
         parts.push(file(format!("{CONTAINER}/backup.yaml"), own));
-        parts.push(Part::Tree { path: format!("{CONTAINER}/rootfs"), place: root });
+        parts.extend(packing::trees(&format!("{CONTAINER}/rootfs"), root, &source.plain));
         Ok(parts)
     }
 

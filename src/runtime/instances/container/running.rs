@@ -285,6 +285,12 @@ impl Running {
         self.visit(Task::Unmount { target: target.to_owned() }).await
     }
 
+    /// Tells it of devices that came (`add`) or went (`remove`), as its kernel would: of each `NAME=value` lines, DEVPATH among
+    /// them.
+    pub async fn announce(&self, action: &str, devices: Vec<String>) -> Result<()> {
+        self.visit(Task::Announce { action: action.to_owned(), devices }).await
+    }
+
     /// Changes the rules that say which devices it may use.
     pub async fn change_device_rules(&self, was: Vec<String>, becomes: Vec<String>) -> Result<()> {
         let record = self.record();

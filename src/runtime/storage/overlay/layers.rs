@@ -120,6 +120,8 @@ impl Overlay {
         let made = make_dir(layers, &temporary, 0o700).and_then(|fd| {
             (image.unpack)(fd.as_fd())?;
             dir::check_rootfs(&fd)?;
+            let root = tree::open_dir(&fd, c"rootfs").ctx(Kind::Internal, || "Failed opening a new layer")?;
+            self.adopt_plain(&fd, &root)?;
             rustix::fs::fchown(&fd, Some(rustix::fs::Uid::ROOT), Some(rustix::fs::Gid::ROOT))
                 .ctx(Kind::Internal, || format!("Failed changing the owner of layer {:?}", image.layer))?;
             set_mode(&fd, 0o700)?;

@@ -38,7 +38,7 @@ use super::volume::{Volume, VolumeKind};
 use super::{Content, Driver, Guest, Image, Layered, PlainDirectory, Renewing, Root, dir, trash, tree};
 use crate::error::{Error, Result};
 
-pub(super) use probe::{is_on_overlay, kernel_is_new_enough, may_use_trusted_attributes};
+pub(super) use probe::{is_on_overlay, kernel_is_new_enough};
 
 /// The driver's name.
 pub(super) const NAME: &str = "overlay";

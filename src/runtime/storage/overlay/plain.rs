@@ -8,7 +8,7 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::io::Errno;
 
@@ -33,29 +33,33 @@ impl Overlay {
     /// See [`crate::runtime::storage::Layered::plain`].
     pub(super) fn plain_directories(&self, volume: &Volume, make: bool) -> Result<Vec<PlainDirectory>> {
         let own = self.layout.open_last(volume)?;
-        let mut plain = match opened(&own)? {
-            Some(plain) => Some(plain),
-            None => self.inherit(&own)?,
-        };
+        if volume.is_snapshot() {
+            let Some((plain, layer)) = self.topmost(&own)? else { return Ok(Vec::new()) };
+            let place = self.layout.paths.root().join(shown(LAYERS)).join(layer);
+            return Ok(places(&plain, &place));
+        }
+        let mut plain = opened(&own)?;
+        if plain.is_none()
+            && let Some((from, _)) = self.topmost(&own)?
+        {
+            self.copy_plain(&from, &own, None)?;
+            plain = opened(&own)?;
+        }
         if make {
             plain = Some(self.complete(&own, plain)?);
         }
-        let Some(plain) = plain else { return Ok(Vec::new()) };
-        let place = self.layout.lock_path(volume).join(shown(PLAIN));
-        let there = NAMES.iter().filter(|name| tree::open_dir(&plain, name).is_ok());
-        Ok(there.map(|name| PlainDirectory { source: place.join(shown(name)), target: target(name) }).collect())
+        Ok(plain.map(|plain| places(&plain, &self.layout.lock_path(volume))).unwrap_or_default())
     }
 
-    /// Copies those of the topmost layer that has some.
-    fn inherit(&self, own: &OwnedFd) -> Result<Option<OwnedFd>> {
+    /// The set of the topmost layer that has one, below an upper or a layer, and the layer's name.
+    fn topmost(&self, own: &OwnedFd) -> Result<Option<(OwnedFd, String)>> {
         let layers = self.layout.dir(LAYERS)?;
         let mut next = below(own)?;
         while let Some(id) = next {
             let layer = tree::open_dir(&layers, &c_name(&id)?)
                 .ctx(Kind::Internal, || format!("Failed opening layer {id:?}"))?;
             if let Some(plain) = opened(&layer)? {
-                self.copy_plain(&plain, own, None)?;
-                return opened(own);
+                return Ok(Some((plain, id)));
             }
             next = below(&layer)?;
         }
@@ -99,7 +103,7 @@ impl Overlay {
         Ok(plain)
     }
 
-    /// Takes what was put into a new root by a copy from another pool: there it stands on a plain file system, so it may
+    /// Takes what was put into a new root by an archive or a copy from another pool: there it stands on a plain file system, so it may
     /// have marks of overlays in it.
     pub(super) fn adopt_plain(&self, own: &OwnedFd, root: &OwnedFd) -> Result<()> {
         let what = || "Failed moving a container's plain directories";
@@ -126,14 +130,10 @@ impl Overlay {
 
     /// The sets of a volume or snapshot, to be copied to another pool: the topmost there is.
     pub(super) fn plain_trees(&self, own: &OwnedFd) -> Result<Vec<(&'static CStr, OwnedFd)>> {
-        let layers = self.layout.dir(LAYERS)?;
-        let (mut plain, mut next) = (opened(own)?, below(own)?);
-        while let (None, Some(id)) = (&plain, next.take()) {
-            let layer = tree::open_dir(&layers, &c_name(&id)?)
-                .ctx(Kind::Internal, || format!("Failed opening layer {id:?}"))?;
-            plain = opened(&layer)?;
-            next = below(&layer)?;
-        }
+        let plain = match opened(own)? {
+            Some(plain) => Some(plain),
+            None => self.topmost(own)?.map(|(plain, _)| plain),
+        };
         let Some(plain) = plain else { return Ok(Vec::new()) };
         Ok(NAMES.into_iter().filter_map(|name| Some((name, tree::open_dir(&plain, name).ok()?))).collect())
     }
@@ -187,10 +187,27 @@ fn library(root: impl AsFd) -> Result<Option<OwnedFd>> {
     }
 }
 
-fn target(name: &CStr) -> PathBuf {
-    Path::new("/var/lib").join(shown(name))
+/// Those of a set, which lies beside the root in this directory.
+fn places(plain: &OwnedFd, beside: &Path) -> Vec<PlainDirectory> {
+    let there = NAMES.iter().filter(|name| tree::open_dir(plain, name).is_ok());
+    let place = |name: &&CStr| PlainDirectory {
+        source: beside.join(shown(PLAIN)).join(shown(name)),
+        target: Path::new("/var/lib").join(shown(name)),
+    };
+    there.map(place).collect()
 }
 
 fn shown(name: &CStr) -> &str {
     name.to_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::spec::marks;
+
+    #[test]
+    fn archives_take_marks_from_the_same_directories() {
+        assert_eq!(NAMES.map(|name| format!("var/lib/{}", shown(name))), marks::DIRECTORIES);
+    }
 }

@@ -1,7 +1,6 @@
 //! Whether a host and a file system can carry an overlay pool.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::XattrFlags;
@@ -22,13 +21,6 @@ const FIRST_KERNEL: (u32, u32) = (5, 19);
 pub(in crate::runtime::storage) fn kernel_is_new_enough() -> bool {
     let uname = rustix::system::uname();
     version(&uname.release().to_string_lossy()).is_some_and(|v| v >= FIRST_KERNEL)
-}
-
-/// Whether this is the first user namespace: in others nobody has the attributes by which an overlay keeps its books.
-pub(in crate::runtime::storage) fn may_use_trusted_attributes() -> bool {
-    // `PROC_USER_INIT_INO` (include/linux/proc_ns.h).
-    const FIRST: u64 = 0xEFFF_FFFD;
-    std::fs::metadata("/proc/self/ns/user").is_ok_and(|namespace| namespace.ino() == FIRST)
 }
 
 fn version(release: &str) -> Option<(u32, u32)> {
