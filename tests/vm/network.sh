@@ -121,13 +121,13 @@ for card in /sys/class/net/*; do [ -e "$card/device" ] && break; done
 card=${card##*/}
 mac=$(cat "/sys/class/net/$card/address")
 ip link set "$card" mtu 1420
+is_back() { [ "$(cat "/sys/class/net/$card/address" "/sys/class/net/$card/mtu" | xargs)" = "$mac 1420" ]; }
 lxc config device add v1 eth0 nic nictype=physical parent="$card" name=real hwaddr=00:16:3e:0a:0b:0c mtu=1300 >/dev/null
 check 'an interface of hardware' lxc start v1
 gone "$card" || fail 'it is not lent'
 [ "$(guest v1 cat /sys/class/net/real/mtu)" = 1300 ] || fail 'its mtu'
 lxc stop -f v1
-soon has "$card"
-[ "$(cat "/sys/class/net/$card/address" "/sys/class/net/$card/mtu" | xargs)" = "$mac 1420" ] || fail 'it came back otherwise'
+soon is_back
 check 'once more' lxc start v1
 pid=$(lxc query /1.0/instances/v1/state | jq .pid)
 systemctl stop lxbox.socket lxbox.service
@@ -135,8 +135,7 @@ kill -9 "$pid"
 soon has real
 systemctl start lxbox.socket lxbox.service
 soon is_down v1
-soon has "$card"
-[ "$(cat "/sys/class/net/$card/address" "/sys/class/net/$card/mtu" | xargs)" = "$mac 1420" ] || fail 'it came back otherwise by itself'
+soon is_back
 gone real || fail 'its name of the guest is left'
 echo 'vm: it came back without a daemon'
 
@@ -147,8 +146,7 @@ refuses 'a daemon that dies as it has lent it' lxc start v1
 systemctl unset-environment LXBOX_FAULT
 systemctl restart lxbox.socket lxbox.service
 soon is_down v1
-soon has "$card"
-[ "$(cat "/sys/class/net/$card/address" "/sys/class/net/$card/mtu" | xargs)" = "$mac 1420" ] || fail 'it came back otherwise after that'
+soon is_back
 gone real || fail 'its name of the guest is left after that'
 lxc delete -f v1 v2 v3
 echo 'vm: network devices passed'

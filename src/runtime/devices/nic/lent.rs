@@ -87,9 +87,14 @@ fn come_back(
     // One that the host uses already has come back otherwise.
     let found = host.link(name)?.filter(|link| link.name == name && (guest.is_some() || !link.up));
     let Some(link) = found else { return Ok(()) };
+    host.set(link.index, &as_it_was(remembered))
+}
+
+/// What an interface was before it was lent.
+fn as_it_was(remembered: Remembered<'_>) -> LinkChange<'static> {
     let mac = remembered("last_state.hwaddr").and_then(|text| text.parse().ok());
     let mtu = remembered("last_state.mtu").and_then(|text| text.parse().ok());
-    host.set(link.index, &LinkChange { up: Some(false), mac, mtu, ..LinkChange::default() })
+    LinkChange { up: Some(false), mac, mtu, ..LinkChange::default() }
 }
 
 /// The kernel takes a namespace apart some time after the last process in it has ended, and only then brings its interfaces back.
@@ -135,7 +140,8 @@ fn rename_back(host: &mut Netlink, plan: &Plan, name: &str, remembered: Remember
     host.set(link.index, &LinkChange { up: Some(false), ..LinkChange::default() })?;
     // udev gives what comes under another name its usual one beside that, and no link is named as it is called already.
     host.delete_other_name(link.index, name)?;
-    host.set(link.index, &LinkChange { name: Some(name), ..LinkChange::default() })?;
+    // Name and settings at once: who waits for the name finds it as it was.
+    host.set(link.index, &LinkChange { name: Some(name), ..as_it_was(remembered) })?;
     Ok(true)
 }
 
