@@ -147,12 +147,6 @@ fn nothing_strange_is_committed() {
 fn every_threat_names_tests_that_there_are() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let model = std::fs::read_to_string(root.join("docs/threat-model.md")).unwrap();
-    let is_there = |named: &str| {
-        let (file, name) = named.split_once(": ")?;
-        let text = std::fs::read_to_string(root.join("tests").join(file)).ok()?;
-        let line = if file.ends_with(".rs") { format!("fn {name}(") } else { format!("it \"{name}\"") };
-        text.contains(&line).then_some(())
-    };
     let mut found = Vec::new();
     let rows = model.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what "));
     for row in rows.clone() {
@@ -161,7 +155,7 @@ fn every_threat_names_tests_that_there_are() {
         if named.is_empty() {
             found.push(format!("no test: {row}"));
         }
-        found.extend(named.into_iter().filter(|named| is_there(named).is_none()).map(str::to_owned));
+        found.extend(named.into_iter().filter(|named| !source::has_test(named)).map(str::to_owned));
     }
     assert!(rows.count() > 20);
     check("tests of the threat model", found, std::iter::empty());

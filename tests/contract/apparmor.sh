@@ -1,7 +1,7 @@
 #!/bin/bash
 # AppArmor: what confines guests where the host has it (in the virtual machine; most machines that build this don't), and that
 # they run without it where it doesn't.
-# covers: GET /1.0/warnings
+# covers: PUT /1.0/instances/{name}
 . "$(dirname "$0")/lib.bash"
 KERNEL=/sys/kernel/security/apparmor
 here() { [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] && [ -e $KERNEL/.replace ]; }

@@ -214,3 +214,11 @@ pub fn words(code: &str, word: &str) -> Vec<usize> {
         .filter(|&i| (i == 0 || !is_word(b[i - 1])) && b.get(i + word.len()).is_none_or(|c| !is_word(*c)))
         .collect()
 }
+
+/// Whether there is the test that a document names as `file below tests: name in it`.
+pub fn has_test(named: &str) -> bool {
+    let Some((file, name)) = named.split_once(": ") else { return false };
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(file);
+    let line = if file.ends_with(".rs") { format!("fn {name}(") } else { format!("it \"{name}\"") };
+    std::fs::read_to_string(path).is_ok_and(|text| text.contains(&line))
+}

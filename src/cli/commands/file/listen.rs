@@ -76,7 +76,14 @@ pub(super) async fn listen(
 async fn bind(address: &str) -> Result<TcpListener> {
     let everywhere = address.starts_with(':').then(|| format!("[::]{address}"));
     let bound = TcpListener::bind(everywhere.as_deref().unwrap_or(address)).await;
-    bound.map_err(|e| Error::invalid(format!("Failed to listen for connection: listen tcp {address}: {}", reason(&e))))
+    bound.map_err(|e| {
+        let why = match e.kind() {
+            // As the stock client says it; musl has other words.
+            std::io::ErrorKind::AddrInUse => "bind: address already in use".to_owned(),
+            _ => reason(&e),
+        };
+        Error::invalid(format!("Failed to listen for connection: listen tcp {address}: {why}"))
+    })
 }
 
 /// Random hex digits, twice as many as bytes.
