@@ -33,6 +33,8 @@ over_with() {
 }
 # listens CLIENT FLAGS...: has it listen for SSH; sets pid, port, user and password.
 listens() {
+	# Before it starts: what the one before has said must not be taken for its words.
+	: >said
 	# shellcheck disable=SC2086
 	env --default-signal=INT $1 file mount mou1 "${@:2}" >said 2>&1 & pid=$!
 	until_true 20 grep -q '^Login' said || cat said
