@@ -26,6 +26,13 @@ pub(super) const AT_ONCE: usize = 8;
 /// How long a guest may take to stop when the host goes down, unless its configuration says otherwise.
 const STOP_TIME: u64 = 30;
 
+/// A guest that went down while there was no daemon.
+struct Ended {
+    record: InstanceRecord,
+    /// Whether nothing of it is needed any more.
+    forgotten: bool,
+}
+
 impl Instances {
     /// Adopts running guests, notices those that ended meanwhile, removes what was left half done.
     ///
@@ -51,12 +58,16 @@ impl Instances {
             }
         });
         futures_util::stream::iter(all).for_each_concurrent(AT_ONCE, |one| one).await;
-        self.sweep_labels().await;
         self.follow_host();
         // Only now is known what of the host's links the others use.
-        for record in ended.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        for Ended { record, forgotten } in ended.into_inner().unwrap_or_else(PoisonError::into_inner) {
             self.clear_nics(&record).await;
+            // Last: a daemon that dies before this leaves the next one to see that there was a guest.
+            if forgotten && let Err(e) = container::forget(&self.run_directory(record.id)).await {
+                tracing::warn!(instance = %record.name, "Failed forgetting a guest: {}", e.chain());
+            }
         }
+        self.sweep_labels().await;
         self.adopt_view().await;
         Ok(())
     }
@@ -73,7 +84,7 @@ impl Instances {
         }
     }
 
-    async fn converge_one(&self, record: InstanceRecord, ended: &Mutex<Vec<InstanceRecord>>) -> Result<()> {
+    async fn converge_one(&self, record: InstanceRecord, ended: &Mutex<Vec<Ended>>) -> Result<()> {
         let (name, of) = (record.name.clone(), record.clone());
         self.adopt(record, ended).await?;
         if let Err(e) = self.converge_snapshots(&of).await {
@@ -83,12 +94,18 @@ impl Instances {
     }
 
     /// Takes over a guest; one that has ended is noted, and added to `ended` when it may have left something.
-    async fn adopt(&self, record: InstanceRecord, ended: &Mutex<Vec<InstanceRecord>>) -> Result<()> {
+    async fn adopt(&self, record: InstanceRecord, ended: &Mutex<Vec<Ended>>) -> Result<()> {
         let dirs = self.run_directory(record.id);
         let was_up = dirs.run.exists();
         let adopted = container::adopt(&dirs).await?;
+        // After a reboot of the host it is to be started again, so what is known of it stays.
+        let forgotten = match &adopted {
+            container::Adopted::Exited(ended) => ended.reason != container::ExitReason::HostReboot,
+            _ => true,
+        };
         if was_up && matches!(adopted, container::Adopted::Exited(_) | container::Adopted::Gone) {
-            ended.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
+            let down = Ended { record: record.clone(), forgotten };
+            ended.lock().unwrap_or_else(PoisonError::into_inner).push(down);
             self.end_proxies(record.id).await;
             self.close_door(record.id).await;
         }
@@ -126,16 +143,14 @@ impl Instances {
             }
             container::Adopted::Exited(ended) => {
                 tracing::info!(instance = %record.name, reason = ?ended.reason, "Instance went down meanwhile");
-                // After a reboot of the host it is to be started again, so the record keeps saying that it ran.
-                if ended.reason != container::ExitReason::HostReboot {
+                if forgotten {
                     self.record_power(record.id, false).await?;
-                    container::forget(&self.run_directory(record.id)).await?;
                     if record.ephemeral {
                         self.delete_ephemeral(record.id);
                     }
                 }
             }
-            container::Adopted::Gone => container::forget(&self.run_directory(record.id)).await?,
+            container::Adopted::Gone => {}
         }
         Ok(())
     }

@@ -58,7 +58,7 @@ fn lend(host: &mut Netlink, plan: &Plan, link: &Link, guest: BorrowedFd<'_>) -> 
 }
 
 /// How long an interface is waited for whose namespace is gone: many times what an emulated machine took.
-const COMING_BACK: Duration = Duration::from_secs(10);
+const COMING_BACK: Duration = Duration::from_secs(5);
 
 /// Gives the interface back to the host.
 pub(super) fn physical_back(
