@@ -34,7 +34,7 @@ beside 40 --fork 8 --vfork 4
 
 it "leaves it nearly all when it may have a tenth"
 does lxc config set busy limits.cpu.allowance=10ms/100ms
-beside 75 --cpu 8
+beside 65 --cpu 8
 does lxc config unset busy limits.cpu.allowance
 
 it "takes no more memory than it may"
