@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SystemRandom, generate};
 use russh::keys::ssh_key::private::Ed25519Keypair;
@@ -91,7 +92,7 @@ fn secret<const N: usize>() -> Result<String>
 where
     [u8; N]: ring::rand::RandomlyConstructable,
 {
-    Ok(random::<[u8; N]>()?.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(HEXLOWER.encode(&random::<[u8; N]>()?))
 }
 
 fn random<T: ring::rand::RandomlyConstructable>() -> Result<T> {

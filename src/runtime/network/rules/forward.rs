@@ -42,7 +42,7 @@ pub fn nat_proxy(device: Nic<'_>, proxy: &NatProxy) -> Vec<Chain> {
     let NatProxy { protocol, pairs } = proxy;
     let there = pairs.iter().map(|(listen, target)| there(*protocol, *listen, *target)).collect();
     let back = pairs.iter().map(|(_, target)| itself(target.ip(), Some((*protocol, target.port())))).collect();
-    translations(["prert", "out", "pstrt"].map(|kind| device.chain(kind)), there, back)
+    translations(device.proxy_chains(), there, back)
 }
 
 /// The chains of a network's forwards; none when there are none.

@@ -50,8 +50,8 @@ impl Nic<'_> {
     }
 
     /// The names of all chains a proxy may have there.
-    pub fn proxy_chains(&self) -> Vec<String> {
-        ["prert", "out", "pstrt"].iter().map(|kind| self.chain(kind)).collect()
+    pub fn proxy_chains(&self) -> [String; 3] {
+        ["prert", "out", "pstrt"].map(|kind| self.chain(kind))
     }
 }
 
