@@ -31,6 +31,7 @@ fn dispatch(args: &[String]) -> i32 {
         (_, Some(helper::procfs::MODE)) => helper::procfs::main(&rest[1..]),
         (_, Some(helper::proxy::MODE)) => helper::proxy::main(&rest[1..]),
         (_, Some(helper::shift::MODE)) => helper::shift::main(&rest[1..]),
+        (_, Some(helper::tpm::MODE)) => helper::tpm::main(&rest[1..]),
         (_, Some(helper::unpack::MODE)) => helper::unpack::main(&rest[1..]),
         (_, Some("client" | "lxc")) => cli::main(rest.to_vec()),
         (_, Some("daemon" | "lxd")) => lxd_main(&rest[1..]),

@@ -59,7 +59,12 @@ impl Warnings {
 
     /// Notes that the cause of a warning about the whole server is gone; one that was never raised is fine.
     pub async fn resolve(&self, kind: &str) -> Result<()> {
-        let warning = WarningRecord { kind: kind.into(), ..WarningRecord::default() };
+        self.resolve_about(("", String::new()), kind).await
+    }
+
+    /// The same about something in a project, by its URL.
+    pub async fn resolve_about(&self, (project, entity): (&str, String), kind: &str) -> Result<()> {
+        let warning = WarningRecord { project: project.into(), entity, kind: kind.into(), ..WarningRecord::default() };
         self.db.transact(|tx| repo::warnings::resolve(tx, &warning, Timestamp::now())).await?;
         Ok(())
     }

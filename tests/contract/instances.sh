@@ -292,13 +292,9 @@ gives true lxc config device get ins9 d1 readonly
 does lxc config device unset ins9 d1 readonly
 does lxc config device remove ins9 d1
 refuses "doesn't exist" lxc config device remove ins9 d1
-if ours; then
-	refuses 'not supported yet' lxc config device override ins9 root size=1GiB
-else
-	does lxc config device override ins9 root size=1GiB
-	does lxc config show ins9 --expanded
-	like "$out" 'size: 1GiB'
-fi
+does lxc config device override ins9 root size=1GiB
+does lxc config show ins9 --expanded
+like "$out" 'size: 1GiB'
 does bash -c "lxc config show ins9 | sed 's/^description:.*/description: edited/' | lxc config edit ins9"
 does bash -c "lxc config show ins9 | grep -x 'description: edited'"
 does lxc info ins9

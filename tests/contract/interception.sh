@@ -71,6 +71,21 @@ if ours; then
 	ends 1 inside int1 test -e /null
 fi
 
+it "makes them where a guest's own file system is, and they can be opened there"
+if ours; then
+	does inside int1 sh -c 'mkdir -p /root/own; mount -t tmpfs none /root/own; umask 0; for d in /dev /root/own; do mknod -m 640 $d/mine c 1 3; chown 5:6 $d/mine; mknod $d/data c 1 5; mknod $d/out c 1 7; done'
+	for place in /dev /root/own; do
+		same "$(node $place/mine)" 'character special file 1:3 640 5:6'
+		does inside int1 sh -c "cd $place; echo x >mine; [ \"\$(head -c 3 data | tr '\0' 0)\" = 000 ]; ! echo x >out"
+		# Mounted: it goes as mounts do.
+		ends 1 inside int1 rm "$place/mine"
+		does inside int1 sh -c "cd $place; umount mine; ! echo x 2>/dev/null >>mine; rm mine; mknod mine c 1 9; head -c 1 mine >/dev/null"
+	done
+	does inside int1 umount -l /root/own
+	# What is taken by nodes of the host's has an end, and they go with their mounts.
+	does inside int1 sh -c 'mkdir -p /dev/many; i=0; while [ $i -lt 50 ]; do mknod /dev/many/$i c 1 3 && echo >/dev/many/$i || exit 1; i=$((i+1)); done; for n in /dev/many/*; do umount $n && rm $n || exit 1; done'
+fi
+
 it "makes no others, and no more for others than the kernel does"
 for device in 'c 1 11' 'c 1 1' 'c 10 200' 'b 8 0' 'b 1 3' 'c 1 259'; do
 	ends 1 inside int1 mknod /root/other $device

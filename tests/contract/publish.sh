@@ -42,6 +42,57 @@ for how in none:--no-auto-compress gzip:-z 'gzip -1:-z' bzip2:-j xz:-J 'xz -1:-J
 	like "$(members "$(fingerprint)" "${how#*:}")" ' rootfs/root/passwd'
 done
 
+it "makes a squashfs, which is launched like others, and exported as it is"
+command -v tar2sqfs >/dev/null || fail "tar2sqfs (squashfs-tools-ng) is needed"
+does lxc start c1
+does lxc exec c1 -- sh -c 'ln /root/passwd /root/again; ln -s passwd /root/link; mkfifo /root/pipe; mkdir -m 1777 /root/dir; truncate -s 30M /root/hole; echo end >>/root/hole'
+does setfattr -n user.some -v thing "/proc/$(lxc query $I/c1/state | jq .pid)/root/root/passwd"
+does lxc stop -f c1
+publish '"compression_algorithm":"squashfs","aliases":[{"name":"squash"}]'
+succeeded
+fp=$(fingerprint)
+req GET $M/$fp
+same "$(stat -c '%u %g %s' "$LXD_DIR/images/$fp")" "0 0 $(jq -r .metadata.size <<<"$body")" 'its file'
+req GET $M/$fp/export
+same "$(sha256sum <"$SCRATCH/body" | cut -d' ' -f1)" "$fp" "hash of what is exported"
+like "$(header content-disposition)" "filename=$fp.squashfs"
+like "$(unsquashfs -lln "$SCRATCH/body" 2>&1)" '-rw-r-----.* 5/7 .* squashfs-root/rootfs/root/passwd'
+does lxc launch squash c2 -q
+does lxc exec c2 -- sh -c 'cd /root; stat -c "%u %g %a %h %F" passwd pipe dir; readlink link; tail -c 4 hole; stat -c %s hole; cmp passwd again && echo same'
+same "$(xargs <<<"$out")" '5 7 640 2 regular file 0 0 644 1 fifo 0 0 1777 2 directory passwd end 31457284 same'
+like "$(getfattr --absolute-names -n user.some "/proc/$(lxc query $I/c2/state | jq .pid)/root/root/passwd")" thing
+does lxc delete -f c2
+does lxc image export squash "$SCRATCH/squash"
+does lxc image delete squash
+does lxc image import "$SCRATCH/squash.squashfs" --alias squash
+does lxc init squash c2 -q
+does lxc delete c2
+does lxc export c1 "$SCRATCH/backup" --compression squashfs -q
+like "$(head -c 4 "$SCRATCH/backup")" hsqs
+does lxc import "$SCRATCH/backup" c2 -q
+does lxc file pull c2/root/passwd "$SCRATCH/pulled"
+does cmp "$SCRATCH/pulled" /etc/passwd
+does lxc delete c2
+rm "$SCRATCH/backup" "$SCRATCH/squash.squashfs"
+does lxc file delete c1/root/again c1/root/link c1/root/pipe c1/root/hole
+
+if ours; then
+	it "says what a squashfs lacks"
+	before=$(leftovers)
+	tool=$(command -v tar2sqfs)
+	mount --bind /dev/null "$tool"
+	req POST $M '{"source":{"type":"instance","name":"c1"},"compression_algorithm":"squashfs"}'
+	error 400 'needs the program "tar2sqfs", which the host'
+	umount "$tool"
+	printf '#!/bin/sh\nhead -c 300 >/dev/null\necho no space for this >&2\nexit 3\n' >"$SCRATCH/tool"
+	chmod 755 "$SCRATCH/tool"
+	mount --bind "$SCRATCH/tool" "$tool"
+	publish '"compression_algorithm":"squashfs","properties":{"x":"broken"}'
+	failed_with '^Failed making a squashfs: no space for this$'
+	umount "$tool"
+	same "$(leftovers)" "$before" 'files after failures'
+fi
+
 it "launches what it has made"
 does lxc init first c2
 does lxc start c2

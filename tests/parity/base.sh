@@ -47,7 +47,7 @@ t config device get p1 nope path; t config device get p2 root path; t config dev
 t config device set p1 data readonly false; t config device show p1; t config device unset p1 data readonly
 t config device unset p1 nope readonly; t config device remove p1 data; t config device remove p1 data
 t config device add p1 bad; t config device add p1 bad disk foo; t config device add p1 bad disk
-t config device override p3 root user.s=1GB; t config device override p3 root; t config device override p3 nope
+t config device override p3 root size=1GB; t config device override p3 root; t config device override p3 nope
 t config device set p1 nope a=b; t config device rm p1 nope; t config device show p2
 # profiles
 t profile create pp; t profile create pp; t profile set pp user.a=b user.c=d; t profile set pp user.c e; t profile get pp user.c

@@ -69,10 +69,47 @@ same "$(proxy_of)" "$proxy" "the proxy's process"
 same "$(inside ado1 grep -c ' /dev/node ' /proc/mounts)" 1 'the node'
 echo "# a proxy: $(awk '/^(RssAnon|VmRSS)/ {printf "%s %s kB ", $1, $2}' "/proc/$proxy/status")" >&2
 exec 7>&-
+kill $talk 2>/dev/null
+
+it "starts proxies again that were killed, also while no daemon ran"
+S=$SCRATCH/socket
+answers() { [ "$("$ENDS" ask "$1" hello 2>&1)" = hello ]; }
+does lxc config device add ado1 pu proxy "listen=unix:$S" connect=tcp:127.0.0.1:80
+for round in watched adopted again; do
+	proxy=$(proxy_of)
+	[ $round != adopted ] || end_daemon
+	kill -9 "$proxy" "$(jq .process.pid "$LXD_DIR"/run/*/proxies/pu.json)"
+	[ $round != adopted ] || begin_daemon
+	until_true 1 answers tcp:127.0.0.1:2000 || fail "$round: tcp"
+	until_true 1 answers "unix:$S" || fail "$round: unix"
+	dead "$proxy" || fail "$proxy lives"
+	# One of each.
+	same "$(words | grep -c '^lxbox proxy ')" 2 helpers
+done
+does lxc config device remove ado1 pu
+
+it "says when it can't, and goes on trying"
+kill -STOP "$(daemon)"
+kill -9 "$(proxy_of)"
+"$ENDS" serve tcp:127.0.0.1:2000 >"$SCRATCH/taken" &
+taken=$!
+until_true 5 grep -q ready "$SCRATCH/taken"
+kill -CONT "$(daemon)"
+warned() { req GET '/1.0/warnings?recursion=1' && get '.metadata[] | select(.type == "Proxy device unavailable") | .status + " " + .entity_url + .last_message' | grep -q "^$1 $I/ado1"; }
+until_true 5 warned new
+get '.metadata[].last_message' | grep -q px || fail "$out"
+kill $taken
+until_true 10 answers tcp:127.0.0.1:2000
+warned resolved || fail "$(get .metadata)"
+
+it "leaves those alone that are to be gone"
+proxy=$(proxy_of)
 does lxc config device remove ado1 px
 until_true 5 dead "$proxy"
+sleep 0.3
+same "$(words | grep -c '^lxbox proxy ')" 0 helpers
 does lxc config device remove ado1 node
-kill $talk $echo_end 2>/dev/null
+kill $echo_end 2>/dev/null
 
 it "won't start them again, nor delete them"
 refuses 'already running' lxc start ado1

@@ -33,7 +33,7 @@ const PLAIN: &[Type] = &[
     plain("none", &[], super::On::Any).applied(),
     plain("pci", table::device::PCI, super::On::Vm),
     plain("proxy", table::device::PROXY, super::On::Any).applied(),
-    plain("tpm", table::device::TPM, super::On::Any),
+    plain("tpm", table::device::TPM, super::On::Any).applied(),
     plain("unix-block", table::device::UNIX, super::On::Container).applied(),
     plain("unix-char", table::device::UNIX, super::On::Container).applied(),
     plain("unix-hotplug", table::device::HOTPLUG, super::On::Container).applied(),
@@ -54,7 +54,7 @@ impl Type {
 /// All types, one for each type within a type.
 pub fn types() -> Vec<Type> {
     let under = |name: &'static str, rows: &'static [(&'static str, &'static [Key])]| {
-        rows.iter().map(move |(sub, keys)| Type { sub, ..plain(name, keys, super::On::Any) })
+        rows.iter().map(move |(sub, keys)| Type { sub, ..plain(name, keys, on(name, sub)) })
     };
     let infiniband = ["physical", "sriov"]
         .map(|sub| Type { sub, ..plain("infiniband", table::device::INFINIBAND, super::On::Container) });
@@ -66,10 +66,19 @@ pub fn types() -> Vec<Type> {
         .chain(under("nic", table::nic::NICTYPES))
         .map(|kind| match (kind.name, kind.sub) {
             ("nic", sub) if APPLIED_NICS.contains(&sub) => kind.applied(),
-            ("gpu", "physical") => kind.applied(),
+            ("gpu", "physical" | "mig") | ("infiniband", _) => kind.applied(),
             _ => kind,
         })
         .collect()
+}
+
+/// On which kind of instance a type within a type can be.
+fn on(name: &str, sub: &str) -> super::On {
+    match (name, sub) {
+        ("gpu", "mdev" | "sriov") => super::On::Vm,
+        ("gpu", "mig") => super::On::Container,
+        _ => super::On::Any,
+    }
 }
 
 /// The type a device says it has; errors have LXD's texts.
@@ -162,11 +171,15 @@ fn check_one(device_name: &str, device: &DeviceMap, target: Target) -> Result<()
     let loading = |e: Error| Error::invalid(format!("Failed loading device {device_name:?}: {}", e.message()));
     let kind = kind_of(device).map_err(loading)?;
     if matches!((target, kind.on), (Target::Vm, super::On::Container) | (Target::Container, super::On::Vm)) {
-        return Err(Error::invalid("Unsupported instance type"));
+        return Err(Error::invalid("Unsupported device type"));
     }
-    // LXD has these words more for this type.
-    let more = if kind.name == "pci" { "Failed to validate config: " } else { "" };
-    check_keys(device, &kind).map_err(|e| Error::invalid(format!("{more}{}", e.message())))?;
+    // LXD has these words more for these types.
+    let more = if matches!(kind.name, "pci" | "tpm") { "Failed to validate config: " } else { "" };
+    let keys = check_keys(device, &kind).and_then(|()| match (kind.name, target) {
+        ("tpm", Target::Container) => check_paths(device),
+        _ => Ok(()),
+    });
+    keys.map_err(|e| Error::invalid(format!("{more}{}", e.message())))?;
     check_between(device, &kind)
 }
 
@@ -212,6 +225,14 @@ fn check_between(device: &DeviceMap, kind: &Type) -> Result<()> {
         "gpu" => check_gpu(device, kind),
         "proxy" => check_proxy(device),
         _ => Ok(()),
+    }
+}
+
+/// A TPM of a container needs both.
+fn check_paths(device: &DeviceMap) -> Result<()> {
+    match ["path", "pathrm"].into_iter().find(|key| !has(device, key)) {
+        Some(key) => Err(wrong(key, "Required value")),
+        None => Ok(()),
     }
 }
 
@@ -334,22 +355,37 @@ fn count_ports(address: &str) -> usize {
 
 /// What holds between the keys of a GPU.
 fn check_gpu(device: &DeviceMap, kind: &Type) -> Result<()> {
-    if kind.sub == "mig" && !has(device, "mig.uuid") && !(has(device, "mig.gi") && has(device, "mig.ci")) {
-        return Err(Error::invalid("Either \"mig.uuid\" or both \"mig.gi\" and \"mig.ci\" must be set"));
-    }
-    for other in ["id", "productid", "vendorid"] {
-        if has(device, "pci") && has(device, other) {
-            return Err(Error::invalid(format!("Cannot use {other:?} when when \"pci\" is set")));
+    for first in ["pci", "id"].into_iter().filter(|first| has(device, first)) {
+        let others = ["id", "productid", "vendorid"].into_iter().filter(|other| *other != first);
+        if let Some(other) = others.into_iter().find(|other| has(device, other)) {
+            return Err(Error::invalid(format!("Cannot use {other:?} when when {first:?} is set")));
         }
     }
-    Ok(())
+    if kind.sub != "mig" {
+        return Ok(());
+    }
+    let Some(uuid) = device.get("mig.uuid").filter(|uuid| !uuid.is_empty()) else {
+        return match has(device, "mig.gi") && has(device, "mig.ci") {
+            true => Ok(()),
+            false => Err(Error::invalid("Either \"mig.uuid\" or both \"mig.gi\" and \"mig.ci\" must be set")),
+        };
+    };
+    super::Kind::Uuid.check(uuid.strip_prefix("MIG-").unwrap_or(uuid)).map_err(|why| wrong("mig.uuid", &why))?;
+    match ["mig.gi", "mig.ci"].into_iter().find(|other| has(device, other)) {
+        Some(other) => Err(Error::invalid(format!("Cannot use {other:?} when \"mig.uuid\" is set"))),
+        None => Ok(()),
+    }
 }
 
 /// Refuses by name a type, key or source that isn't acted on yet.
 fn support(device: &DeviceMap) -> Result<()> {
     let kind = kind_of(device)?;
     if kind.support != Support::Applied {
-        let name = if kind.name == "nic" { format!("nic with nictype={}", kind.sub) } else { kind.name.to_owned() };
+        let name = match kind.name {
+            "nic" => format!("nic with nictype={}", kind.sub),
+            "gpu" => format!("gpu with gputype={}", kind.sub),
+            name => name.to_owned(),
+        };
         return Err(Error::unsupported(format_args!("Device type {name:?}")));
     }
     let rows = device.iter().filter_map(|(name, value)| {

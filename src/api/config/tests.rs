@@ -222,7 +222,18 @@ fn wrong_devices_have_lxds_texts() {
     assert_eq!(device(&routed), "");
     let ovn = [("type", "nic"), ("nictype", "ovn"), ("network", "o")];
     assert_eq!(device(&ovn), "Device type \"nic with nictype=ovn\" is not supported yet");
-    assert_eq!(device(&[("type", "pci"), ("address", "0000:00:00.0")]), "Unsupported instance type");
+    assert_eq!(device(&[("type", "pci"), ("address", "0000:00:00.0")]), "Unsupported device type");
+    assert_eq!(device(&[("type", "nic"), ("nictype", "sriov"), ("parent", "p0")]), "");
+    let gpu = |more: &[(&str, &str)]| device(&[&[("type", "gpu")], more].concat());
+    assert_eq!(gpu(&[("gputype", "sriov")]), "Unsupported device type");
+    assert_eq!(gpu(&[("id", "1"), ("vendorid", "10de")]), "Cannot use \"vendorid\" when when \"id\" is set");
+    let mig = |more: &[(&str, &str)]| gpu(&[&[("gputype", "mig")], more].concat());
+    let uuid = ("mig.uuid", "MIG-c904725f-0d7d-4afd-9ad7-e12ee4b853e1");
+    assert_eq!(mig(&[("mig.gi", "1"), ("mig.ci", "0")]), "");
+    assert_eq!(mig(&[("mig.gi", "1")]), "Either \"mig.uuid\" or both \"mig.gi\" and \"mig.ci\" must be set");
+    assert_eq!(mig(&[("mig.uuid", "MIG-1")]), "Invalid value for device option \"mig.uuid\": Invalid UUID");
+    assert_eq!(mig(&[uuid, ("mig.ci", "0")]), "Cannot use \"mig.ci\" when \"mig.uuid\" is set");
+    assert_eq!(mig(&[uuid]), "Device option \"mig.uuid\" is not supported yet");
     assert_eq!(device(&[("type", "proxy")]), "Invalid value for device option \"connect\": Unknown protocol type \"\"");
 }
 
@@ -253,7 +264,7 @@ fn each_device_type_takes_good_keys_and_refuses_bad_ones() {
             let (_, Some(bad)) = examples(row.kind) else { continue };
             let error = device(&[&says(&kind)[..], &[(row.name, bad)]].concat());
             let wrong = error.starts_with(&format!("Invalid value for device option {:?}: ", row.name));
-            assert!(wrong || error == "Unsupported instance type", "{} {}: {error}", kind.name, row.name);
+            assert!(wrong || error == "Unsupported device type", "{} {}: {error}", kind.name, row.name);
         }
     }
 }

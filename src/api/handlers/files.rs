@@ -1,5 +1,7 @@
 //! `/1.0/instances/{name}/files`: a path in an instance's tree.
 
+use std::os::fd::AsFd;
+
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Body as _, Bytes, Frame};
 use hyper::header::{CONNECTION, CONTENT_DISPOSITION, CONTENT_TYPE, UPGRADE};
@@ -8,17 +10,14 @@ use hyper_util::rt::TokioIo;
 use time::UtcDateTime;
 
 use super::part::{self, Part};
-use crate::api::request::{LARGE, Line, Request, Rest, drain};
+use crate::api::request::{LARGE, Line, Request};
 use crate::api::response::{Body, Reply, full, header_name, header_value};
 use crate::runtime::instances::container::files::Visit;
 use crate::runtime::spec::files::{FilesTask, Found, FoundKind, Fresh, MAX_PATH};
-use crate::runtime::sys::watch::Watch;
 use crate::{Ctx, Error, Kind, Result};
 
 /// Bytes of names that a listing has at most.
 const LISTING: usize = 32 << 20;
-/// Bytes of unwanted content read at once.
-const DISCARDED: usize = 64 << 10;
 
 /// `GET`: a file's bytes, a directory's names, or where a symbolic link points.
 pub async fn get(request: Request) -> Result<Reply> {
@@ -95,58 +94,26 @@ fn unread(e: impl std::fmt::Display) -> Error {
     Error::invalid(format!("Failed reading the request body: {e}"))
 }
 
-/// Writes a request's content, of which `sent` bytes are written: what HTTP has read of it, and then the rest right from
+/// Writes a request's content, of which `sent` bytes are written: what HTTP has read of it; the rest the helper takes right from
 /// the connection.
 async fn send_past(request: &mut Request, line: &Line, mut sent: u64, visit: &mut Visit) -> Result<()> {
     let length = request.body.size_hint().exact().map(|left| left + sent);
-    let socket = line.socket().ctx(Kind::Internal, || "Failed watching a connection")?;
     let read = line.take_reads();
-    let mut unsent = Ok(());
     loop {
         tokio::select! {
             biased;
             frame = request.body.frame() => {
-                let Some(bytes) = piece(frame)? else { return unsent };
+                let Some(bytes) = piece(frame)? else { return Ok(()) };
                 sent += bytes.len() as u64;
-                if unsent.is_ok() {
-                    unsent = visit.send(&bytes).await;
-                }
+                visit.send(&bytes).await?;
             }
             () = read.notified() => break,
         }
     }
-    let mut rest = line.rest(length, sent).ok_or_else(|| unread("it is followed by another request"))?;
-    if unsent.is_ok() {
-        unsent = send_rest(&mut rest, &socket, visit).await;
-    }
-    if unsent.is_err() {
-        drain(discard(rest, &socket)).await;
-    }
-    unsent
-}
-
-async fn send_rest(rest: &mut Rest, socket: &Watch, visit: &mut Visit) -> Result<()> {
-    loop {
-        let (count, mut moved) = (rest.next(socket).await.map_err(unread)?, 0);
-        if count == 0 {
-            return Ok(());
-        }
-        let sent = visit.send_from(socket, count, &mut moved).await;
-        rest.pass(moved);
-        sent?;
-    }
-}
-
-/// Reads what a connection still brings, and forgets it.
-async fn discard(mut rest: Rest, socket: &Watch) {
-    let mut buffer = vec![0; DISCARDED];
-    while let Ok(left @ 1..) = rest.next(socket).await {
-        let part = left.min(DISCARDED as u64) as usize;
-        match socket.reading(|fd| Ok(rustix::io::read(fd, &mut buffer[..part])?)).await {
-            Ok(0) | Err(_) => return,
-            Ok(count) => rest.pass(count as u64),
-        }
-    }
+    let rest = line.rest(length, sent).ok_or_else(|| unread("it is followed by another request"))?;
+    let connection = line.reader().ctx(Kind::Internal, || "Failed handing a connection over")?;
+    visit.hand_over(&rest, connection.as_fd()).await;
+    Ok(())
 }
 
 /// `DELETE`: a file, a link or an empty directory.
@@ -359,7 +326,7 @@ fn stream_past(line: Line, mut visit: Visit, count: u64) -> Body {
     line.end();
     let given = async move {
         line.flushed().await;
-        visit.give_to(&line.socket()?, count).await.map_err(|e| std::io::Error::other(e.chain()))?;
+        visit.give_to(&line.writer()?, count).await.map_err(|e| std::io::Error::other(e.chain()))?;
         // HTTP has none of it, and ends the connection.
         Err(std::io::Error::other("The content was sent past HTTP"))
     };

@@ -1,4 +1,4 @@
-//! A connection on a unix socket, of which a request can take over its content: from or to a pipe, without copying it (splice(2)).
+//! A connection on a unix socket, of which a request can take over its content.
 //!
 //! ```text
 //! hyper ═ Line ═ socket        as ever, until a request takes over one direction
@@ -6,18 +6,17 @@
 //! ```
 
 use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
-use super::chunks::Chunks;
+use crate::runtime::spec::content::{Chunks, Rest};
 use crate::runtime::sys::watch::Watch;
 
 /// Content that is worth a connection of its own, in bytes.
@@ -28,7 +27,7 @@ pub const LARGE: u64 = 1 << 20;
 pub struct Line(Arc<Shared>);
 
 struct Shared {
-    socket: UnixStream,
+    socket: Mutex<Socket>,
     /// Told when hyper has handed on all that it read, and is not let read more.
     reads: Taken,
     /// Told when hyper has written all that it had.
@@ -37,6 +36,13 @@ struct Shared {
     last: AtomicBool,
     /// Where in a request hyper's reads are.
     place: Mutex<Place>,
+}
+
+enum Socket {
+    Whole(UnixStream),
+    /// Without its reads: whoever has them may be another process, and what arrives for it must not wake us.
+    Answers(Watch),
+    Lost,
 }
 
 /// A place in a request, for those whose content comes in chunks; for others it means nothing.
@@ -65,45 +71,6 @@ impl Place {
     }
 }
 
-/// What is left of a request's content on its connection.
-pub enum Rest {
-    /// So many bytes.
-    Counted(u64),
-    /// What comes in chunks.
-    Chunked(Chunks),
-}
-
-/// Bytes around chunks that are looked at together.
-const AROUND: usize = 64;
-
-impl Rest {
-    /// How many bytes of content come next, having read what is between; 0 at the end. Waits for the client.
-    pub async fn next(&mut self, socket: &Watch) -> io::Result<u64> {
-        let chunks = match self {
-            Rest::Counted(left) => return Ok(*left),
-            Rest::Chunked(chunks) => chunks,
-        };
-        while chunks.left() == 0 && !chunks.ended() {
-            let mut bytes = [0; AROUND];
-            let (count, _) = socket.reading(|fd| Ok(rustix::net::recv(fd, &mut bytes[..], RecvFlags::PEEK)?)).await?;
-            let around = chunks.frame(&bytes[..count]);
-            if around == 0 || chunks.lost() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            socket.reading(|fd| Ok(rustix::net::recv(fd, &mut bytes[..around], RecvFlags::empty())?)).await?;
-        }
-        Ok(chunks.left())
-    }
-
-    /// So many bytes of content were read.
-    pub fn pass(&mut self, count: u64) {
-        match self {
-            Rest::Counted(left) => *left = left.saturating_sub(count),
-            Rest::Chunked(chunks) => chunks.pass(count),
-        }
-    }
-}
-
 /// Set once a request has taken over a direction.
 #[derive(Default)]
 struct Taken(Mutex<Option<Arc<Notify>>>);
@@ -126,7 +93,7 @@ impl Line {
     /// Takes a socket over.
     pub fn new(socket: UnixStream) -> Line {
         Line(Arc::new(Shared {
-            socket,
+            socket: Mutex::new(Socket::Whole(socket)),
             reads: Taken::default(),
             writes: Taken::default(),
             last: AtomicBool::new(false),
@@ -169,9 +136,30 @@ impl Line {
         self.0.writes.take().notified().await;
     }
 
-    /// The socket itself.
-    pub fn socket(&self) -> io::Result<Watch> {
-        Watch::new(self.0.socket.as_fd().try_clone_to_owned()?)
+    /// The socket itself, to write to.
+    pub fn writer(&self) -> io::Result<Watch> {
+        match &*self.socket() {
+            Socket::Whole(stream) => Watch::for_writing(stream.as_fd().try_clone_to_owned()?),
+            Socket::Answers(watch) => Watch::for_writing(watch.fd().try_clone_to_owned()?),
+            Socket::Lost => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// The socket itself, to read from, which nobody here does from now on.
+    pub fn reader(&self) -> io::Result<OwnedFd> {
+        let mut socket = self.socket();
+        *socket = match std::mem::replace(&mut *socket, Socket::Lost) {
+            Socket::Whole(stream) => Socket::Answers(Watch::for_writing(stream.into_std()?.into())?),
+            other => other,
+        };
+        match &*socket {
+            Socket::Answers(watch) => watch.fd().try_clone_to_owned(),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn socket(&self) -> MutexGuard<'_, Socket> {
+        self.0.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -184,17 +172,11 @@ impl AsyncRead for Line {
             // For good: hyper gives reading up when the request is answered.
             return Poll::Pending;
         }
-        loop {
-            ready!(self.0.socket.poll_read_ready(cx))?;
-            let before = into.filled().len();
-            match self.0.socket.try_read_buf(into) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                read => {
-                    self.place().feed(&into.filled()[before..]);
-                    return Poll::Ready(read.map(drop));
-                }
-            }
-        }
+        let Socket::Whole(stream) = &mut *self.socket() else { return Poll::Pending };
+        let before = into.filled().len();
+        ready!(Pin::new(stream).poll_read(cx, into))?;
+        self.place().feed(&into.filled()[before..]);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -211,12 +193,10 @@ impl AsyncWrite for Line {
         if slices.first().is_none_or(|slice| !slice.starts_with(GO_ON)) {
             *self.place() = Place::default();
         }
-        loop {
-            ready!(self.0.socket.poll_write_ready(cx))?;
-            match self.0.socket.try_write_vectored(slices) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                written => return Poll::Ready(written),
-            }
+        match &mut *self.socket() {
+            Socket::Whole(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Socket::Answers(watch) => watch.poll_writing(cx, |fd| Ok(rustix::io::writev(fd, slices)?)),
+            Socket::Lost => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 
@@ -231,7 +211,11 @@ impl AsyncWrite for Line {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let socket = rustix::net::shutdown(&self.0.socket, rustix::net::Shutdown::Write);
-        Poll::Ready(Ok(socket?))
+        let end = |fd| Ok(rustix::net::shutdown(fd, rustix::net::Shutdown::Write)?);
+        Poll::Ready(match &*self.socket() {
+            Socket::Whole(stream) => end(stream.as_fd()),
+            Socket::Answers(watch) => end(watch.fd()),
+            Socket::Lost => Ok(()),
+        })
     }
 }

@@ -11,7 +11,6 @@ use crate::runtime::auth::Caller;
 use crate::runtime::daemon::Services;
 use crate::{Error, Kind, Result};
 
-mod chunks;
 pub mod filter;
 pub mod json;
 mod line;
@@ -19,7 +18,7 @@ mod payload;
 mod websocket;
 
 pub use crate::runtime::owned;
-pub use line::{LARGE, Line, Rest};
+pub use line::{LARGE, Line};
 pub use payload::Payload;
 pub use websocket::{MESSAGE, upgrade, upgrade_of, websocket_config};
 
@@ -130,7 +129,7 @@ impl Request {
 }
 
 /// Gives reading what is still on its way the time that it may take; a client that takes longer has to do without.
-pub async fn drain(rest: impl Future<Output = ()>) {
+async fn drain(rest: impl Future<Output = ()>) {
     let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
 }
 

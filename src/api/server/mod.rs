@@ -95,6 +95,7 @@ struct Who {
 
 async fn answer(request: hyper::Request<Incoming>, services: Arc<Services>, who: Who) -> hyper::Response<Body> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    services.rest.disturb();
     tracing::debug!(%method, url = %request.uri(), username = %who.caller.username, "Handling API request");
     let (cors, asks_origin) = (services.server.cors(), request.headers().contains_key(hyper::header::ORIGIN));
     let mut response = if method == hyper::Method::OPTIONS {

@@ -39,11 +39,13 @@ use crate::{Ctx, Error, Kind, Result};
 mod directories;
 mod logging;
 mod on_disk;
+mod rest;
 mod services;
 mod socket;
 
 pub use directories::{lxd_dir, socket_path};
 pub use on_disk::{OnDisk, on_disk};
+pub use rest::Rest;
 pub use services::Services;
 
 /// What the command line of `lxd` asks for.
@@ -114,10 +116,15 @@ async fn serve(options: &Options, api: Api) -> Result<()> {
     sweep(&services).await;
     let serving = tokio::spawn((api.unix)(listener, services.clone()));
     let background = tokio::spawn(after_start(services.clone()));
+    let resting = tokio::spawn({
+        let services = services.clone();
+        async move { services.rest.run().await }
+    });
     services.server.set_ready();
     tracing::info!("Daemon is ready");
     let reason = wait_for_end(&mut shutdown).await?;
     background.abort();
+    resting.abort();
     end(&services, reason).await;
     serving.abort();
     services.instances.end_view().await;
@@ -153,6 +160,7 @@ fn compose(root: PathBuf, db: Db, events: Events, shutdown: mpsc::Sender<Shutdow
         sql: Sql::new(db.clone(), instances.clone(), operations.clone()),
         warnings: Warnings::new(db),
         https,
+        rest: Rest::default(),
         events,
         operations,
         images,

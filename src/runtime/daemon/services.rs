@@ -1,5 +1,6 @@
 //! What handlers may call: the services, all together only here and in handlers.
 
+use super::Rest;
 use crate::runtime::certificates::Certificates;
 use crate::runtime::events::Events;
 use crate::runtime::https::Https;
@@ -42,4 +43,6 @@ pub struct Services {
     pub certificates: Certificates,
     /// The API's socket for other machines.
     pub https: Https,
+    /// What is given back while nobody asks.
+    pub rest: Rest,
 }

@@ -1,14 +1,19 @@
 //! Device drivers: what a device's configuration means for the host and the guest. Pure where it can be.
 //!
-//! Network devices (`nic`) have their own life. The others ([`fit`]) are mounts and rules, which are looked up on the host as they
+//! Network devices (`nic`, and the interfaces of `infiniband`) have their own life. The others ([`fit`]) are mounts and rules, which are looked up on the host as they
 //! are now: what a guest has is brought to that at a start, with each change of its configuration, and when something of the host
 //! comes or goes that a device waits for ([`Awaited`]).
 
 pub mod disk;
+mod gpu;
+pub mod infiniband;
 pub mod nat;
 pub mod nic;
 pub mod proxy;
 mod sysfs;
+pub mod tpm;
+#[cfg(test)]
+mod tree;
 pub mod unix;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::types::{DeviceMap, Devices};
+use crate::api::types::{ConfigMap, DeviceMap, Devices};
 use crate::runtime::spec::Mount;
 use crate::runtime::spec::throttle::Throttle;
 use crate::{Error, Result};
@@ -46,20 +51,25 @@ pub type Fitted = BTreeMap<String, Fitting>;
 pub fn check(expanded: &Devices) -> Result<()> {
     let disks = expanded.iter().filter(|(_, d)| is(d, "disk"));
     disks.into_iter().try_for_each(|(name, disk)| disk::check_source(name, disk))?;
+    tpm::all(expanded).try_for_each(|(name, device)| tpm::check(name, device))?;
     nic::check(expanded)
 }
 
-/// What the devices of an instance are on this host now. `lxd_dir` is guarded against being mounted.
+/// What the devices of an instance are on this host now. `config` has the volatile keys of those that something was chosen for
+/// ([`nic::chosen`]), `chips` the TPMs that are there already, by their devices; `lxd_dir` is guarded against being mounted.
 ///
 /// # Errors
 /// [`crate::Kind::Invalid`] naming the device.
-pub fn fit(expanded: &Devices, lxd_dir: &Path) -> Result<Fitted> {
+pub fn fit(expanded: &Devices, config: &ConfigMap, chips: &BTreeMap<String, u32>, lxd_dir: &Path) -> Result<Fitted> {
     let mut fitted = Fitted::new();
     for (name, device) in expanded {
         let found = match device.get("type").map_or("", String::as_str) {
             "disk" => disk::fit(name, device, lxd_dir).map(Some),
             "unix-char" | "unix-block" => unix::fit(device),
-            "usb" | "unix-hotplug" | "gpu" => sysfs::fit(device, Path::new("/")),
+            "usb" | "unix-hotplug" => sysfs::fit(device, Path::new("/")),
+            "gpu" => gpu::fit(device, Path::new("/")),
+            "tpm" => chips.get(name).map(|chip| tpm::fit(device, *chip, Path::new("/"))).transpose(),
+            "infiniband" => Ok(nic::chosen(name, config).map(|c| infiniband::fit(&c.slot, Path::new("/")))),
             _ => Ok(None),
         };
         let started = |e: Error| Error::new(e.kind(), format!("Failed to start device {name:?}: {e}"));

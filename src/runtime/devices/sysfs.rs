@@ -1,4 +1,4 @@
-//! Devices that are found by what they are and not by a path (`usb`, `unix-hotplug`, `gpu`): looked for in sysfs.
+//! Devices that are found by what they are and not by a path (`usb`, `unix-hotplug`): looked for in sysfs.
 //!
 //! The functions take the root that `/sys` and `/dev` are below, so that tests have a made-up one.
 
@@ -28,14 +28,13 @@ struct Found {
 pub fn fit(device: &DeviceMap, root: &Path) -> Result<Option<Fitting>> {
     let required = device.get("required").is_some_and(|v| is_true(v));
     let (mut found, missing) = match device.get("type").map_or("", String::as_str) {
-        "usb" => (usb(device, root), required.then_some("Required USB device not found")),
-        "unix-hotplug" => (hotplug(device, root), required.then_some("Required Unix Hotplug device not found")),
-        _ => (gpu(device, root), Some("Failed to detect requested GPU device")),
+        "usb" => (usb(device, root), "Required USB device not found"),
+        _ => (hotplug(device, root), "Required Unix Hotplug device not found"),
     };
     found.sort_by(|a, b| a.path.cmp(&b.path));
-    match (found.is_empty(), missing) {
-        (true, Some(text)) => Err(Error::invalid(text)),
-        (true, None) => Ok(None),
+    match (found.is_empty(), required) {
+        (true, true) => Err(Error::invalid(missing)),
+        (true, false) => Ok(None),
         (false, _) => {
             let one = |found: Found| {
                 let node = unix::own_node(device, found.block, found.numbers);
@@ -88,47 +87,15 @@ fn hotplug(device: &DeviceMap, root: &Path) -> Vec<Found> {
     chars.chain(blocks).filter_map(one).collect()
 }
 
-/// The nodes of all cards that are meant: by their number, PCI address or ids; all without one.
-fn gpu(device: &DeviceMap, root: &Path) -> Vec<Found> {
-    let value = |key: &str| device.get(key).map_or("", String::as_str);
-    let card = |place: &PathBuf| {
-        let number = place.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_prefix("card"));
-        let Some(number) = number.filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())) else {
-            return false;
-        };
-        let hardware = fs::canonicalize(place.join("device")).unwrap_or_default();
-        let address = hardware.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        let wanted = value("pci").to_ascii_lowercase();
-        (value("id").is_empty() || value("id") == number)
-            && (wanted.is_empty() || address == wanted || address.strip_prefix("0000:") == Some(&wanted))
-            && matches(device, &hardware, ["vendor", "device"])
-    };
-    let nodes = |place: PathBuf| entries(&place.join("device/drm")).collect::<Vec<_>>();
-    let one = |place: PathBuf| {
-        let name = place.file_name()?.to_str()?;
-        Some(Found {
-            path: Path::new("/dev/dri").join(name),
-            block: false,
-            numbers: numbers(&place)?,
-            properties: None,
-        })
-    };
-    let cards = entries(&root.join("sys/class/drm")).filter(card);
-    let mut found: Vec<Found> = cards.flat_map(nodes).filter_map(one).collect();
-    found.dedup();
-    found
-}
-
 /// Whether the ids in these files are those that the configuration says, as far as it says some.
-fn matches(device: &DeviceMap, place: &Path, files: [&str; 2]) -> bool {
+pub(super) fn matches(device: &DeviceMap, place: &Path, files: [&str; 2]) -> bool {
     ["vendorid", "productid"].iter().zip(files).all(|(key, file)| {
-        let wanted = device.get(*key).filter(|v| !v.is_empty()).map(|v| v.to_ascii_lowercase());
-        let Some(found) = text(place, file) else { return false };
-        wanted.is_none_or(|wanted| found.trim_start_matches("0x") == wanted)
+        let Some(wanted) = device.get(*key).filter(|v| !v.is_empty()) else { return true };
+        text(place, file).is_some_and(|found| found.trim_start_matches("0x").eq_ignore_ascii_case(wanted))
     })
 }
 
-fn numbers(place: &Path) -> Option<(u32, u32)> {
+pub(super) fn numbers(place: &Path) -> Option<(u32, u32)> {
     let dev = text(place, "dev")?;
     let (major, minor) = dev.split_once(':')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
@@ -149,111 +116,67 @@ fn plain(name: &str) -> bool {
     Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
-fn text(place: &Path, file: &str) -> Option<String> {
+pub(super) fn text(place: &Path, file: &str) -> Option<String> {
     Some(fs::read_to_string(place.join(file)).ok()?.trim().to_owned())
 }
 
-fn entries(place: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+pub(super) fn entries(place: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
+    use super::super::tree::Tree;
     use super::*;
 
-    /// A made-up `/sys` with a serial converter on the bus and a graphics card.
-    struct Tree(PathBuf);
-
-    impl Tree {
-        fn new(name: &str) -> Tree {
-            let root = std::env::temp_dir().join(format!("lxbox-sysfs-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&root);
-            let tree = Tree(root);
-            let bus = "sys/devices/pci0000:00/usb1/1-2";
-            tree.put(
-                bus,
-                &[("idVendor", "0403"), ("idProduct", "6001"), ("busnum", "1"), ("devnum", "7"), ("dev", "189:6")],
-            );
-            let serial = format!("{bus}/1-2:1.0/tty/ttyUSB0");
-            tree.put(&serial, &[("dev", "188:0"), ("uevent", "MAJOR=188\nMINOR=0\nDEVNAME=ttyUSB0")]);
-            let evil = format!("{bus}/1-2:1.0/tty/evil");
-            tree.put(&evil, &[("dev", "188:1"), ("uevent", "DEVNAME=../etc/shadow")]);
-            tree.link("sys/bus/usb/devices/1-2", bus);
-            tree.link("sys/dev/char/188:0", &serial);
-            tree.link("sys/dev/char/188:1", &evil);
-            tree.link("sys/dev/char/189:6", bus);
-            let card = "sys/devices/pci0000:00/0000:00:02.0";
-            tree.put(card, &[("vendor", "0x8086"), ("device", "0x5916")]);
-            for (name, dev) in [("card0", "226:0"), ("renderD128", "226:128")] {
-                tree.put(&format!("{card}/drm/{name}"), &[("dev", dev)]);
-                tree.link(&format!("{card}/drm/{name}/device"), card);
-                tree.link(&format!("sys/class/drm/{name}"), &format!("{card}/drm/{name}"));
-            }
-            tree
-        }
-
-        fn put(&self, place: &str, files: &[(&str, &str)]) {
-            fs::create_dir_all(self.0.join(place)).unwrap();
-            files
-                .iter()
-                .for_each(|(name, text)| fs::write(self.0.join(place).join(name), format!("{text}\n")).unwrap());
-        }
-
-        fn link(&self, name: &str, target: &str) {
-            fs::create_dir_all(self.0.join(name).parent().unwrap()).unwrap();
-            symlink(self.0.join(target), self.0.join(name)).unwrap();
-        }
-
-        fn fit(&self, pairs: &[(&str, &str)]) -> Result<Option<Fitting>> {
-            fit(&pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(), &self.0)
-        }
-
-        fn rules(&self, pairs: &[(&str, &str)]) -> Vec<String> {
-            self.fit(pairs).unwrap().map(|fitting| fitting.rules).unwrap_or_default()
-        }
+    /// With a serial converter on the bus.
+    fn tree() -> Tree {
+        let tree = Tree::new();
+        let bus = "sys/devices/pci0000:00/usb1/1-2";
+        tree.put(
+            bus,
+            &[("idVendor", "0403"), ("idProduct", "6001"), ("busnum", "1"), ("devnum", "7"), ("dev", "189:6")],
+        );
+        let serial = format!("{bus}/1-2:1.0/tty/ttyUSB0");
+        tree.put(&serial, &[("dev", "188:0"), ("uevent", "MAJOR=188\nMINOR=0\nDEVNAME=ttyUSB0")]);
+        let evil = format!("{bus}/1-2:1.0/tty/evil");
+        tree.put(&evil, &[("dev", "188:1"), ("uevent", "DEVNAME=../etc/shadow")]);
+        tree.link("sys/bus/usb/devices/1-2", bus);
+        tree.link("sys/dev/char/188:0", &serial);
+        tree.link("sys/dev/char/188:1", &evil);
+        tree.link("sys/dev/char/189:6", bus);
+        tree
     }
 
-    impl Drop for Tree {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    fn fitting(tree: &Tree, pairs: &[(&str, &str)]) -> Result<Option<Fitting>> {
+        fit(&pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(), tree.path())
+    }
+
+    fn rules(tree: &Tree, pairs: &[(&str, &str)]) -> Vec<String> {
+        fitting(tree, pairs).unwrap().map(|fitting| fitting.rules).unwrap_or_default()
     }
 
     #[test]
     fn devices_of_the_bus_are_known_by_their_ids() {
-        let tree = Tree::new("usb");
-        let fitted = tree.fit(&[("type", "usb"), ("vendorid", "0403"), ("mode", "0600")]).unwrap().unwrap();
+        let tree = tree();
+        let fitted = fitting(&tree, &[("type", "usb"), ("vendorid", "0403"), ("mode", "0600")]).unwrap().unwrap();
         assert_eq!(fitted.mounts[0].target, PathBuf::from("/dev/bus/usb/001/007"));
         assert_eq!(fitted.rules, ["c 189:6 rwm"]);
-        assert_eq!(tree.rules(&[("type", "usb")]).len(), 1, "all without ids");
-        assert!(tree.rules(&[("type", "usb"), ("productid", "6002")]).is_empty());
+        assert_eq!(rules(&tree, &[("type", "usb")]).len(), 1, "all without ids");
+        assert!(rules(&tree, &[("type", "usb"), ("productid", "6002")]).is_empty());
         let required = [("type", "usb"), ("productid", "6002"), ("required", "true")];
-        assert_eq!(tree.fit(&required).unwrap_err().message(), "Required USB device not found");
+        assert_eq!(fitting(&tree, &required).unwrap_err().message(), "Required USB device not found");
     }
 
     #[test]
     fn nodes_below_them_are_found_but_not_their_own_nor_names_that_lead_out() {
-        let tree = Tree::new("hotplug");
+        let tree = tree();
         let fitted =
-            tree.fit(&[("type", "unix-hotplug"), ("vendorid", "0403"), ("productid", "6001")]).unwrap().unwrap();
+            fitting(&tree, &[("type", "unix-hotplug"), ("vendorid", "0403"), ("productid", "6001")]).unwrap().unwrap();
         assert_eq!(fitted.rules, ["c 188:0 rwm"]);
         assert_eq!(fitted.mounts[0].target, PathBuf::from("/dev/ttyUSB0"));
         let said = "DEVPATH=/devices/pci0000:00/usb1/1-2/1-2:1.0/tty/ttyUSB0\nMAJOR=188\nMINOR=0\nDEVNAME=ttyUSB0";
         assert_eq!(fitted.announced, [said]);
-        assert!(tree.rules(&[("type", "unix-hotplug"), ("vendorid", "1234")]).is_empty());
-    }
-
-    #[test]
-    fn cards_are_known_by_number_address_or_ids() {
-        let tree = Tree::new("gpu");
-        let all = ["c 226:0 rwm", "c 226:128 rwm"];
-        assert_eq!(tree.rules(&[("type", "gpu")]), all);
-        assert_eq!(tree.rules(&[("type", "gpu"), ("id", "0"), ("vendorid", "8086")]), all);
-        assert_eq!(tree.rules(&[("type", "gpu"), ("pci", "00:02.0")]), all);
-        for (key, value) in [("id", "1"), ("pci", "0000:00:03.0"), ("productid", "1")] {
-            assert!(tree.fit(&[("type", "gpu"), (key, value)]).is_err(), "{key}");
-        }
+        assert!(rules(&tree, &[("type", "unix-hotplug"), ("vendorid", "1234")]).is_empty());
     }
 }

@@ -9,6 +9,7 @@
 //! daemon ─ files             one look at, or change of, a path in a guest's tree
 //! daemon ─ pack              an archive of a guest's tree
 //! daemon ─ proxy             connections over a guest's border, for as long as it runs
+//! daemon ─ tpm ─ swtpm       the program that plays a guest's TPM, for as long as it runs
 //! ```
 //!
 //! They know plans ([`crate::runtime::spec`]) and system calls ([`crate::runtime::sys`]), nothing else.
@@ -27,6 +28,7 @@ mod resident;
 pub mod shift;
 pub mod shim;
 mod stage;
+pub mod tpm;
 pub mod unpack;
 
 use std::io;

@@ -152,7 +152,7 @@ pub(crate) fn lay_floor() -> Result<(), Fail> {
     // Not cut off altogether: devices follow the host.
     let flags = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", flags).what(|| "leaving the host's mount propagation")?;
-    let settings = [Setting::Value("mode", "0755"), Setting::Value("size", "1m")];
+    let settings = [Setting::Value("mode", "0755"), Setting::Value("size", "1m"), Setting::Value("nr_inodes", "4k")];
     let floor = mount::create("tmpfs", &settings, MountAttrFlags::empty()).what(|| "mounting the stage")?;
     mount::attach_at(floor.as_fd(), Path::new(".")).what(|| "placing the stage")?;
     rustix::process::fchdir(&floor).what(|| "entering the stage")

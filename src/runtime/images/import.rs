@@ -9,7 +9,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::hash::Hashing;
@@ -184,6 +184,30 @@ impl Receiver {
                 Event::Data(data) => parts.data(data),
             }),
         }
+    }
+
+    /// The file of a unified image, for somebody who writes it himself; [`Receiver::take_in`] follows.
+    pub fn file(&self) -> Result<File> {
+        let draft = self.parts.drafts.first().ok_or_else(|| Error::internal("Failed receiving an image"))?;
+        draft.file.try_clone().ctx(Kind::Internal, || format!("Failed opening {:?}", draft.path))
+    }
+
+    /// Counts and hashes what somebody else has written. Blocks.
+    pub fn take_in(&mut self) -> Result<()> {
+        let file = self.file()?;
+        let failed = || "Failed reading an image";
+        self.parts.size = file.metadata().ctx(Kind::Internal, failed)?.len();
+        if self.parts.size > self.parts.max {
+            return Err(Error::invalid(format!("The image is larger than {} bytes", self.parts.max)));
+        }
+        let mut at = 0;
+        while at < self.parts.size {
+            let mut block = vec![0; BLOCK.min((self.parts.size - at) as usize)];
+            file.read_exact_at(&mut block, at).ctx(Kind::Internal, failed)?;
+            at += block.len() as u64;
+            self.parts.hash.update(block)?;
+        }
+        Ok(())
     }
 
     /// The body has ended. A given `fingerprint` must be the image's one.

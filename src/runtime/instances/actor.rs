@@ -303,6 +303,7 @@ impl Task {
             return guest.decline_reboot().await;
         }
         self.instances.unplug_all(self.id).await;
+        self.instances.end_tpms(self.id).await;
         self.instances.end_visits(self.id).await;
         let (nics, mut spec) = match self.next_plan().await {
             Ok(next) => next,
@@ -315,7 +316,7 @@ impl Task {
         guest.reboot(&spec, async |pid| self.instances.plug_all(self.id, pid, nics).await).await?;
         // The guest runs, whatever of its devices fails.
         for done in
-            [self.instances.equipped(self.id, &guest).await, self.instances.renew_proxies(self.id, &guest).await]
+            [self.instances.equipped(self.id, &guest).await, self.instances.fit_out_again(self.id, &guest).await]
         {
             if let Err(e) = done {
                 tracing::warn!(instance = self.id, "Failed bringing devices back: {}", e.chain());

@@ -17,6 +17,7 @@ use crate::api::config::instance::Config;
 use crate::runtime::blocking;
 use crate::runtime::network::netlink::Netlink;
 use crate::runtime::network::tc;
+use crate::runtime::storage::quota;
 use crate::store::records::{InstanceRecord, Phase, PoolRecord};
 use crate::store::repo;
 use crate::{Kind, Result};
@@ -106,7 +107,7 @@ impl Instances {
         if was_up && matches!(adopted, container::Adopted::Exited(_) | container::Adopted::Gone) {
             let down = Ended { record: record.clone(), forgotten };
             ended.lock().unwrap_or_else(PoisonError::into_inner).push(down);
-            self.end_proxies(record.id).await;
+            self.end_helpers(record.id).await;
             self.close_door(record.id).await;
         }
         match adopted {
@@ -126,7 +127,7 @@ impl Instances {
                     let found = [
                         self.adopt_equipment(record.id, &guest, &expanded).await,
                         self.adopt_nics(record.id, pid).await,
-                        self.renew_proxies(record.id, &guest).await,
+                        self.adopt_proxies(record.id, &guest).await,
                     ];
                     for e in found.into_iter().filter_map(Result::err) {
                         tracing::warn!(instance = %record.name, "Failed bringing devices back: {}", e.chain());
@@ -201,6 +202,7 @@ impl Instances {
         let driver = self.pools.driver(&pool)?;
         let found = blocking(move || {
             driver.check()?;
+            quota::meet(&driver.paths().root())?;
             driver.reconcile(&known)
         })
         .await?;

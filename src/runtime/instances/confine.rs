@@ -157,7 +157,11 @@ pub(super) async fn load_modules(config: Config<'_>) -> Result<()> {
     }
 }
 
-fn load_module(name: &str) -> Result<()> {
+/// Loads one, unless the kernel has it. Blocks.
+///
+/// # Errors
+/// With LXD's text, naming it.
+pub(super) fn load_module(name: &str) -> Result<()> {
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b)) && !name.starts_with(['-', '.']);
     if !plain {
         return Err(Error::invalid(format!("Invalid name of a kernel module: {name:?}")));

@@ -188,7 +188,7 @@ impl Instances {
         (record, pool): (&InstanceRecord, &PoolRecord),
         snapshots: &[SnapshotRecord],
     ) -> Result<()> {
-        let (source, target) = (volume_of(&origin.record)?, volume_of(record)?);
+        let (source, target) = (volume_of(&origin.record)?, self.counted(record, pool)?);
         let ends = Ends::new(self, from, pool)?;
         let guest = if origin.snapshot.is_some() { None } else { self.copied_guest(origin.record.id) };
         let top = match &origin.snapshot {

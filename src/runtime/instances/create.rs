@@ -15,7 +15,7 @@ use crate::runtime::images::service::ImageFiles;
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::network::service::nics;
 use crate::runtime::operations::Handle;
-use crate::runtime::storage::{Content, Driver, Image, Volume};
+use crate::runtime::storage::{Content, Driver, Image, Volume, quota};
 use crate::runtime::sys::fault;
 use crate::runtime::{blocking, random, storage};
 use crate::store::records::{ContentKind, ImageRecord, InstanceKind, InstanceRecord, Phase, PoolRecord, VolumeRecord};
@@ -188,10 +188,12 @@ impl Instances {
 
     async fn make_volume(&self, record: &InstanceRecord, pool: &PoolRecord, image: Option<&ImageRecord>) -> Result<()> {
         let driver = self.pools.driver(pool)?;
-        let volume = volume_of(record)?;
+        let volume = self.counted(record, pool)?;
         let files = image.map(|image| self.images.files(image));
         let (owner, privileged) = self.guest_root(record)?;
+        let bytes = self.root_size(record)?;
         blocking(move || {
+            quota::limit_new(&driver.paths().root(), &volume, bytes)?;
             make_on(&*driver, &volume, files.as_ref(), privileged)?;
             driver.paths().set_owner(&volume, owner)
         })
@@ -220,7 +222,7 @@ impl Instances {
         Ok(record)
     }
 
-    /// Tells the pool that the record is written; what it forgets in a crash it finds again at the next start.
+    /// Tells the pool that the record is written, and limits the root; what it forgets in a crash it finds again at the next start.
     pub(super) async fn settle(&self, record: &InstanceRecord, pool: &PoolRecord) {
         let (driver, volume) = (self.pools.driver(pool), volume_of(record));
         let settled = match (driver, volume) {
@@ -229,6 +231,9 @@ impl Instances {
         };
         if let Err(e) = settled {
             tracing::warn!(instance = %record.name, "Failed settling a volume: {}", e.chain());
+        }
+        if let Err(e) = self.limit_root(record.id).await {
+            tracing::warn!(instance = %record.name, "Failed limiting a root disk: {}", e.chain());
         }
     }
 

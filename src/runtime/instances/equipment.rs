@@ -115,14 +115,17 @@ fn throttles(fitted: &Fitted) -> Vec<Throttle> {
 impl Instances {
     /// What an instance's devices are now. Remembered for when a guest runs by a plan that has them.
     pub(super) async fn equip(&self, id: u64, expanded: &Expanded) -> Result<Fitted> {
-        let fitted = self.fit(expanded).await?;
+        let fitted = self.fit(id, expanded).await?;
         self.equipment.planned().insert(id, fitted.clone());
         Ok(fitted)
     }
 
-    async fn fit(&self, expanded: &Expanded) -> Result<Fitted> {
+    async fn fit(&self, id: u64, expanded: &Expanded) -> Result<Fitted> {
         let (devices, root) = (expanded.devices.clone(), self.places.root.clone());
-        blocking(move || devices::fit(&devices, &root)).await
+        // What was chosen for devices may be newer than what they are to be.
+        let config = self.db.view(|v| Ok(repo::instances::by_id(v, id)?.config))?;
+        let chips = self.chips(id).await?;
+        blocking(move || devices::fit(&devices, &config, &chips, &root)).await
     }
 
     /// Notes what a guest has that was just started by the last plan, and limits it.
@@ -141,7 +144,7 @@ impl Instances {
     /// # Errors
     /// What can't be added; then it has what it had before, as far as that is possible.
     pub(super) async fn change_equipment(&self, id: u64, running: &Running, becomes: &Expanded) -> Result<()> {
-        let wanted = self.fit(becomes).await?;
+        let wanted = self.fit(id, becomes).await?;
         let had = self.equipment.guests().get(&id).map(|noted| noted.now.clone()).unwrap_or_default();
         let done = self.exchange(id, running, &wanted).await;
         if done.is_err()
@@ -197,19 +200,23 @@ impl Instances {
 
     /// Takes over what a guest has that an earlier daemon started.
     pub(super) async fn adopt_equipment(&self, id: u64, running: &Running, expanded: &Expanded) -> Result<()> {
+        // Their nodes are looked for below.
+        if let Err(e) = self.change_tpms(id, running, expanded).await {
+            tracing::warn!(id, "Failed bringing TPMs back: {}", e.chain());
+        }
         let path = self.run_directory(id).run.join(NOTE);
         let noted = blocking(move || read(&path)).await?;
         let mut noted = match noted {
             Some(noted) => noted,
             // The daemon died before it wrote one: right after the start.
-            None => Noted { now: self.fit(expanded).await?, ..Noted::default() },
+            None => Noted { now: self.fit(id, expanded).await?, ..Noted::default() },
         };
         if noted.reboots != running.reboots() {
             (noted.reboots, noted.now) = (running.reboots(), noted.planned.clone());
         }
         self.equipment.guests().insert(id, noted.clone());
         self.equipment.wait_for(id, Awaited::of(&expanded.devices));
-        let wanted = self.fit(expanded).await?;
+        let wanted = self.fit(id, expanded).await?;
         let lacking: Fitted =
             wanted.into_iter().filter(|(name, fitting)| noted.now.get(name) != Some(fitting)).collect();
         for mount in mounts(&lacking).iter().rev() {

@@ -111,7 +111,8 @@ impl Instances {
             StatusCode::Stopped => None,
             _ => self.actor(id).live().running,
         };
-        let Some(running) = running else { return stopped() };
+        let disk = Some(self.disks(id));
+        let Some(running) = running else { return InstanceState { disk, ..stopped() } };
         let usage = running.usage();
         let mut network = running.network_state().unwrap_or_default();
         for (name, host_name) in self.nics.host_names(id) {
@@ -122,7 +123,7 @@ impl Instances {
         InstanceState {
             status: status.name().into(),
             status_code: status,
-            disk: Some(BTreeMap::new()),
+            disk,
             memory: InstanceStateMemory {
                 usage: amount(usage.memory),
                 usage_peak: amount(usage.memory_peak),

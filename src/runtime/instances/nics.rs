@@ -21,6 +21,8 @@ pub(super) struct Nics {
     wired: Mutex<HashMap<u64, Wired>>,
     /// What they share on the host.
     parents: Arc<Parents>,
+    /// Held while an interface is chosen.
+    pub(super) choosing: tokio::sync::Mutex<()>,
 }
 
 /// Those of one guest.
@@ -108,6 +110,7 @@ const WHILE_PLUGGED: &[&str] = &[
 impl Instances {
     /// The network devices of an instance. What the configuration leaves open is chosen and recorded first.
     pub(super) async fn choose_nics(&self, id: u64) -> Result<Vec<Plan>> {
+        self.choose_infiniband(id).await?;
         let (record, expanded) = self.db.view(|v| {
             let record = repo::instances::by_id(v, id)?;
             let expanded = expand(v, &record)?;
@@ -258,7 +261,7 @@ impl Instances {
 
     /// Changes the devices of a running guest: those that are no more or are different go, then the new ones come.
     pub(super) async fn change_nics(&self, id: u64, pid: i32, was: &Expanded, becomes: &Expanded) -> Result<()> {
-        if nic::nics(&was.devices).eq(nic::nics(&becomes.devices)) {
+        if nic::interfaces(&was.devices).eq(nic::interfaces(&becomes.devices)) {
             return Ok(());
         }
         let plans = self.choose_nics(id).await?;
@@ -355,6 +358,6 @@ fn namespace_of(pid: i32) -> Result<OwnedFd> {
     Ok(File::open(&path).ctx(Kind::Internal, || format!("Failed opening {path:?}"))?.into())
 }
 
-fn started(device: &str, error: crate::Error) -> crate::Error {
+pub(super) fn started(device: &str, error: crate::Error) -> crate::Error {
     crate::Error::new(error.kind(), format!("Failed to start device {device:?}: {error}"))
 }

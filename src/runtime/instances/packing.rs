@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::container::Running;
+use super::container::{Running, squashfs};
 use super::create::{root_pool, volume_of};
 use super::expand;
 use super::files::Kept;
@@ -12,7 +12,7 @@ use super::{Instances, ids};
 use crate::api::types::ConfigMap;
 use crate::runtime::images::place::{Place, Text};
 use crate::runtime::spec::Idmap;
-use crate::runtime::spec::pack::{Compression, NoCompression, PackPlace, Part};
+use crate::runtime::spec::pack::{Algorithm, Compression, NoCompression, PackPlace, Part};
 use crate::runtime::storage::{Driver, Guest, PlainDirectory, Root, Volume};
 use crate::runtime::{blocking, random};
 use crate::store::records::{InstanceRecord, Phase, PoolRecord};
@@ -146,13 +146,16 @@ impl Instances {
             "" => self.db.view(|v| configured(v, project, key))?,
             wanted => wanted.to_owned(),
         };
-        Compression::parse(&words).map_err(|e| match e {
+        let compression = Compression::parse(&words).map_err(|e| match e {
             NoCompression::Unknown(name) => Error::invalid(format!("Invalid compression algorithm {name:?}")),
-            NoCompression::Unsupported(name) => Error::unsupported(format!("Compression by {name:?}")),
             NoCompression::Option(option) => {
                 Error::invalid(format!("Compression option {option:?} in {words:?} is not supported"))
             }
-        })
+        })?;
+        if compression.algorithm == Algorithm::Squashfs {
+            squashfs::program()?;
+        }
+        Ok(compression)
     }
 }
 

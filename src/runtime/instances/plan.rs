@@ -33,15 +33,24 @@ impl Instances {
         let driver = self.pools.driver(&pool)?;
         let checking = driver.clone();
         blocking(move || checking.check()).await?;
+        let running = self.launch_with(id, &record, &expanded).await;
+        if running.is_err() {
+            self.forget_nics(id).await;
+        }
+        running
+    }
+
+    async fn launch_with(&self, id: u64, record: &InstanceRecord, expanded: &Expanded) -> Result<container::Running> {
         let nics = self.choose_nics(id).await?;
         if !nics.is_empty() {
             // Before the guest asks for its address.
             self.networks.tell(&record.project, [&expanded.devices]).await;
         }
         confine::load_modules(Config(&expanded.config)).await?;
+        self.check_tpms(expanded).await?;
         let mut spec = self.plan_of(id).await?;
         spec.hold = !nics.is_empty();
-        let running = match self.make_places(&record).and(self.follow_plan(id, &spec).await) {
+        let running = match self.make_places(record).and(self.follow_plan(id, &spec).await) {
             Ok(()) => self.run(id, &spec, nics).await,
             Err(e) => Err(e),
         };
@@ -56,7 +65,6 @@ impl Instances {
         let starting = container::begin(spec, &self.run_directory(id)).await?;
         if let Some(pid) = starting.pid() {
             if let Err(e) = self.plug_all(id, pid, nics).await {
-                self.forget_nics(id).await;
                 starting.abandon().await?;
                 return Err(e);
             }
@@ -68,7 +76,6 @@ impl Instances {
         };
         if running.is_err() {
             self.unplug_all(id).await;
-            self.forget_nics(id).await;
         }
         running
     }
@@ -77,7 +84,7 @@ impl Instances {
     async fn complete(&self, id: u64, running: container::Running) -> Result<container::Running> {
         let expanded = self.facts(id)?.1;
         let done = match self.equipped(id, &running).await {
-            Ok(()) => self.change_proxies(id, &running, &expanded).await,
+            Ok(()) => self.fit_out(id, &running, &expanded).await,
             failed => failed,
         };
         let Err(e) = done else { return Ok(running) };
@@ -88,6 +95,26 @@ impl Instances {
         self.forget_equipment(id);
         container::forget(&self.run_directory(id)).await?;
         Err(e)
+    }
+
+    /// What takes a process of the host's that belongs to the guest's, and so couldn't be planned.
+    pub(super) async fn fit_out(&self, id: u64, running: &container::Running, expanded: &Expanded) -> Result<()> {
+        if self.change_tpms(id, running, expanded).await? {
+            self.change_equipment(id, running, expanded).await?;
+        }
+        self.change_proxies(id, running, expanded).await
+    }
+
+    /// The same for a guest that has rebooted, by the configuration of now.
+    pub(super) async fn fit_out_again(&self, id: u64, running: &container::Running) -> Result<()> {
+        let expanded = self.facts(id)?.1;
+        self.fit_out(id, running, &expanded).await
+    }
+
+    /// Ends the processes of a guest that is down.
+    pub(super) async fn end_helpers(&self, id: u64) {
+        self.end_proxies(id).await;
+        self.end_tpms(id).await;
     }
 
     /// The plan by the configuration of now.
@@ -109,6 +136,7 @@ impl Instances {
             Ok((driver.root(&volume)?, driver.lock_path(&volume), files, plain.unwrap_or_default()))
         })
         .await?;
+        self.limit_root(id).await?;
         let mut spec = self.confined(&record, &expanded, root_source(root))?;
         spec.lock = Some(lock);
         let native = self.host.architectures.first() == Some(&record.architecture);
@@ -228,7 +256,7 @@ impl Instances {
         })
     }
 
-    fn facts(&self, id: u64) -> Result<(InstanceRecord, Expanded, PoolRecord)> {
+    pub(super) fn facts(&self, id: u64) -> Result<(InstanceRecord, Expanded, PoolRecord)> {
         self.db.view(|v| {
             let record = repo::instances::by_id(v, id)?;
             let expanded = expand(v, &record)?;
@@ -269,7 +297,7 @@ impl Instances {
         self.balance.forget(id);
         self.unplug_all(id).await;
         self.forget_equipment(id);
-        self.end_proxies(id).await;
+        self.end_helpers(id).await;
         self.close_door(id).await;
         self.end_visits(id).await;
         self.unload_label(id).await;

@@ -2,25 +2,34 @@
 //!
 //! What runs is known by the records of the helpers in the guest's run directory, so that a daemon that comes later, and one that
 //! died in the middle, know as much as this one. Of those without a helper (`nat=true`) each has an empty file there, made
-//! before its rules.
+//! before its rules. One that dies while its guest runs is started again: by this daemon, which watches it, or by the next.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::Instances;
 use super::container::{Running, proxy};
 use super::expand::{Expanded, expand};
 
-use crate::error::{Ctx, Kind, Result};
+use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::network::netlink::{Netlink, PortChange};
 use crate::runtime::network::nft::{Family, Nft};
 use crate::runtime::network::rules::{self, Nic, nat_proxy};
 use crate::runtime::spec::proxy::ProxyPlan;
-use crate::runtime::sys::fault;
+use crate::runtime::sys::link::Watched;
+use crate::runtime::sys::{fault, process};
 use crate::runtime::warnings::Warnings;
 use crate::runtime::{blocking, devices, url};
 use crate::store::records::{InstanceRecord, Severity};
 use crate::store::repo;
+
+/// One that has lived this long is started again at once.
+const SHORT_LIFE: Duration = Duration::from_secs(10);
+/// Between tries: at first and at most. It doubles each time.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(60));
+/// What can't be started again is told by this warning.
+const WARNING: &str = "Proxy device unavailable";
 
 impl Instances {
     fn proxy_directory(&self, id: u64) -> PathBuf {
@@ -61,9 +70,76 @@ impl Instances {
         let gone = has.iter().filter(|plan| !wanted.contains(plan)).map(|plan| plan.device.clone());
         proxy::end(self.proxy_directory(id), Some(gone.collect())).await?;
         for plan in wanted.iter().filter(|plan| !has.contains(plan)) {
-            proxy::start(plan.clone(), self.proxy_directory(id)).await?;
+            let helper = proxy::start(plan.clone(), self.proxy_directory(id)).await?;
+            tokio::spawn(self.clone().follow_proxy(id, plan.clone(), helper));
         }
         Ok(())
+    }
+
+    /// Watches the helpers that an earlier daemon has started, and has those that are lacking.
+    pub(super) async fn adopt_proxies(&self, id: u64, running: &Running) -> Result<()> {
+        for (plan, helper) in proxy::found(self.proxy_directory(id)).await? {
+            tokio::spawn(self.clone().follow_proxy(id, plan, helper));
+        }
+        self.renew_proxies(id, running).await
+    }
+
+    /// Starts a helper again whenever it dies, for as long as its guest is to have it.
+    async fn follow_proxy(self, id: u64, plan: ProxyPlan, mut helper: Watched) {
+        let mut pause = PAUSES.0;
+        loop {
+            let since = Instant::now();
+            if helper.reaped().await.is_err() {
+                return;
+            }
+            if since.elapsed() >= SHORT_LIFE {
+                pause = PAUSES.0;
+            }
+            helper = loop {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSES.1);
+                match self.revive_proxy(id, &plan).await {
+                    Ok(Some(helper)) => break helper,
+                    Ok(None) => return,
+                    Err(e) => self.warn_of_proxy(id, &e).await,
+                }
+            };
+        }
+    }
+
+    /// Starts one again that has died by itself; `None` when it was ended, or somebody has started it meanwhile.
+    async fn revive_proxy(&self, id: u64, plan: &ProxyPlan) -> Result<Option<Watched>> {
+        let Ok(record) = self.db.view(|v| repo::instances::by_id(v, id)) else { return Ok(None) };
+        let _lease = self.leases.take(self.exclusive(&record.project, &record.name)).await;
+        let Some(running) = self.actor(id).live().running else { return Ok(None) };
+        // With the guest its helpers end.
+        if running.process() != Some(plan.init) || process::find(plan.init).is_none() {
+            return Ok(None);
+        }
+        let Ok(record) = self.db.view(|v| repo::instances::by_id(v, id)) else { return Ok(None) };
+        let devices = self.db.view(|v| expand(v, &record))?.devices;
+        let wanted = devices::proxy::plans(&devices, plan.init, running.is_privileged())?;
+        let has = proxy::running(self.proxy_directory(id)).await?;
+        if !wanted.contains(plan) || has.contains(plan) {
+            return Ok(None);
+        }
+        tracing::warn!(instance = %record.name, device = %plan.device, "A proxy has died and is started again");
+        let helper = proxy::start(plan.clone(), self.proxy_directory(id)).await?;
+        let entity = url::of("instances", &record.name, &record.project);
+        if let Err(e) = Warnings::new(self.db.clone()).resolve_about((&record.project, entity), WARNING).await {
+            tracing::warn!("Failed resolving a warning: {}", e.chain());
+        }
+        Ok(Some(helper))
+    }
+
+    async fn warn_of_proxy(&self, id: u64, why: &Error) {
+        tracing::warn!(id, "A proxy can't be started again: {}", why.chain());
+        let Ok(record) = self.db.view(|v| repo::instances::by_id(v, id)) else { return };
+        let about = (record.project.as_str(), url::of("instances", &record.name, &record.project));
+        let warnings = Warnings::new(self.db.clone());
+        if let Err(e) = warnings.raise_about(about, WARNING, Severity::Moderate, &why.chain()).await {
+            tracing::warn!("Failed recording a warning: {}", e.chain());
+        }
     }
 
     /// Ends all proxies of a guest that is down.

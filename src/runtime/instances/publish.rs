@@ -1,15 +1,17 @@
 //! Making an image of an instance or snapshot: packed, compressed, hashed and stored in one pass.
 
+use std::os::fd::OwnedFd;
+
 use super::Instances;
 use super::container::pack::{self, Archive};
 use super::packing::{self, Source};
 use crate::api::types::{EventRequestor, ImageMetadata, ImagesPost, Operation, Timestamp};
 use crate::runtime::blocking;
 use crate::runtime::images::place::{Place, Text};
-use crate::runtime::images::service::NewImage;
+use crate::runtime::images::service::{NewImage, Receiving};
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::{Handle, NewOperation, Progress, Stage};
-use crate::runtime::spec::pack::{Compression, Part};
+use crate::runtime::spec::pack::{Algorithm, Compression, Part};
 use crate::runtime::sys::fault;
 use crate::store::records::InstanceRecord;
 use crate::store::repo;
@@ -86,6 +88,16 @@ impl Instances {
         if source.kept.is_some() { Ok(source) } else { Err(running()) }
     }
 
+    /// Where the pack helper writes an image, and who takes it from there.
+    fn receiving(&self, compression: Compression) -> Result<(OwnedFd, Receiving)> {
+        if compression.algorithm == Algorithm::Squashfs {
+            let (file, receiving) = self.images.receive_written()?;
+            return Ok((file.into(), receiving));
+        }
+        let (out, into) = pack::pipe()?;
+        Ok((into, self.images.receive(out)?))
+    }
+
     async fn make_image(
         &self,
         (record, source): (&InstanceRecord, Source),
@@ -106,8 +118,7 @@ impl Instances {
         let first = Part::File { path: "metadata.yaml".into(), content, modified };
         let parts = std::iter::once(first).chain(templates).chain(trees).collect();
         let archive = Archive { parts, guest, compression, sync: false };
-        let (out, into) = pack::pipe()?;
-        let receiving = self.images.receive(out)?;
+        let (into, receiving) = self.receiving(compression)?;
         fault("daemon.publish.receiving");
         let packing = pack::pack(archive, into, kept).await?;
         let mut progress = Progress::new(handle, Stage::Pack, None);

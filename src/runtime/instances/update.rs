@@ -1,5 +1,6 @@
 //! Changing an instance: one commit, then what a running guest takes at once.
 
+use super::container::Running;
 use super::create::target_of;
 use super::expand::{Expanded, expand};
 use super::{Instances, cloud_init, confine, ids, live, profile_ids};
@@ -123,7 +124,8 @@ impl Instances {
     /// Brings a running guest to its new configuration, as far as that can be done while it runs.
     pub(super) async fn apply(&self, id: u64, was: &Expanded, becomes: &Expanded) -> Result<()> {
         self.check_label(id, &was.config, &becomes.config).await?;
-        let Some(running) = self.actor(id).live().running else { return Ok(()) };
+        self.change_size(id, was, becomes).await?;
+        let Some(running) = self.actor(id).live().running else { return self.forget_tpms(id, was, becomes).await };
         if instance::changed(&was.config, &becomes.config).contains(&"linux.kernel_modules") {
             confine::load_modules(instance::Config(&becomes.config)).await?;
         }
@@ -134,17 +136,14 @@ impl Instances {
             running.set_limits(&limits).await?;
             self.rebalance().await;
         }
-        self.change_equipment(id, &running, becomes).await?;
-        let changed = match self.change_proxies(id, &running, becomes).await {
-            Ok(()) => self.change_label(id, &was.config, &becomes.config).await,
-            failed => failed,
-        };
-        if let Err(e) = changed {
-            if let Err(e) = self.change_equipment(id, &running, was).await {
+        if let Err(e) = self.change_devices(id, &running, (was, becomes)).await {
+            let back = self.change_tpms(id, &running, was).await;
+            if let Err(e) = back.and(self.change_equipment(id, &running, was).await) {
                 tracing::warn!(id, "Failed bringing devices back: {}", e.chain());
             }
             return Err(e);
         }
+        self.forget_tpms(id, was, becomes).await?;
         if !running.is_privileged() {
             running.allow_mounts(confine::intercepted_mounts(instance::Config(&becomes.config))?).await?;
         }
@@ -152,10 +151,18 @@ impl Instances {
         Ok(())
     }
 
+    /// Brings the devices to the new configuration that aren't of the network, and then the label.
+    async fn change_devices(&self, id: u64, running: &Running, (was, becomes): (&Expanded, &Expanded)) -> Result<()> {
+        self.change_tpms(id, running, becomes).await?;
+        self.change_equipment(id, running, becomes).await?;
+        self.change_proxies(id, running, becomes).await?;
+        self.change_label(id, &was.config, &becomes.config).await
+    }
+
     async fn take_back(&self, before: &InstanceRecord) {
         let written = self.db.transact(|tx| repo::instances::update(tx, before)).await;
         // A network device that was brought back has a cable of another name.
-        if let Err(e) = written.and(self.record_nics(before.id).await) {
+        if let Err(e) = written.and(self.record_nics(before.id).await).and(self.limit_root(before.id).await) {
             tracing::warn!(instance = %before.name, "Failed undoing an update: {}", e.chain());
         }
     }

@@ -44,7 +44,8 @@ pub enum FilesTask {
     Stat,
     /// The same, and send its content: the bytes of a file, the names in a directory, each with a zero behind it.
     Read,
-    /// Write the content that comes into a file.
+    /// Write the content that comes into a file: by the pipe, and then on a connection that is sent, with what is left on it
+    /// ([`super::content::Rest`]), before the pipe ends.
     Write {
         /// Behind what is there already; then the file must exist.
         append: bool,

@@ -8,6 +8,7 @@ pub mod attach;
 pub mod capability;
 pub mod cgroup;
 pub mod container;
+pub mod content;
 pub mod files;
 pub mod idmap;
 pub mod intercept;
@@ -22,6 +23,7 @@ pub mod shift;
 pub mod shim;
 pub mod syscalls;
 pub mod throttle;
+pub mod tpm;
 
 pub use container::{ContainerSpec, FileWrite, Filesystem, Mount, Node, RootSource, Shift};
 pub use idmap::{Idmap, IdmapEntry};

@@ -90,6 +90,8 @@ pub enum Algorithm {
     Lzma,
     /// RFC 8878.
     Zstd,
+    /// A squashfs in place of an archive, made by a program of the host; the `pack` helper isn't asked for it.
+    Squashfs,
 }
 
 /// Why a text is no [`Compression`].
@@ -97,8 +99,6 @@ pub enum Algorithm {
 pub enum NoCompression {
     /// No way of compressing is called so.
     Unknown(String),
-    /// This one is not taken.
-    Unsupported(String),
     /// It takes no such option.
     Option(String),
 }
@@ -107,7 +107,7 @@ impl Algorithm {
     /// Its levels, the lowest and the highest.
     fn levels(self) -> Option<(u32, u32)> {
         match self {
-            Algorithm::None => None,
+            Algorithm::None | Algorithm::Squashfs => None,
             Algorithm::Gzip | Algorithm::Bzip2 => Some((1, 9)),
             Algorithm::Xz | Algorithm::Lzma => Some((0, 9)),
             Algorithm::Zstd => Some((1, 19)),
@@ -130,7 +130,7 @@ impl Compression {
             "xz" => Algorithm::Xz,
             "lzma" => Algorithm::Lzma,
             "zstd" => Algorithm::Zstd,
-            "squashfs" => return Err(NoCompression::Unsupported(name.into())),
+            "squashfs" => Algorithm::Squashfs,
             other => return Err(NoCompression::Unknown(other.into())),
         };
         let mut level = None;
@@ -140,7 +140,7 @@ impl Compression {
             level = match (word, number.filter(fits)) {
                 (_, Some(number)) => Some(number),
                 ("--fast", None) if algorithm == Algorithm::Gzip => Some(1),
-                ("--best", None) if algorithm != Algorithm::None && algorithm != Algorithm::Zstd => Some(9),
+                ("--best", None) if algorithm.levels().is_some_and(|(_, high)| high == 9) => Some(9),
                 ("-n" | "--no-name", None) if algorithm == Algorithm::Gzip => level,
                 ("-T0" | "--threads=0", None) if matches!(algorithm, Algorithm::Xz | Algorithm::Zstd) => level,
                 _ => return Err(NoCompression::Option(word.into())),
@@ -184,7 +184,8 @@ mod tests {
         assert_eq!(read("xz --best"), Ok((Algorithm::Xz, Some(9))));
         assert_eq!(read(""), Err(NoCompression::Unknown("".into())));
         assert_eq!(read("rm -rf"), Err(NoCompression::Unknown("rm".into())));
-        assert_eq!(read("squashfs"), Err(NoCompression::Unsupported("squashfs".into())));
+        assert_eq!(read("squashfs"), Ok((Algorithm::Squashfs, None)));
+        assert_eq!(read("squashfs --best"), Err(NoCompression::Option("--best".into())));
         assert_eq!(read("gzip -10"), Err(NoCompression::Option("-10".into())));
         assert_eq!(read("none -1"), Err(NoCompression::Option("-1".into())));
         assert_eq!(read("xz -k"), Err(NoCompression::Option("-k".into())));

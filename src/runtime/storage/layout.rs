@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use super::marks::Mark;
 use super::paths::PoolPaths;
 use super::volume::{Volume, VolumeKind};
-use super::{links, marks, trash, tree};
+use super::{links, marks, quota, trash, tree};
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// LXD's directories of a pool, with its modes.
@@ -232,6 +232,9 @@ impl Layout {
 
     fn fill(&self, volume: &Volume, fill: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<()> {
         let fd = self.open_volume(volume)?;
+        if self.parts_of(volume).len() == 1 {
+            quota::begin(&fd, volume.counted())?;
+        }
         fill(&fd)?;
         // An archive's own entry for its top may have changed both.
         rustix::fs::fchown(&fd, Some(rustix::fs::Uid::ROOT), Some(rustix::fs::Gid::ROOT))
@@ -265,6 +268,9 @@ impl Layout {
             Err(e) if e.kind() == Kind::NotFound => None,
             held => Some(held?),
         };
+        if let Ok(last) = self.open_last(volume) {
+            quota::forget(last)?;
+        }
         self.discard_parts(volume)?;
         self.unlink(volume)?;
         self.unmark(volume)
@@ -383,6 +389,7 @@ impl Layout {
         let old = tree::open_dir(part, &name).or_else(|e| missing(e, volume))?;
         let stat = rustix::fs::fstat(&old).ctx(Kind::Internal, what)?;
         let made = make_dir(&trash, &staged, 0o700).and_then(|new| {
+            quota::begin_like(&old, &new)?;
             fill(&new)?;
             let (uid, gid) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
             rustix::fs::fchown(&new, Some(uid), Some(gid)).ctx(Kind::Internal, what)?;

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::{Place, tree};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Ctx, Error, Kind, Result};
 
 /// Entries and bytes of a tree that is copied in one pass, with the guest frozen: faster than to look at everything twice.
 const SMALL: (usize, u64) = (256, 1 << 20);
@@ -92,16 +92,22 @@ impl Drop for Thaw<'_> {
     }
 }
 
-/// Copies `metadata.yaml` and `templates/`, as far as they exist.
+/// Copies `metadata.yaml`, `templates/` and what the TPMs of an instance know (`tpm.NAME/`), as far as they exist.
 pub(super) fn copy_metadata(from: impl AsFd, to: impl AsFd, links: impl AsFd) -> Result<()> {
     const METADATA: &CStr = c"metadata.yaml";
     const TEMPLATES: &CStr = c"templates";
     tree::copy_file(&from, &to, METADATA).or_else(absent)?;
     match tree::open_dir(&from, TEMPLATES) {
-        Ok(templates) => tree::copy(&templates, super::layout::make_dir(to, TEMPLATES, 0o755)?, links),
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(()),
-        Err(e) => Err(Error::new(Kind::Internal, format!("Failed opening the templates of an image: {e}"))),
+        Ok(templates) => tree::copy(&templates, super::layout::make_dir(&to, TEMPLATES, 0o755)?, &links)?,
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => {}
+        Err(e) => return Err(Error::new(Kind::Internal, format!("Failed opening the templates of an image: {e}"))),
     }
+    let names = tree::names(&from)?;
+    for name in names.iter().filter(|name| name.to_bytes().starts_with(b"tpm.")) {
+        let known = tree::open_dir(&from, name).ctx(Kind::Internal, || "Failed opening the state of a TPM")?;
+        tree::copy(&known, super::layout::make_dir(&to, name, 0o700)?, &links)?;
+    }
+    Ok(())
 }
 
 fn absent(e: Error) -> Result<()> {

@@ -13,6 +13,7 @@
 //! living            copies of what a running guest writes to
 //! trash             what was deleted, removed by a thread of low priority
 //! tree              removing and copying trees nobody trusts
+//! quota             what a volume may hold
 //! reconcile         disk and records at start
 //! ```
 //!
@@ -31,6 +32,7 @@ mod living;
 mod marks;
 mod overlay;
 mod paths;
+pub mod quota;
 mod reconcile;
 mod trash;
 pub mod tree;

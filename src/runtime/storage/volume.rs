@@ -1,5 +1,6 @@
 //! What a volume is called, in requests and on disk.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use crate::error::{Error, Result};
@@ -69,6 +70,35 @@ pub struct Volume {
     project: String,
     name: String,
     snapshot: Option<String>,
+    counted: Counted,
+}
+
+/// The project that its files count for ([`super::quota`]), when one is being made. No part of its identity.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted(Option<u32>);
+
+impl PartialEq for Counted {
+    fn eq(&self, _: &Counted) -> bool {
+        true
+    }
+}
+
+impl Eq for Counted {}
+
+impl std::hash::Hash for Counted {
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+}
+
+impl PartialOrd for Counted {
+    fn partial_cmp(&self, other: &Counted) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Counted {
+    fn cmp(&self, _: &Counted) -> Ordering {
+        Ordering::Equal
+    }
 }
 
 impl Volume {
@@ -82,7 +112,8 @@ impl Volume {
         if bad(project) || project.contains('_') {
             return Err(Error::invalid(format!("Invalid project name {project:?}")));
         }
-        let volume = Volume { kind, project: project.to_owned(), name: name.to_owned(), snapshot: None };
+        let volume =
+            Volume { kind, project: project.to_owned(), name: name.to_owned(), snapshot: None, counted: Counted(None) };
         if volume.directory().len() > NAME_LIMIT {
             return Err(Error::invalid(format!("Volume name {name:?} is too long")));
         }
@@ -91,7 +122,7 @@ impl Volume {
 
     /// The snapshot of this name of the volume.
     pub fn snapshot(&self, name: &str) -> Result<Volume> {
-        let snapshot = Volume { snapshot: Some(name.to_owned()), ..self.clone() };
+        let snapshot = Volume { snapshot: Some(name.to_owned()), counted: Counted(None), ..self.clone() };
         if name.is_empty() || matches!(name, "." | "..") || name.contains(['/', '\0', '\n']) {
             return Err(Error::invalid(format!("Invalid snapshot name {name:?}")));
         }
@@ -99,6 +130,16 @@ impl Volume {
             return Err(Error::invalid(format!("Snapshot name {name:?} is too long")));
         }
         Ok(snapshot)
+    }
+
+    /// The same volume; what is made of it counts for this project.
+    pub fn counted_for(self, project: u32) -> Volume {
+        Volume { counted: Counted(Some(project)), ..self }
+    }
+
+    /// The project that what is made of it counts for.
+    pub(super) fn counted(&self) -> Option<u32> {
+        self.counted.0
     }
 
     /// The volume of a snapshot; itself for others.

@@ -24,6 +24,7 @@ pub mod probe;
 pub mod process;
 pub mod program;
 pub mod pty;
+pub mod quota;
 pub mod rlimit;
 pub mod root;
 pub mod seccomp;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Poll, ready};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -24,6 +25,11 @@ impl Watch {
         Watch::with(fd, Interest::READABLE)
     }
 
+    /// As [`Watch::new`] for one that is only written: what arrives at it wakes nobody.
+    pub fn for_writing(fd: OwnedFd) -> io::Result<Watch> {
+        Watch::with(fd, Interest::WRITABLE)
+    }
+
     fn with(fd: OwnedFd, interest: Interest) -> io::Result<Watch> {
         tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
         // SAFETY: an OwnedFd is open and stays the same until dropped, and nothing lends it out mutably or takes it from the AsyncFd before that is dropped.
@@ -44,6 +50,20 @@ impl Watch {
     /// As [`Watch::reading`], whenever it is writable.
     pub async fn writing<T>(&self, mut work: impl FnMut(BorrowedFd<'_>) -> io::Result<T>) -> io::Result<T> {
         self.0.async_io(Interest::WRITABLE, |fd| work(fd.as_fd())).await
+    }
+
+    /// As [`Watch::writing`], for who is polled.
+    pub fn poll_writing<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut work: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            let mut ready = ready!(self.0.poll_write_ready(cx))?;
+            if let Ok(done) = ready.try_io(|fd| work(fd.get_ref().as_fd())) {
+                return Poll::Ready(done);
+            }
+        }
     }
 
     /// Moves up to `limit` bytes to `to` without copying them; one of the two is a pipe. Counts them in `moved`; fewer are no

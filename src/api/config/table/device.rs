@@ -31,7 +31,7 @@ pub const DISK: &[Key] = &[
     row("recursive", Kind::Bool, "Take along what is mounted below the source").default("false").applied(),
     row("required", Kind::Bool, "Refuse to start when the source is missing").default("true").applied(),
     row("shift", Kind::Bool, "Translate owners to the instance's ids").default("false").applied(),
-    row("size", Kind::Size, "Size of the root disk").live().later("quotas"),
+    row("size", Kind::Size, "Size of the root disk").live().applied(),
     row("size.state", Kind::Size, "Size of the volume that keeps the state of a machine").later("virtual machines"),
     row("source", Kind::Text, "A path on the host, or a volume of the pool").applied(),
 ];
@@ -83,9 +83,10 @@ pub const GPUTYPES: &[(&str, &[Key])] = &[
         "mig",
         &[
             CARD,
-            row("mig.ci", Kind::Uint8, "Number of the compute instance").later(DEVICES),
-            row("mig.gi", Kind::Uint8, "Number of the GPU instance").later(DEVICES),
-            row("mig.uuid", Kind::Text, "UUID of the MIG device, with or without `MIG-`").later(DEVICES),
+            row("mig.ci", Kind::Uint8, "Number of the compute instance").applied(),
+            row("mig.gi", Kind::Uint8, "Number of the GPU instance").applied(),
+            row("mig.uuid", Kind::Text, "UUID of the MIG device, with or without `MIG-`")
+                .later("NVIDIA's management library"),
             PCI_ADDRESS,
             PRODUCT,
             VENDOR,
@@ -98,11 +99,11 @@ pub const GPUTYPES: &[(&str, &[Key])] = &[
 /// `infiniband`, both of its types.
 pub const INFINIBAND: &[Key] = &[
     row("hwaddr", Kind::InfinibandMac, "Address of the interface, 20 bytes or the last 8")
-        .default("random")
-        .later(DEVICES),
-    row("mtu", Kind::Mtu, "MTU of the interface").default("MTU of the parent").later(DEVICES),
-    row("name", Kind::Interface, "Name of the interface in the guest").default("chosen by the kernel").later(DEVICES),
-    row("parent", Kind::Text, "The interface of the host").required().later(DEVICES),
+        .default("that of the interface")
+        .applied(),
+    row("mtu", Kind::Mtu, "MTU of the interface").default("MTU of the parent").applied(),
+    row("name", Kind::Interface, "Name of the interface in the guest").default("ib and a number").applied(),
+    row("parent", Kind::Text, "The interface of the host").required().applied(),
 ];
 
 /// `proxy`.
@@ -123,8 +124,8 @@ pub const PROXY: &[Key] = &[
 
 /// `tpm`.
 pub const TPM: &[Key] = &[
-    row("path", Kind::Text, "Path of the device in the container").later(DEVICES),
-    row("pathrm", Kind::Text, "Path of the resource manager in the container").later(DEVICES),
+    row("path", Kind::Text, "Path of the device in the container").applied(),
+    row("pathrm", Kind::Text, "Path of the resource manager in the container").applied(),
 ];
 
 /// `pci`.

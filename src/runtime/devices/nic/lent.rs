@@ -1,5 +1,5 @@
 //! Interfaces of the host that a guest has for itself, and that come back as they were: the parent, a tagged network on
-//! it, or a virtual function of it.
+//! it, a virtual function of it, or an interface of InfiniBand's.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,7 +11,7 @@ use super::sriov::{self, Card};
 use super::vlan::missing;
 use super::wire::{Remembered, undo, was_made};
 use super::{Kind, Parents, Plan};
-use crate::runtime::network::netlink::{Function, Link, LinkChange, MacAddr, Netlink};
+use crate::runtime::network::netlink::{Function, HardwareAddress, Link, LinkChange, Netlink};
 use crate::{Ctx, Kind as ErrorKind, Result};
 
 /// The interface itself. What it was is remembered, for its way back.
@@ -39,17 +39,18 @@ pub fn before(plan: &Plan) -> Result<Plugged> {
     Ok(known.into_iter().chain(settings(&link)).collect())
 }
 
-fn settings(link: &Link) -> [(&'static str, String); 2] {
-    let mac = link.mac.map(|m| m.to_string()).unwrap_or_default();
-    [("last_state.hwaddr", mac), ("last_state.mtu", link.mtu.to_string())]
+pub(super) fn settings(link: &Link) -> [(&'static str, String); 2] {
+    [("last_state.hwaddr", link.address.to_string()), ("last_state.mtu", link.mtu.to_string())]
 }
 
 /// Moves an interface into the guest, as the plan wants it. When that fails it is as it was.
-fn lend(host: &mut Netlink, plan: &Plan, link: &Link, guest: BorrowedFd<'_>) -> Result<()> {
-    let change = LinkChange { up: Some(false), mac: plan.hwaddr, mtu: plan.mtu, ..LinkChange::default() };
+pub(super) fn lend(host: &mut Netlink, plan: &Plan, link: &Link, guest: BorrowedFd<'_>) -> Result<()> {
+    let address = plan.address_for(&link.address);
+    let change = LinkChange { up: Some(false), address: address.as_ref(), mtu: plan.mtu, ..LinkChange::default() };
     let done = host.set(link.index, &change).and_then(|()| move_in(host, &link.name, plan, guest));
     if done.is_err() {
-        let back = LinkChange { up: Some(link.up), mac: link.mac, mtu: Some(link.mtu), ..LinkChange::default() };
+        let was = Was { address: Some(link.address.clone()), mtu: Some(link.mtu) };
+        let back = LinkChange { up: Some(link.up), ..was.of(address.as_ref().unwrap_or(&link.address)) };
         if let Err(e) = host.set(link.index, &back) {
             tracing::warn!(device = %plan.device, "Failed bringing an interface back: {}", e.chain());
         }
@@ -72,6 +73,16 @@ pub(super) fn physical_back(
     parents.give_back(host, plan, was_made(remembered))
 }
 
+/// Gives an interface of InfiniBand's back.
+pub(super) fn infiniband_back(
+    host: &mut Netlink,
+    plan: &Plan,
+    guest: Option<BorrowedFd<'_>>,
+    remembered: Remembered<'_>,
+) -> Result<()> {
+    come_back(host, plan, guest, (&plan.parent, remembered))
+}
+
 /// Moves an interface out of the guest, under its name of the host and with the settings it had. One that the kernel has
 /// brought back, because the guest's namespace is gone, has the name it had there.
 fn come_back(
@@ -87,14 +98,26 @@ fn come_back(
     // One that the host uses already has come back otherwise.
     let found = host.link(name)?.filter(|link| link.name == name && (guest.is_some() || !link.up));
     let Some(link) = found else { return Ok(()) };
-    host.set(link.index, &as_it_was(remembered))
+    host.set(link.index, &Was::remembered(remembered).of(&link.address))
 }
 
 /// What an interface was before it was lent.
-fn as_it_was(remembered: Remembered<'_>) -> LinkChange<'static> {
-    let mac = remembered("last_state.hwaddr").and_then(|text| text.parse().ok());
-    let mtu = remembered("last_state.mtu").and_then(|text| text.parse().ok());
-    LinkChange { up: Some(false), mac, mtu, ..LinkChange::default() }
+struct Was {
+    address: Option<HardwareAddress>,
+    mtu: Option<u32>,
+}
+
+impl Was {
+    fn remembered(remembered: Remembered<'_>) -> Was {
+        let address = remembered("last_state.hwaddr").and_then(|text| text.parse().ok());
+        Was { address, mtu: remembered("last_state.mtu").and_then(|text| text.parse().ok()) }
+    }
+
+    /// What brings that back, from the address it has now. The same one isn't set again: a card of InfiniBand's takes only some.
+    fn of(&self, now: &HardwareAddress) -> LinkChange<'_> {
+        let address = self.address.as_ref().filter(|address| *address != now);
+        LinkChange { up: Some(false), address, mtu: self.mtu, ..LinkChange::default() }
+    }
 }
 
 /// The kernel takes a namespace apart some time after the last process in it has ended, and only then brings its interfaces back.
@@ -130,18 +153,20 @@ fn rename_back(host: &mut Netlink, plan: &Plan, name: &str, remembered: Remember
     if links.iter().any(|l| l.name == name) {
         return Ok(true);
     }
-    let was: Option<MacAddr> = remembered("last_state.hwaddr").and_then(|text| text.parse().ok());
+    let was = Was::remembered(remembered);
     // Links of other kinds are made, and not lent; they would have gone with the namespace.
+    let kind = if plan.kind == Kind::Infiniband { "ipoib" } else { "" };
     let back = |l: &Link| {
         let named = l.name == plan.name || l.name.strip_prefix("dev").is_some_and(|n| n.parse::<u32>().is_ok());
-        l.kind.is_empty() && !l.loopback && named && l.mac.is_some() && (l.mac == plan.hwaddr || l.mac == was)
+        let own = Some(&l.address) == was.address.as_ref() || plan.address_for(&l.address).as_ref() == Some(&l.address);
+        (l.kind.is_empty() || l.kind == kind) && !l.loopback && named && !l.address.0.is_empty() && own
     };
     let Some(link) = links.into_iter().find(back) else { return Ok(false) };
     host.set(link.index, &LinkChange { up: Some(false), ..LinkChange::default() })?;
     // udev gives what comes under another name its usual one beside that, and no link is named as it is called already.
     host.delete_other_name(link.index, name)?;
     // Name and settings at once: who waits for the name finds it as it was.
-    host.set(link.index, &LinkChange { name: Some(name), ..as_it_was(remembered) })?;
+    host.set(link.index, &LinkChange { name: Some(name), ..was.of(&link.address) })?;
     Ok(true)
 }
 

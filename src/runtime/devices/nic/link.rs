@@ -11,7 +11,7 @@ use crate::runtime::random;
 use crate::runtime::sys::fault;
 
 use super::vlan::missing;
-use super::{Filter, Kind, Parents, Plan, filter, lent, routed, wire};
+use super::{Filter, Kind, Parents, Plan, filter, infiniband, lent, routed, wire};
 
 /// What is remembered of a device while it is plugged in: keys below `volatile.DEVICE.`, and their values.
 pub type Plugged = Vec<(&'static str, String)>;
@@ -25,6 +25,7 @@ pub fn plug(plan: &Plan, guest: BorrowedFd<'_>, parents: &Parents) -> Result<Plu
         Kind::Macvlan | Kind::Ipvlan => wire::shared(&mut host, plan, guest, parents),
         Kind::Physical => lent::physical(&mut host, plan, guest, parents),
         Kind::Sriov => lent::function(&mut host, plan, guest, parents),
+        Kind::Infiniband => infiniband::plug(&mut host, plan, guest),
     }
 }
 
@@ -115,6 +116,7 @@ pub fn unplug(
         Kind::Macvlan | Kind::Ipvlan => wire::not_shared(&mut host, plan, guest, (parents, &remembered)),
         Kind::Physical => lent::physical_back(&mut host, plan, guest, (parents, &remembered)),
         Kind::Sriov => lent::function_back(&mut host, plan, guest, &remembered),
+        Kind::Infiniband => lent::infiniband_back(&mut host, plan, guest, &remembered),
     }
 }
 

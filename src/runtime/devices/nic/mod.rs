@@ -7,12 +7,14 @@
 //! ipvlan         the same with the parent's hardware address and fixed addresses
 //! physical       the parent itself, which comes back when the guest is down
 //! sriov          a virtual function of the parent, which comes back too
+//! infiniband     an interface that was chosen before ([`super::infiniband`]), which comes back too
 //! ```
 //!
 //! A parent may be a tagged network on the parent that is named (`vlan`): that is made for the first device on it and
 //! goes with the last.
 
 mod filter;
+mod infiniband;
 mod layer3;
 mod lent;
 mod link;
@@ -36,6 +38,7 @@ use crate::runtime::network::tc::Limits;
 use crate::{Error, Result};
 
 pub use filter::Filter;
+pub use infiniband::{OnCard, before_infiniband, chosen};
 pub use layer3::{Family, Layer3, Side};
 pub use lent::before;
 pub use link::{Plugged, change, found, plug, raise, unplug};
@@ -60,6 +63,8 @@ pub enum Kind {
     Ipvlan,
     /// A virtual function of the parent.
     Sriov,
+    /// An interface of an InfiniBand card.
+    Infiniband,
 }
 
 /// Whose a device is.
@@ -90,6 +95,8 @@ pub struct Plan {
     pub host_name: Option<String>,
     /// Its hardware address in the guest; the parent's own for `physical` when nothing is said.
     pub hwaddr: Option<MacAddr>,
+    /// What more there is of an interface of InfiniBand's.
+    pub infiniband: Option<OnCard>,
     /// Bytes of its longest packet; the parent's when nothing is said.
     pub mtu: Option<u32>,
     /// Networks that the host routes to it.
@@ -129,6 +136,11 @@ impl Plan {
 /// The network devices among these.
 pub fn nics(devices: &Devices) -> impl Iterator<Item = (&String, &DeviceMap)> {
     devices.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "nic"))
+}
+
+/// The devices among these that are interfaces of the guest's.
+pub fn interfaces(devices: &Devices) -> impl Iterator<Item = (&String, &DeviceMap)> {
+    devices.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "nic" || t == "infiniband"))
 }
 
 /// A device's keys, with those of its volatile keys that say something when it does not itself.
@@ -196,6 +208,7 @@ pub fn plan(owner: Owner<'_>, device: &str, map: &DeviceMap, config: &ConfigMap)
         parent: keys.text("parent").unwrap_or_default().to_owned(),
         name: keys.remembered("name").unwrap_or(device).to_owned(),
         host_name: keys.text("host_name").map(str::to_owned),
+        infiniband: None,
         hwaddr: hwaddr.map(|text| text.to_ascii_lowercase().parse().map_err(|_| keys.wrong("hwaddr"))).transpose()?,
         mtu: keys.parsed("mtu")?,
         limits: limits(map).map_err(|key| keys.wrong(key))?,
@@ -208,9 +221,13 @@ pub fn plan(owner: Owner<'_>, device: &str, map: &DeviceMap, config: &ConfigMap)
     })
 }
 
-/// All network devices of an instance, in the order they are plugged in.
+/// All network devices of an instance, in the order they are plugged in. Of `infiniband` those for which something was chosen.
 pub fn plans(owner: Owner<'_>, devices: &Devices, config: &ConfigMap) -> Result<Vec<Plan>> {
-    nics(devices).map(|(name, map)| plan(owner, name, map, config)).collect()
+    let one = |(name, map): (&String, &DeviceMap)| match map.get("type").map(String::as_str) {
+        Some("infiniband") => infiniband::plan(owner, name, map, config).transpose(),
+        _ => Some(plan(owner, name, map, config)),
+    };
+    interfaces(devices).filter_map(one).collect()
 }
 
 /// How fast a device may be: `limits.max` counts in both directions, whatever is said of one of them.

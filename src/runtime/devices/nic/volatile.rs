@@ -4,19 +4,22 @@ use crate::api::types::{ConfigMap, DeviceMap, Devices};
 use crate::runtime::network::netlink::MacAddr;
 use crate::runtime::random;
 
-use super::nics;
+use super::interfaces;
 
 /// Chooses an address (of LXD's prefix) and a name for each network device that has neither, and keeps what was chosen.
 pub fn fill(config: &mut ConfigMap, expanded: &Devices) {
-    let mut taken: Vec<String> = nics(expanded).filter_map(|(device, map)| name_of(device, map, config)).collect();
-    for (device, map) in nics(expanded) {
-        if has(map, "hwaddr") {
+    let mut taken: Vec<String> =
+        interfaces(expanded).filter_map(|(device, map)| name_of(device, map, config)).collect();
+    for (device, map) in interfaces(expanded) {
+        let infiniband = map.get("type").is_some_and(|t| t == "infiniband");
+        if has(map, "hwaddr") || infiniband {
             config.remove(&format!("volatile.{device}.hwaddr"));
         } else if !map.get("nictype").is_some_and(|t| t == "physical" || t == "ipvlan") {
             config.entry(format!("volatile.{device}.hwaddr")).or_insert_with(|| address().to_string());
         }
         if name_of(device, map, config).is_none() {
-            let free = (0..).map(|n| format!("eth{n}")).find(|name| !taken.contains(name)).unwrap_or_default();
+            let prefix = if infiniband { "ib" } else { "eth" };
+            let free = (0..).map(|n| format!("{prefix}{n}")).find(|name| !taken.contains(name)).unwrap_or_default();
             taken.push(free.clone());
             config.insert(format!("volatile.{device}.name"), free);
         }
@@ -25,7 +28,7 @@ pub fn fill(config: &mut ConfigMap, expanded: &Devices) {
 
 /// Drops what was remembered of network devices that are no more.
 pub fn forget(config: &mut ConfigMap, was: &Devices, becomes: &Devices) {
-    for (device, _) in nics(was).filter(|(name, _)| !nics(becomes).any(|(other, _)| other == *name)) {
+    for (device, _) in interfaces(was).filter(|(name, _)| !interfaces(becomes).any(|(other, _)| other == *name)) {
         let prefix = format!("volatile.{device}.");
         config.retain(|key, _| !key.starts_with(&prefix));
     }
@@ -70,5 +73,10 @@ mod tests {
         assert_eq!(config, before);
         forget(&mut config, &devices, &[("a".into(), nic(&[]))].into());
         assert_eq!(config.keys().collect::<Vec<_>>(), ["volatile.a.hwaddr"]);
+        let mut infiniband = nic(&[("nictype", "physical")]);
+        infiniband.insert("type".into(), "infiniband".into());
+        let mut config = ConfigMap::new();
+        fill(&mut config, &[("a".into(), infiniband)].into());
+        assert_eq!(config, [("volatile.a.name".to_owned(), "ib0".to_owned())].into());
     }
 }

@@ -1,20 +1,34 @@
-//! Content between a guest's files and the pipe to the daemon, without ever holding more of it than one buffer.
+//! Content between a guest's files and the pipe to the daemon, or a client's connection, without ever holding more of it than one
+//! buffer.
 
+use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Dir, OFlags, SeekFrom};
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use rustix::pipe::SpliceFlags;
 
 use super::tree::{Tree, give};
 use super::{Call, Trouble, tell};
-use crate::runtime::helper::What;
+use crate::runtime::helper::{Fail, What};
+use crate::runtime::spec::content::Rest;
 use crate::runtime::spec::files::{FilesAnswer, FoundKind, Fresh};
+use crate::runtime::spec::shim::MAX_MESSAGE;
+use crate::runtime::sys::channel;
 
 /// Bytes moved at once.
 const CHUNK: usize = 1 << 20;
 /// Bytes held at once, where the kernel can't move them by itself.
 const BUFFER: usize = 64 << 10;
+/// Bytes read at once from a connection: what fits in one, or more.
+const ARRIVED: usize = 256 << 10;
+/// Parts written at once (IOV_MAX).
+const PARTS: usize = 1024;
+/// How long content that can't be written is read all the same: clients send all of it before they look for an answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Says what is at `path` and sends its content.
 pub(super) fn read(tree: &Tree, path: &str, (socket, pipe): (&OwnedFd, OwnedFd)) -> Result<(), Trouble> {
@@ -70,7 +84,72 @@ pub(super) fn write(
         rustix::fs::ftruncate(&opened.file, 0).call("open")?;
     }
     tell(socket, FilesAnswer::Ready)?;
-    move_bytes(&pipe, &opened.file, u64::MAX).call("write").map(drop)
+    take(&opened.file, (socket, pipe))
+}
+
+/// Why nothing more is written, and since when.
+type Refused = Option<(Errno, Instant)>;
+
+fn refused(written: rustix::io::Result<()>) -> Refused {
+    written.err().map(|e| (e, Instant::now()))
+}
+
+/// Writes what the pipe brings, and then the connection that was sent meanwhile, if there was one. What can't be written is
+/// read all the same, for a while.
+fn take(file: &OwnedFd, (socket, pipe): (&OwnedFd, OwnedFd)) -> Result<(), Trouble> {
+    let mut refused = refused(move_bytes(&pipe, file, u64::MAX).map(drop));
+    if refused.is_some() {
+        let mut buffer = vec![0; BUFFER];
+        while wait(&pipe, refused)? && rustix::io::read(&pipe, &mut buffer[..]).is_ok_and(|read| read > 0) {}
+    }
+    // Whatever was sent is here before the pipe ends.
+    match channel::try_receive(socket, MAX_MESSAGE) {
+        Ok(Some((rest, fds))) => {
+            let rest = serde_json::from_slice(&rest).what(|| "reading a message")?;
+            let [connection] = fds.try_into().map_err(|_| Fail::new("reading a message: no connection"))?;
+            take_rest(rest, &connection, (file, &mut refused))?;
+        }
+        Ok(None) => {}
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+        Err(e) => Err(e).what(|| "reading a message")?,
+    }
+    refused.map_or(Ok(()), |(e, _)| Err(e)).call("write")
+}
+
+fn take_rest(mut rest: Rest, connection: &OwnedFd, (file, refused): (&OwnedFd, &mut Refused)) -> Result<(), Trouble> {
+    let mut buffer = vec![0; ARRIVED];
+    while !rest.ended() && wait(connection, *refused)? {
+        let read = match rustix::net::recv(connection, &mut buffer[..], RecvFlags::DONTWAIT) {
+            Ok((read, _)) => read,
+            Err(Errno::AGAIN | Errno::INTR) => continue,
+            Err(e) => Err(e).what(|| "reading from a client")?,
+        };
+        let mut content = rest.content(&buffer[..read]);
+        if read == 0 || rest.lost() {
+            return Err(Fail { errno: libc::EBADMSG, what: "reading from a client".into() }.into());
+        }
+        if refused.is_none() {
+            *refused = self::refused(write_parts(file, &mut content));
+        }
+    }
+    Ok(())
+}
+
+/// Waits until there is something to read; false when that takes too long for what is only thrown away.
+fn wait(from: &OwnedFd, refused: Refused) -> Result<bool, Trouble> {
+    let left = refused.map(|(_, since)| PATIENCE.saturating_sub(since.elapsed()));
+    let left = left.map(|left| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() });
+    let ready = rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(from, PollFlags::IN)], left.as_ref()));
+    Ok(ready.what(|| "waiting for content")? > 0)
+}
+
+fn write_parts(to: &OwnedFd, mut parts: &mut [IoSlice<'_>]) -> rustix::io::Result<()> {
+    while !parts.is_empty() {
+        let several = parts.len().min(PARTS);
+        let written = rustix::io::retry_on_intr(|| rustix::io::writev(to, &parts[..several]))?;
+        IoSlice::advance_slices(&mut parts, written);
+    }
+    Ok(())
 }
 
 /// Moves bytes until the end, or until there were `limit`: by splice(2), which copies nothing on one side, else through a buffer.

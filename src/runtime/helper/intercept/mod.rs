@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 
-use super::{Fail, What};
+use super::{Fail, What, stage};
 use crate::runtime::spec::ContainerSpec;
 use crate::runtime::spec::cgroup::Group;
 use crate::runtime::spec::intercept::{Call, MOUNTS, Mounts, call};
@@ -56,6 +56,8 @@ pub(crate) struct Guest<'a> {
     pub(crate) listeners: &'a [OwnedFd],
     /// Where more come from; its end is ours.
     pub(crate) shim: BorrowedFd<'a>,
+    /// Whether the working directory is a stage, for nodes: the worker finds out.
+    pub(crate) room: bool,
 }
 
 /// What becomes of a call, as an actor finds out.
@@ -95,8 +97,9 @@ fn answer(ended: Option<process::Ended>) -> Option<Answer> {
 }
 
 /// Runs as the worker, in a forked process. Never comes back: it ends with the shim.
-pub(crate) fn serve(guest: Guest<'_>) -> ! {
+pub(crate) fn serve(mut guest: Guest<'_>) -> ! {
     let prepared = prepare(&guest);
+    guest.room = guest.spec.intercept.has(Call::Mknod) && lay_floor().is_ok();
     let listeners = guest.listeners.iter().filter_map(|fd| fd.try_clone().ok()).collect();
     let mut worker = Worker { guest, listeners, actors: Vec::new() };
     while prepared.is_ok() && worker.turn() {}
@@ -111,6 +114,14 @@ fn prepare(guest: &Guest<'_>) -> io::Result<()> {
     keep.extend(guest.listeners.iter().map(AsFd::as_fd));
     // The lock on the volume, the console, sockets to daemons: their ends would be noticed late, or not at all.
     process::close_all_but(&keep)
+}
+
+/// Goes to a small file system of the host's, in mounts of our own.
+fn lay_floor() -> Result<(), Fail> {
+    let what = || "making the stage";
+    fork::unshare_mounts().what(what)?;
+    rustix::process::chdir("/tmp").what(what)?;
+    stage::lay_floor()
 }
 
 struct Worker<'a> {
@@ -207,6 +218,9 @@ impl Worker<'_> {
                 Ok(None) => self.actors.push(actor),
                 ended => {
                     fault("intercept.acted");
+                    if self.guest.room {
+                        let _ = rustix::fs::unlink(node::room_for(actor.id));
+                    }
                     let place = (actor.slot, actor.id);
                     match answer(ended.unwrap_or_default()) {
                         Some(answer) => self.reply(&actor.listener, place, answer),

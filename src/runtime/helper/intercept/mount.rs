@@ -14,7 +14,7 @@ use rustix::mount::MountAttrFlags;
 
 use super::caller::Caller;
 use super::{Verdict, program};
-use crate::runtime::helper::{Fail, stage};
+use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::idmap::Ids;
 use crate::runtime::spec::intercept::{MOUNTS, Mounts, mount_options};
 use crate::runtime::sys::mount::{self, Attributes, Setting};
@@ -149,11 +149,8 @@ fn device(caller: &Caller<'_>, wanted: &Wanted, here: &OwnedFd) -> io::Result<u6
 
 /// A root of our own, in mounts of our own.
 fn enter_stage() -> Result<(), Fail> {
-    use crate::runtime::helper::What;
-    let what = || "making the stage";
-    fork::unshare_mounts().what(what)?;
-    rustix::process::chdir("/tmp").what(what)?;
-    stage::lay_floor()?;
+    let what = || "entering the stage";
+    super::lay_floor()?;
     rustix::process::chroot(".").what(what)?;
     rustix::process::chdir("/").what(what)
 }

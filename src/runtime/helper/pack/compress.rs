@@ -65,6 +65,7 @@ pub(super) fn start(compression: Compression, output: File) -> io::Result<Box<dy
     let level = compression.level;
     Ok(match compression.algorithm {
         Algorithm::None => Box::new(output),
+        Algorithm::Squashfs => return Err(io::Error::from(io::ErrorKind::Unsupported)),
         Algorithm::Gzip => Box::new(Gzip::start(output, level.unwrap_or(6), threads.min(THREADS))?),
         Algorithm::Bzip2 => Box::new(bzip2::write::BzEncoder::new(output, bzip2::Compression::new(level.unwrap_or(9)))),
         Algorithm::Xz => {

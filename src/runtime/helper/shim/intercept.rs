@@ -144,6 +144,7 @@ impl Interception {
                 dir: self.dir.as_fd(),
                 listeners: &self.listeners,
                 shim: theirs.as_fd(),
+                room: false,
             }),
             Ok(fork::Forked::Parent { pidfd, .. }) => self.worker = Some(Worker { pidfd, socket: ours }),
             Err(_) => {}

@@ -1,4 +1,4 @@
-//! Opens the file of an image for reading as a tar archive.
+//! Opens the file of an image or backup for reading: a tar archive, compressed or not, or a squashfs.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -29,17 +29,24 @@ fn head(file: &mut File) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// A tar reader over the file, decoding in the calling thread: for a look at its start.
-pub(super) fn look(mut file: File, limits: Limits) -> Result<Reader<Box<dyn Read + Send>>> {
-    let format = archive_format(&mut file)?;
+/// What is in the file of an image or backup, decoding in the calling thread where that can be: for a look at its start.
+pub(super) fn look(mut file: File, limits: Limits) -> Result<Box<dyn Members>> {
+    let (format, allowance) = (archive_format(&mut file)?, Allowance::new(limits.bytes));
+    if format == Format::Squashfs {
+        return Ok(Box::new(Squashfs::open(file, limits, &allowance).map_err(broken)?));
+    }
     let decoder = compression::decoder(file, format, limits.memory, Threads::One)
         .ctx(Kind::Invalid, || "Failed reading the image")?;
-    Ok(Reader::new(Box::new(Budget::new(decoder, Allowance::new(limits.bytes))), limits))
+    let decoder: Box<dyn Read + Send> = Box::new(Budget::new(decoder, allowance));
+    Ok(Box::new(Reader::new(decoder, limits)))
 }
 
-/// A tar reader over the file, decoding on threads of its own: for reading it whole.
-pub(super) fn read(mut file: File, limits: Limits, allowance: &Allowance) -> Result<Reader<Box<dyn Read + Send>>> {
+/// What is in the file of an image or backup, decoding on threads of its own: for reading it whole.
+pub(super) fn members(mut file: File, limits: Limits, allowance: &Allowance) -> Result<Box<dyn Members>> {
     let format = archive_format(&mut file)?;
+    if format == Format::Squashfs {
+        return Ok(Box::new(Squashfs::open(file, limits, allowance).map_err(broken)?));
+    }
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(16) as u32);
     let start = || -> io::Result<Box<dyn Read + Send>> {
         let decoder = compression::decoder(file, format, limits.memory, Threads::Up(threads))?;
@@ -51,20 +58,11 @@ pub(super) fn read(mut file: File, limits: Limits, allowance: &Allowance) -> Res
             Ok(Box::new(Pipe::start(decoder)?))
         }
     };
-    Ok(Reader::new(start().ctx(Kind::Internal, || "Failed reading the image")?, limits))
-}
-
-/// What is in the file of an image, on the same terms; a root file system may be a squashfs.
-pub(super) fn members(mut file: File, limits: Limits, allowance: &Allowance, root: bool) -> Result<Box<dyn Members>> {
-    if root && format(&mut file)? == Format::Squashfs {
-        return Ok(Box::new(Squashfs::open(file, limits, allowance).map_err(broken)?));
-    }
-    Ok(Box::new(read(file, limits, allowance)?))
+    Ok(Box::new(Reader::new(start().ctx(Kind::Internal, || "Failed reading the image")?, limits)))
 }
 
 fn archive_format(file: &mut File) -> Result<Format> {
     match format(file)? {
-        Format::Squashfs => Err(Error::unsupported("A squashfs image")),
         Format::Qcow2 => Err(Error::unsupported("A virtual machine image")),
         format => Ok(format),
     }

@@ -137,7 +137,7 @@ impl Extraction {
                 (true, 0) => Part::Metadata,
                 (true, _) => Part::Root,
             };
-            let mut reader = archive::members(file, self.limits, &allowance, part == Part::Root)?;
+            let mut reader = archive::members(file, self.limits, &allowance)?;
             self.archive(&mut *reader, part)?;
         }
         Ok(())

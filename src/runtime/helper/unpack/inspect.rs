@@ -24,7 +24,7 @@ pub fn image(mut files: Vec<File>, limits: Limits) -> Result<Inspection> {
         let Some(member) = reader.next().map_err(archive::broken)? else { break };
         let Ok(path) = TreePath::parse(&member.path, &limits) else { continue };
         if path.as_path() == "metadata.yaml" {
-            metadata = Some(text(&mut reader, &member, &limits)?);
+            metadata = Some(text(&mut *reader, &member, &limits)?);
         } else if root.is_none() {
             root = root_of(&path);
         }

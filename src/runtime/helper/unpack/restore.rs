@@ -29,7 +29,7 @@ pub fn index(file: File, limits: Limits) -> Result<String> {
     while let Some(member) = reader.next().map_err(archive::broken)? {
         let Ok(path) = TreePath::parse(&member.path, &limits) else { continue };
         if path.as_path() == INDEX {
-            return inspect::text(&mut reader, &member, &limits);
+            return inspect::text(&mut *reader, &member, &limits);
         }
     }
     // LXD's text.
@@ -39,7 +39,7 @@ pub fn index(file: File, limits: Limits) -> Result<String> {
 /// Unpacks what the targets are for, and leaves out the rest. Blocks; starts threads. On failure the caller removes them.
 pub fn backup(targets: Vec<Target>, file: File, devices: bool, limits: Limits) -> Result<Outcome> {
     let mut trees = targets.into_iter().map(|target| tree(target, devices, limits)).collect::<Result<Vec<_>>>()?;
-    let mut reader = archive::read(file, limits, &Allowance::new(limits.bytes))?;
+    let mut reader = archive::members(file, limits, &Allowance::new(limits.bytes))?;
     while let Some(member) = reader.next().map_err(|e| unreadable(&e, None))? {
         let path = TreePath::parse(&member.path, &limits).map_err(|bad| {
             Error::invalid(format!("The backup's path \"{}\" {}", path::shown(&member.path), bad.reason()))
@@ -47,8 +47,8 @@ pub fn backup(targets: Vec<Target>, file: File, devices: bool, limits: Limits) -
         let found = trees.iter_mut().find_map(|(prefix, tree)| Some((tree, path.below(prefix)?)));
         let Some((tree, inner)) = found else { continue };
         match inner.below("rootfs") {
-            Some(inner) => tree.inside(&mut reader, (&inner, Part::Backup), member)?,
-            None => tree.beside(&mut reader, &inner, &member)?,
+            Some(inner) => tree.inside(&mut *reader, (&inner, Part::Backup), member)?,
+            None => tree.beside(&mut *reader, &inner, &member)?,
         }
     }
     let mut sum = Outcome::default();

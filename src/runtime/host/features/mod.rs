@@ -98,7 +98,7 @@ pub const FEATURES: &[Feature] = &[
         "",
         [
             "the range of host ids that containers get",
-            "The default range is used: 1000000 and the 1000000000 ids after it.",
+            "A default range is used: 1000000 and the 1000000000 ids after it, in a container what it has of ids.",
         ],
         probes::subordinate_ids,
     ),

@@ -9,6 +9,7 @@ use super::{Found, Layout, Probe};
 use crate::runtime::host::netlink;
 use crate::runtime::network::nft::Nft;
 use crate::runtime::network::rules::TABLE;
+use crate::runtime::spec::idmap::{DEFAULT_RANGE, mapped_range, root_range};
 use crate::runtime::sys::{fuse, probe, process};
 
 /// The oldest kernel that is tested.
@@ -129,19 +130,23 @@ pub(super) fn user_namespaces(probe: &Probe) -> Found {
 }
 
 pub(super) fn subordinate_ids(probe: &Probe) -> Found {
-    let range = |file: &str| {
-        let text = probe.tree.text(file).ok_or_else(|| format!("/{file} is not there"))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("root:").or_else(|| line.strip_prefix("0:")));
-        let (first, count) =
-            line.and_then(|line| line.split_once(':')).ok_or_else(|| format!("/{file} has no line for root"))?;
-        let valid = count.parse::<u64>().is_ok_and(|count| count >= 65_536) && first.parse::<u32>().is_ok();
-        if valid {
-            Ok(format!("{first}+{count}"))
-        } else {
-            Err(format!("root's range in /{file} has fewer than 65536 ids"))
+    let range = |file: &str, map: &str| {
+        let text = probe.tree.text(file);
+        let (first, count) = match text.as_deref().map(root_range) {
+            Some(None) => return Err(format!("/{file} gives root no range of at least 65536 ids")),
+            Some(Some(range)) if range != DEFAULT_RANGE => range,
+            // In a container only some of the default are there.
+            _ => probe.tree.text(map).and_then(|map| mapped_range(&map)).unwrap_or(DEFAULT_RANGE),
+        };
+        let given = |text: &str| text.lines().any(|line| line.starts_with("root:") || line.starts_with("0:"));
+        match text.as_deref().map(given) {
+            Some(true) => Ok(format!("{first}+{count}")),
+            Some(false) => Err(format!("/{file} has no line for root: {first}+{count} is used")),
+            None => Err(format!("/{file} is not there: {first}+{count} is used")),
         }
     };
-    Ok(format!("users {}, groups {}", range("etc/subuid")?, range("etc/subgid")?))
+    let (users, groups) = (range("etc/subuid", "proc/self/uid_map")?, range("etc/subgid", "proc/self/gid_map")?);
+    Ok(format!("users {users}, groups {groups}"))
 }
 
 pub(super) fn idmapped_mounts(probe: &Probe) -> Found {
@@ -253,10 +258,17 @@ mod tests {
     #[test]
     fn ranges_of_root_must_be_big_enough() {
         let host = Fixture::new();
-        assert_eq!(subordinate_ids(&probe(&host)), Err("/etc/subuid is not there".to_string()));
+        let default = "/etc/subuid is not there: 1000000+1000000000 is used";
+        assert_eq!(subordinate_ids(&probe(&host)), Err(default.to_string()));
+        host.write("proc/self/uid_map", "         0    1065536     200000\n");
+        let inside = "/etc/subuid is not there: 65536+134464 is used";
+        assert_eq!(subordinate_ids(&probe(&host)), Err(inside.to_string()));
         host.write("etc/subuid", "lxd:1:2\nroot:100000:65536\n").write("etc/subgid", "root:100000:1000\n");
-        let text = "root's range in /etc/subgid has fewer than 65536 ids";
+        let text = "/etc/subgid gives root no range of at least 65536 ids";
         assert_eq!(subordinate_ids(&probe(&host)), Err(text.to_string()));
+        host.write("etc/subgid", "lxd:1:65536\n");
+        let none = "/etc/subgid has no line for root: 1000000+1000000000 is used";
+        assert_eq!(subordinate_ids(&probe(&host)), Err(none.to_string()));
         host.write("etc/subgid", "root:200000:65536\n");
         assert_eq!(subordinate_ids(&probe(&host)), Ok("users 100000+65536, groups 200000+65536".to_string()));
     }

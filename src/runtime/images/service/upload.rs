@@ -73,20 +73,34 @@ impl Upload {
     }
 }
 
-/// An image that comes out of a pipe. Dropping it stops nothing: what has come is removed when the pipe ends.
-pub struct Receiving(JoinHandle<Result<Receiver>>);
+/// An image that comes out of a pipe, or that somebody writes into its file. Dropping it stops nothing: what has come is removed when the
+/// pipe ends, the file at once.
+pub enum Receiving {
+    /// The task that reads the pipe.
+    Pipe(JoinHandle<Result<Receiver>>),
+    /// The file.
+    File(Box<Receiver>),
+}
 
 impl Receiving {
-    /// Waits for the end of the pipe. What came is an image only if it is `complete`.
+    /// Waits for the end of the pipe, or reads the file, in which all is by now. What came is an image only if it is `complete`.
     ///
     /// # Errors
     /// What the receiver failed with: a full disk, an image too large.
     pub async fn done(self, complete: bool) -> Result<Option<Received>> {
-        let receiver = self.0.await.ctx(Kind::Internal, || "Failed receiving an image")??;
-        match complete {
-            true => blocking(move || receiver.finish(None).map(Some)).await,
-            false => Ok(None),
-        }
+        let (mut receiver, written) = match self {
+            Receiving::Pipe(task) => {
+                (Box::new(task.await.ctx(Kind::Internal, || "Failed receiving an image")??), false)
+            }
+            Receiving::File(receiver) => (receiver, true),
+        };
+        let whole = move || {
+            if written {
+                receiver.take_in()?;
+            }
+            receiver.finish(None).map(Some)
+        };
+        if complete { blocking(whole).await } else { Ok(None) }
     }
 }
 
@@ -104,7 +118,13 @@ impl Images {
                 }
             }
         };
-        Ok(Receiving(tokio::task::spawn_blocking(receive)))
+        Ok(Receiving::Pipe(tokio::task::spawn_blocking(receive)))
+    }
+
+    /// Begins an image that is written into this file.
+    pub fn receive_written(&self) -> Result<(std::fs::File, Receiving)> {
+        let receiver = Receiver::new(&self.directory, None, MAX)?;
+        Ok((receiver.file()?, Receiving::File(Box::new(receiver))))
     }
 
     /// Begins an upload of this content type.

@@ -10,7 +10,7 @@ use crate::api::config::{device, instance, names};
 use crate::api::types::{ConfigMap, EventRequestor, InstanceSnapshot, Operation, Timestamp};
 use crate::runtime::events::Lifecycle;
 use crate::runtime::images::unpack::{ArchivedTree, Limits, RESTORE_TARGETS, RestoreTarget, Runner};
-use crate::runtime::instances::create::{root_pool, target_of, volume_of};
+use crate::runtime::instances::create::{root_pool, target_of};
 use crate::runtime::instances::{Instances, expand, packing, profile_ids};
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::storage::{Content, Driver, Place, Volume};
@@ -183,7 +183,7 @@ impl Instances {
     /// Makes the volume and its snapshots.
     async fn fill(&self, record: &InstanceRecord, pool: &PoolRecord, contents: &Contents, file: File) -> Result<()> {
         let driver = self.pools.driver(pool)?;
-        let volume = volume_of(record)?;
+        let volume = self.counted(record, pool)?;
         let ids = packing::ids_on_disk(&contents.instance.config)?;
         let mut volumes = vec![(volume.clone(), ArchivedTree { prefix: "backup/container".into(), ids })];
         for snapshot in &contents.snapshots {

@@ -1,6 +1,6 @@
 //! Visits to a guest's tree by the `files` helper, from the daemon's side.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use super::running::Running;
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::blocking;
 use crate::runtime::helper::files::MODE;
+use crate::runtime::spec::content::Rest;
 use crate::runtime::spec::files::{FilesAnswer, FilesPlan, FilesTask, Found, Place};
 use crate::runtime::spec::{ContainerSpec, VERSION};
 use crate::runtime::sys::link::{Link, Watched};
@@ -212,14 +213,10 @@ impl Visit {
         Ok(())
     }
 
-    /// Sends what comes from a socket, exactly `count` bytes, of which as many are `moved` as it took.
-    pub async fn send_from(&mut self, socket: &Watch, count: u64, moved: &mut u64) -> Result<()> {
-        let Some(pipe) = &self.pipe else { return Err(lost()) };
-        match socket.move_to(pipe, count, moved).await {
-            Err(e) if e.raw_os_error() == Some(libc::EPIPE) => self.done().await.and_then(|()| Err(lost())),
-            Ok(()) if *moved < count => Err(Error::invalid("Failed reading the request body: it is cut short")),
-            sent => sent.ctx(Kind::Invalid, || "Failed reading the request body"),
-        }
+    /// Leaves the rest of the content to the helper, which reads it from the connection; [`Visit::done`] follows.
+    pub async fn hand_over(&mut self, rest: &Rest, connection: BorrowedFd<'_>) {
+        // A helper that is gone has said why.
+        let _ = self.link.send(rest, &[connection]).await;
     }
 
     /// Gives the first `count` bytes of what is at the path to a socket.
@@ -239,6 +236,9 @@ impl Visit {
             // The guest went down meanwhile.
             Some((FilesAnswer::Failed { errno: libc::ESRCH, .. }, _)) => {
                 Err(Error::new(Kind::Conflict, "Instance is not running"))
+            }
+            Some((FilesAnswer::Failed { errno: libc::EBADMSG, .. }, _)) => {
+                Err(Error::invalid("Failed reading the request body: it is cut short, or wrong"))
             }
             Some((FilesAnswer::Failed { errno: libc::EAGAIN, .. }, _)) => {
                 Err(Error::new(Kind::Busy, "The volume of the instance is in use"))

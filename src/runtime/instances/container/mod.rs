@@ -20,7 +20,9 @@ pub mod plan;
 pub mod proxy;
 mod running;
 pub mod shift;
+pub mod squashfs;
 mod start;
+pub mod tpm;
 pub mod view;
 
 use std::path::PathBuf;

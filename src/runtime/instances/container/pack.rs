@@ -1,13 +1,15 @@
 //! Archives written by the `pack` helper, from the daemon's side.
 
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::running::Running;
+use super::squashfs::Conversion;
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::blocking;
 use crate::runtime::helper::pack::MODE;
 use crate::runtime::spec::VERSION;
-use crate::runtime::spec::pack::{Compression, PackAnswer, PackPlan, Part};
+use crate::runtime::spec::pack::{Algorithm, Compression, PackAnswer, PackPlan, Part};
 use crate::runtime::sys::link::{Link, Watched};
 use crate::runtime::sys::{executable, process};
 
@@ -30,6 +32,7 @@ pub struct Archive {
 pub struct Packing {
     link: Link,
     helper: OwnedFd,
+    conversion: Option<Conversion>,
 }
 
 impl Drop for Packing {
@@ -48,9 +51,15 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     Ok((out, into))
 }
 
-/// Begins to write an archive to a pipe or file. `held` is dropped when the helper is gone for good.
+/// Begins to write an archive to a pipe or file; a squashfs to a file. `held` is dropped when the helper is gone for good.
 pub async fn pack(archive: Archive, output: OwnedFd, held: impl Send + 'static) -> Result<Packing> {
-    let Archive { parts, guest, compression, sync } = archive;
+    let Archive { parts, guest, mut compression, mut sync } = archive;
+    let (mut output, mut conversion) = (output, None);
+    if compression.algorithm == Algorithm::Squashfs {
+        let (tar, into) = pipe()?;
+        conversion = Some(Conversion::start(tar, File::from(output), sync)?);
+        (output, compression.algorithm, sync) = (into, Algorithm::None, false);
+    }
     let init = guest.map(|running| running.init()).transpose()?.map(|(init, _)| init);
     let plan = PackPlan { version: VERSION, compression, sync, parts };
     let plan = serde_json::to_vec(&plan).ctx(Kind::Internal, || "Failed writing a plan")?;
@@ -70,7 +79,7 @@ pub async fn pack(archive: Archive, output: OwnedFd, held: impl Send + 'static) 
             }
             drop(held);
         });
-        Ok(Packing { link: Link::new(socket)?, helper })
+        Ok(Packing { link: Link::new(socket)?, helper, conversion })
     })
     .await
 }
@@ -80,7 +89,16 @@ impl Packing {
     ///
     /// # Errors
     /// [`Kind::Unavailable`] when the disk is full.
-    pub async fn done(self, mut packed: impl FnMut(u64)) -> Result<()> {
+    pub async fn done(mut self, packed: impl FnMut(u64)) -> Result<()> {
+        let archived = self.archived(packed).await;
+        match self.conversion.take() {
+            // What ends the conversion also ends the archive: it is the one to tell.
+            Some(conversion) => conversion.done(archived).await,
+            None => archived,
+        }
+    }
+
+    async fn archived(&self, mut packed: impl FnMut(u64)) -> Result<()> {
         loop {
             match self.link.receive::<PackAnswer>().await? {
                 Some((PackAnswer::Packed { bytes }, _)) => packed(bytes),

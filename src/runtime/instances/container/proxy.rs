@@ -23,11 +23,18 @@ pub async fn running(directory: PathBuf) -> Result<Vec<ProxyPlan>> {
     blocking(move || Ok(records(&directory)?.into_iter().filter(alive).map(|record| record.plan).collect())).await
 }
 
-/// Starts one and waits until it serves.
+/// The helpers that run, for watching.
+pub async fn found(directory: PathBuf) -> Result<Vec<(ProxyPlan, Watched)>> {
+    let records = blocking(move || Ok(records(&directory)?.into_iter().filter(alive).collect::<Vec<_>>())).await?;
+    let living = records.into_iter().filter_map(|record| Some((process::find(record.process)?, record.plan)));
+    living.map(|(pidfd, plan)| Ok((plan, Watched::new(pidfd)?))).collect()
+}
+
+/// Starts one and waits until it serves. Whoever gets it waits for its end ([`Watched::reaped`]).
 ///
 /// # Errors
 /// [`Kind::Invalid`] naming the device, when it can't listen; then nothing is left of it.
-pub async fn start(plan: ProxyPlan, directory: PathBuf) -> Result<()> {
+pub async fn start(plan: ProxyPlan, directory: PathBuf) -> Result<Watched> {
     let failed = |why: String| Error::invalid(format!("Failed to start device {:?}: {why}", plan.device));
     let init = process::find(plan.init).ok_or_else(|| failed("Instance is not running".into()))?;
     let launch = ProxyLaunch { plan: plan.clone(), seccomp: filter()? };
@@ -45,11 +52,7 @@ pub async fn start(plan: ProxyPlan, directory: PathBuf) -> Result<()> {
     let (link, helper) = (Link::new(socket)?, Watched::new(spawned.pidfd)?);
     let said = tokio::time::timeout(PATIENCE, link.receive::<FromProxy>()).await;
     let why = match said {
-        Ok(Ok(Some((FromProxy::Ready, _)))) => {
-            // It ends with its guest, whenever that is.
-            tokio::spawn(async move { helper.reaped().await });
-            return Ok(());
-        }
+        Ok(Ok(Some((FromProxy::Ready, _)))) => return Ok(helper),
         Ok(Ok(Some((FromProxy::Failed { errno: 0, what }, _)))) => format!("Failed {what}"),
         Ok(Ok(Some((FromProxy::Failed { errno, what }, _)))) => {
             format!("Failed {what}: {}", io::Error::from_raw_os_error(errno))

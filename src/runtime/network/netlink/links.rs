@@ -11,7 +11,7 @@ use netlink_packet_route::link::{
 
 use super::kinds::LinkKind;
 use super::socket::{CREATE, EXCL, Message, Refusal};
-use super::{MacAddr, Netlink, bytes};
+use super::{HardwareAddress, MacAddr, Netlink, bytes};
 use crate::error::{Ctx, Error, Kind, Result};
 
 const NEW_LINK: u16 = 16;
@@ -41,8 +41,10 @@ pub struct Link {
     pub name: String,
     /// What it is (`bridge`, `veth`, …); empty for hardware and the loopback.
     pub kind: String,
-    /// Its hardware address; none for tunnels.
+    /// Its hardware address; none for tunnels and InfiniBand.
     pub mac: Option<MacAddr>,
+    /// Its hardware address, of any length.
+    pub address: HardwareAddress,
     /// The longest packet, in bytes.
     pub mtu: u32,
     /// Packets its queue holds.
@@ -137,6 +139,8 @@ pub struct LinkChange<'a> {
     pub mtu: Option<u32>,
     /// The hardware address.
     pub mac: Option<MacAddr>,
+    /// The hardware address of a link of any kind.
+    pub address: Option<&'a HardwareAddress>,
     /// Packets its queue holds.
     pub queue_length: Option<u32>,
     /// Number of the bridge it becomes a port of; 0 for none.
@@ -161,6 +165,7 @@ impl LinkChange<'_> {
             self.name.map(|name| LinkAttribute::IfName(name.to_owned())),
             self.mtu.map(LinkAttribute::Mtu),
             self.mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())),
+            self.address.map(|address| LinkAttribute::Address(address.0.clone())),
             self.queue_length.map(LinkAttribute::TxQueueLen),
             self.master.map(LinkAttribute::Controller),
             self.netns.map(|netns| LinkAttribute::NetNsFd(netns.as_raw_fd())),
@@ -296,7 +301,10 @@ impl Link {
     fn take(&mut self, attribute: LinkAttribute) {
         match attribute {
             LinkAttribute::IfName(name) => self.name = name,
-            LinkAttribute::Address(bytes) => self.mac = MacAddr::from_bytes(&bytes),
+            LinkAttribute::Address(bytes) => {
+                self.mac = MacAddr::from_bytes(&bytes);
+                self.address = HardwareAddress(bytes);
+            }
             LinkAttribute::Mtu(mtu) => self.mtu = mtu,
             LinkAttribute::TxQueueLen(length) => self.queue_length = length,
             LinkAttribute::Controller(index) => self.master = Some(index),

@@ -32,7 +32,7 @@ pub use addresses::{Address, NewAddress};
 pub use functions::Function;
 pub use kinds::{Bridge, IpvlanMode, LinkKind, MacvlanMode, Tunnel, Veth, Vxlan};
 pub use links::{Counters, Link, LinkChange, NewLink, Which, check_name};
-pub use mac::MacAddr;
+pub use mac::{HardwareAddress, MacAddr};
 pub use neighbours::{Forwarding, Neighbour};
 pub use ports::{PortChange, PortVlan};
 pub use routes::{Route, RouteKind, Scope, TABLE_LOCAL, TABLE_MAIN};

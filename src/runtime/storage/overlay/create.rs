@@ -8,7 +8,7 @@ use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::storage::layout::{c_name, make_dir};
 use crate::runtime::storage::living::copy_metadata;
 use crate::runtime::storage::volume::Volume;
-use crate::runtime::storage::{Content, Place, dir, tree};
+use crate::runtime::storage::{Content, Place, dir, quota, tree};
 
 impl Overlay {
     /// See [`crate::runtime::storage::Driver::create_volume`].
@@ -55,6 +55,7 @@ impl Overlay {
         let parts = self.layout.part_dirs(volume)?;
         let last = parts.last().ok_or_else(|| Error::internal("A pool has no parts"))?;
         let own = make_dir(last, &c_name(&volume.leaf())?, 0o700)?;
+        quota::begin(&own, volume.counted())?;
         match (volume.is_snapshot(), on) {
             (true, Some(pin)) => stand_on(&own, pin.id()),
             (true, None) => make_dir(&own, c"rootfs", 0o755).map(drop),

@@ -15,7 +15,7 @@ use crate::error::{Ctx, Kind, Result};
 use crate::runtime::storage::layout::{c_name, make_dir, undo};
 use crate::runtime::storage::living::{self, copy_metadata};
 use crate::runtime::storage::volume::Volume;
-use crate::runtime::storage::{Guest, MAX_LAYERS, dir, tree};
+use crate::runtime::storage::{Guest, MAX_LAYERS, dir, quota, tree};
 
 impl Overlay {
     /// See [`crate::runtime::storage::Driver::copy_volume`].
@@ -63,6 +63,7 @@ impl Overlay {
         let (layers, uppers) = (self.layout.dir(LAYERS)?, self.layout.dir(UPPERS)?);
         let (name, layer) = (c_name(&volume.directory())?, c_name(&id)?);
         let made = make_dir(&layers, &layer, 0o700).and_then(|new| {
+            quota::begin_like(old, &new)?;
             make_dir(&new, c"work", 0o700)?;
             let upper = make_dir(&new, c"rootfs", 0o755)?;
             let top = tree::open(old, c"rootfs", OFlags::RDONLY | OFlags::DIRECTORY)
@@ -88,6 +89,7 @@ impl Overlay {
             }
             let uppers = self.layout.dir(UPPERS)?;
             let new = make_dir(&uppers, &c_name(&to.directory())?, 0o700)?;
+            quota::begin(&new, to.counted())?;
             self.fill_on(&new, layer.as_ref())
         })
     }

@@ -1,16 +1,75 @@
-//! Content in chunks (RFC 9112 section 7.1), as far as it must be understood to tell content from what is around it.
+//! The content of a request on its connection: counted, or in chunks (RFC 9112 section 7.1) as far as these must be understood to
+//! tell content from what is around it.
+
+use std::io::IoSlice;
+
+use serde::{Deserialize, Serialize};
+
+/// What is left of a request's content on its connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rest {
+    /// So many bytes.
+    Counted(u64),
+    /// What comes in chunks.
+    Chunked(Chunks),
+}
+
+impl Rest {
+    /// Goes on behind `bytes`, and says which of them are content; what is behind its end isn't.
+    pub fn content<'a>(&mut self, mut bytes: &'a [u8]) -> Vec<IoSlice<'a>> {
+        let mut found = Vec::new();
+        loop {
+            if let Rest::Chunked(chunks) = self {
+                bytes = &bytes[chunks.frame(bytes)..];
+            }
+            let (content, behind) = bytes.split_at(self.next().min(bytes.len() as u64) as usize);
+            if content.is_empty() {
+                return found;
+            }
+            found.push(IoSlice::new(content));
+            match self {
+                Rest::Counted(left) => *left -= content.len() as u64,
+                Rest::Chunked(chunks) => chunks.pass(content.len() as u64),
+            }
+            bytes = behind;
+        }
+    }
+
+    /// How many bytes of content come next, if nothing else does.
+    fn next(&self) -> u64 {
+        match self {
+            Rest::Counted(left) => *left,
+            Rest::Chunked(chunks) => chunks.left(),
+        }
+    }
+
+    /// Whether the content ends here.
+    pub fn ended(&self) -> bool {
+        match self {
+            Rest::Counted(left) => *left == 0,
+            Rest::Chunked(chunks) => chunks.ended(),
+        }
+    }
+
+    /// Whether this isn't understood any more.
+    pub fn lost(&self) -> bool {
+        matches!(self, Rest::Chunked(chunks) if chunks.lost())
+    }
+}
 
 /// Digits that a size has at most: so it fits a `u64`.
 const DIGITS: u8 = 15;
 
 /// Where in such content a connection is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunks {
     at: At,
     data: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum At {
     /// In a size, of which there are digits already.
     Size {
@@ -55,7 +114,7 @@ impl Chunks {
     }
 
     /// Goes on behind what is around the content, at the start of `bytes`, and says how many of them that was.
-    pub fn frame(&mut self, bytes: &[u8]) -> usize {
+    fn frame(&mut self, bytes: &[u8]) -> usize {
         let mut count = 0;
         for byte in bytes {
             if matches!(self.at, At::Data(_) | At::Ended | At::Lost) {
@@ -68,12 +127,12 @@ impl Chunks {
     }
 
     /// How many bytes of content come next; 0 where there is something else.
-    pub fn left(&self) -> u64 {
+    fn left(&self) -> u64 {
         if let At::Data(left) = self.at { left } else { 0 }
     }
 
     /// Goes on behind so many bytes of content.
-    pub fn pass(&mut self, count: u64) {
+    fn pass(&mut self, count: u64) {
         if let At::Data(left) = self.at {
             self.data += count;
             self.at = if count < left { At::Data(left - count) } else { At::DataEnd(2) };
@@ -86,7 +145,7 @@ impl Chunks {
     }
 
     /// Whether the content ends here.
-    pub fn ended(&self) -> bool {
+    fn ended(&self) -> bool {
         self.at == At::Ended
     }
 
@@ -135,6 +194,24 @@ mod tests {
         assert_eq!((chunks.frame(WHOLE), chunks.left()), (3, 5));
         chunks.pass(2);
         assert_eq!((chunks.left(), chunks.frame(b"llo")), (3, 0));
+    }
+
+    #[test]
+    fn content_comes_without_what_is_around_it() {
+        let cut = |rest: &mut Rest, bytes: &[u8]| {
+            let parts: Vec<_> = rest.content(bytes).iter().map(|part| part.to_vec()).collect();
+            String::from_utf8(parts.concat()).unwrap()
+        };
+        for at in 0..=WHOLE.len() {
+            let mut rest = Rest::Chunked(Chunks::default());
+            let found = [cut(&mut rest, &WHOLE[..at]), cut(&mut rest, &WHOLE[at..])].concat();
+            assert_eq!((found.as_str(), rest.ended(), rest.lost()), ("hello0123456789", true, false), "{at}");
+        }
+        let mut rest = Rest::Counted(7);
+        assert_eq!((cut(&mut rest, b"hello"), rest.ended()), ("hello".into(), false));
+        assert_eq!((cut(&mut rest, b"hello"), rest.ended()), ("he".into(), true));
+        let mut rest = Rest::Chunked(Chunks::default());
+        assert_eq!((cut(&mut rest, b"2\r\nhello"), rest.lost()), ("he".into(), true));
     }
 
     #[test]

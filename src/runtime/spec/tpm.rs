@@ -1,0 +1,87 @@
+//! The plan of a `tpm` device's helper: which program plays the chip, and where its state is.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::shim::Process;
+
+/// What the helper is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TpmPlan {
+    /// [`super::VERSION`].
+    pub version: u32,
+    /// The device's name.
+    pub device: String,
+    /// Process 1 of the guest: with its end the helper's comes.
+    pub init: Process,
+    /// The program (`swtpm`).
+    pub program: PathBuf,
+    /// The directory in which the chip keeps what it knows.
+    pub state: PathBuf,
+}
+
+impl TpmPlan {
+    /// The name of its record: device names may have slashes.
+    pub fn record(&self) -> String {
+        format!("{}.json", file_name(&self.device))
+    }
+}
+
+/// A device's name as a part of a path, as LXD writes it.
+pub fn file_name(device: &str) -> String {
+    device.replace('-', "--").replace('/', "-")
+}
+
+/// What the helper says, once.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromTpm {
+    /// The chip is there.
+    Ready,
+    /// It could not begin.
+    Failed {
+        /// The system's error number; 0 when there was none.
+        errno: i32,
+        /// What was being done.
+        what: String,
+    },
+}
+
+/// What is written down of a helper, for the next daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TpmRecord {
+    /// Its process.
+    pub process: Process,
+    /// The boot of the host in which it began.
+    pub boot_id: String,
+    /// What it does.
+    pub plan: TpmPlan,
+    /// The number of the chip: `N` of `/dev/tpmN`.
+    pub chip: u32,
+}
+
+/// The number of the chip in what the program says: `New TPM device: /dev/tpm1 (major/minor = 253/1)`.
+pub fn chip(said: &str) -> Option<u32> {
+    let behind = said.split("/dev/tpm").nth(1)?;
+    let digits = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
+    behind[..digits].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chip_is_in_what_the_program_says() {
+        assert_eq!(chip("New TPM device: /dev/tpm12 (major/minor = 253/1)\n"), Some(12));
+        for text in ["", "/dev/tpm", "/dev/tpmrm0", "Could not open /dev/vtpmx: No such file"] {
+            assert_eq!(chip(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_parts_of_paths() {
+        assert_eq!((file_name("a/b"), file_name("a-b")), ("a-b".to_owned(), "a--b".to_owned()));
+    }
+}
