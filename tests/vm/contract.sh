@@ -9,6 +9,8 @@ mount -t tmpfs tmpfs /var/lib/lxd
 # systemd hands down only the controllers that its units use.
 sed 's/[^ ]*/+&/g' /sys/fs/cgroup/cgroup.controllers >/sys/fs/cgroup/cgroup.subtree_control
 modprobe -a loop overlay fuse 2>/dev/null
+# Or each new network namespace has this kernel's own tunnels in it.
+sysctl -q -w net.core.fb_tunnels_only_for_init_net=1
 export LXBOX_BIN=/usr/local/bin/lxbox LXBOX_IMAGE=/host/bb.tar.gz LXBOX_READY=120
 failed=0
 for script in "$@"; do

@@ -64,40 +64,33 @@ const TOKEN_LIMIT: usize = 240;
 /// The identity of a volume, or of a snapshot of one, within its pool; its names are fit for the disk.
 ///
 /// A snapshot is a volume that never changes: it is made by a copy, renamed, deleted and mounted as others are.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 pub struct Volume {
     kind: VolumeKind,
     project: String,
     name: String,
     snapshot: Option<String>,
-    counted: Counted,
+    /// The project that its files count for ([`super::quota`]), when one is being made.
+    counted: Option<u32>,
 }
 
-/// The project that its files count for ([`super::quota`]), when one is being made. No part of its identity.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counted(Option<u32>);
-
-impl PartialEq for Counted {
-    fn eq(&self, _: &Counted) -> bool {
-        true
+impl PartialEq for Volume {
+    fn eq(&self, other: &Volume) -> bool {
+        self.identity() == other.identity()
     }
 }
 
-impl Eq for Counted {}
+impl Eq for Volume {}
 
-impl std::hash::Hash for Counted {
-    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
-}
-
-impl PartialOrd for Counted {
-    fn partial_cmp(&self, other: &Counted) -> Option<Ordering> {
+impl PartialOrd for Volume {
+    fn partial_cmp(&self, other: &Volume) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Counted {
-    fn cmp(&self, _: &Counted) -> Ordering {
-        Ordering::Equal
+impl Ord for Volume {
+    fn cmp(&self, other: &Volume) -> Ordering {
+        self.identity().cmp(&other.identity())
     }
 }
 
@@ -112,8 +105,7 @@ impl Volume {
         if bad(project) || project.contains('_') {
             return Err(Error::invalid(format!("Invalid project name {project:?}")));
         }
-        let volume =
-            Volume { kind, project: project.to_owned(), name: name.to_owned(), snapshot: None, counted: Counted(None) };
+        let volume = Volume { kind, project: project.to_owned(), name: name.to_owned(), snapshot: None, counted: None };
         if volume.directory().len() > NAME_LIMIT {
             return Err(Error::invalid(format!("Volume name {name:?} is too long")));
         }
@@ -122,7 +114,7 @@ impl Volume {
 
     /// The snapshot of this name of the volume.
     pub fn snapshot(&self, name: &str) -> Result<Volume> {
-        let snapshot = Volume { snapshot: Some(name.to_owned()), counted: Counted(None), ..self.clone() };
+        let snapshot = Volume { snapshot: Some(name.to_owned()), counted: None, ..self.clone() };
         if name.is_empty() || matches!(name, "." | "..") || name.contains(['/', '\0', '\n']) {
             return Err(Error::invalid(format!("Invalid snapshot name {name:?}")));
         }
@@ -134,12 +126,17 @@ impl Volume {
 
     /// The same volume; what is made of it counts for this project.
     pub fn counted_for(self, project: u32) -> Volume {
-        Volume { counted: Counted(Some(project)), ..self }
+        Volume { counted: Some(project), ..self }
     }
 
     /// The project that what is made of it counts for.
     pub(super) fn counted(&self) -> Option<u32> {
-        self.counted.0
+        self.counted
+    }
+
+    /// What makes it this volume.
+    fn identity(&self) -> (VolumeKind, &str, &str, Option<&str>) {
+        (self.kind, &self.project, &self.name, self.snapshot.as_deref())
     }
 
     /// The volume of a snapshot; itself for others.
