@@ -11,7 +11,8 @@ does lxc init bb lif1 -q
 it "says of a stopped one that it is"
 req GET $I/lif1/state
 ok
-meta . '{"status":"Stopped","status_code":102,"disk":{},"memory":{"usage":0,"usage_peak":0,"swap_usage":0,"swap_usage_peak":0},"network":null,"pid":0,"processes":0,"cpu":{"usage":0}}'
+# What the root holds is known where the file system counts that (quotas.sh).
+meta 'del(.disk.root)' '{"status":"Stopped","status_code":102,"disk":{},"memory":{"usage":0,"usage_peak":0,"swap_usage":0,"swap_usage_peak":0},"network":null,"pid":0,"processes":0,"cpu":{"usage":0}}'
 
 it "starts"
 act lif1 '{"action":"start"}'

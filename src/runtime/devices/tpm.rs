@@ -1,12 +1,11 @@
 //! `tpm`: a TPM that a program of the host plays (`swtpm`), behind the kernel's `/dev/vtpmx`; its nodes in the guest.
 
-use std::env;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::sysfs::{numbers, text};
 use super::{Fitting, is, unix};
 use crate::api::types::{DeviceMap, Devices};
+use crate::runtime::sys::executable;
 use crate::{Error, Result};
 
 /// The program.
@@ -24,11 +23,8 @@ pub fn all(expanded: &Devices) -> impl Iterator<Item = (&String, &DeviceMap)> {
 /// # Errors
 /// [`crate::Kind::Invalid`] with LXD's text when there is none.
 pub fn program() -> Result<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).map(|folder| folder.join(PROGRAM)).find(|file| {
-        file.is_absolute() && file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
-    });
-    found.ok_or_else(|| Error::invalid(format!("Failed to validate environment: Required tool '{PROGRAM}' is missing")))
+    executable::find(PROGRAM, &[])
+        .ok_or_else(|| Error::invalid(format!("Failed to validate environment: Required tool '{PROGRAM}' is missing")))
 }
 
 /// Whether both paths are said, as a container needs them.

@@ -1,4 +1,5 @@
-//! What helpers share that outlive the daemon (`net`, `procfs`, `proxy`): they say on disk who they are, and confine themselves.
+//! What helpers share that outlive the daemon (`net`, `procfs`, `proxy`, `shim`, `tpm`): they end only with what they are for, say on
+//! disk who they are, and confine themselves.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,9 +12,17 @@ use serde::Serialize;
 
 use super::{Fail, What};
 use crate::runtime::spec::VERSION;
-use crate::runtime::spec::resident::Record;
+use crate::runtime::spec::resident::{DeviceRecord, Record, file_name};
 use crate::runtime::spec::shim::Process;
-use crate::runtime::sys::{process, seccomp};
+use crate::runtime::sys::{process, seccomp, signal};
+
+/// From here on neither a terminal nor a service stop ends us. The first call of such a helper.
+pub(super) fn outlive() {
+    signal::reset_all();
+    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
+        let _ = signal::ignore(number);
+    }
+}
 
 /// Writes who we are into the run directory `dir`, by atomic rename.
 pub(super) fn record(dir: BorrowedFd<'_>, name: &str) -> Result<(), Fail> {
@@ -29,8 +38,14 @@ pub(super) fn ourselves() -> Result<(Process, String), Fail> {
     Ok((Process { pid, start }, boot_id))
 }
 
+/// Writes who we are, and what we do for this device, into the directory `dir` of a guest's.
+pub(super) fn record_device<P: Serialize>(dir: BorrowedFd<'_>, device: &str, plan: P) -> Result<(), Fail> {
+    let (process, boot_id) = ourselves()?;
+    write(dir, &format!("{}.json", file_name(device)), &DeviceRecord { process, boot_id, plan })
+}
+
 /// Writes a record by atomic rename.
-pub(super) fn write(dir: BorrowedFd<'_>, name: &str, record: &impl Serialize) -> Result<(), Fail> {
+fn write(dir: BorrowedFd<'_>, name: &str, record: &impl Serialize) -> Result<(), Fail> {
     let failed = || "writing the helper's record";
     let text = serde_json::to_vec(record).map_err(|e| Fail::new(format!("{}: {e}", failed())))?;
     let new = format!("{name}.new");

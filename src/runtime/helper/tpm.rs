@@ -14,9 +14,10 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pipe::PipeFlags;
 
 use super::{Fail, PLAN_FD, What, read_plan, resident, say};
-use crate::runtime::spec::tpm::{FromTpm, TpmPlan, TpmRecord, chip};
+use crate::runtime::spec::resident::Begun;
+use crate::runtime::spec::tpm::{self, TpmPlan};
 use crate::runtime::sys::fork::{self, Forked, Options};
-use crate::runtime::sys::{process, signal};
+use crate::runtime::sys::process;
 
 /// The word that starts this mode.
 pub const MODE: &str = "tpm";
@@ -41,22 +42,18 @@ impl Drop for Chip {
 /// The entry of the hidden mode: plan, socket, the directory for the record and the pidfd of the guest's process 1 are open
 /// descriptors from [`PLAN_FD`] on.
 pub fn main(_args: &[String]) -> i32 {
-    signal::reset_all();
-    // It ends with its guest: neither a terminal nor a service stop ends it before.
-    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
-        let _ = signal::ignore(number);
-    }
+    resident::outlive();
     let Some([plan, socket, dir, init]) = process::inherited_row(PLAN_FD) else { return 2 };
     match prepare(&plan, &dir) {
         Ok(chip) => {
             drop((plan, dir));
-            let _ = say(&socket, &FromTpm::Ready, &[]);
+            let _ = say(&socket, &Begun::Ready, &[]);
             drop(socket);
             keep(chip, &init);
             0
         }
         Err(fail) => {
-            let _ = say(&socket, &FromTpm::Failed { errno: fail.errno, what: fail.what }, &[]);
+            let _ = say(&socket, &Begun::Failed { errno: fail.errno, what: fail.what }, &[]);
             1
         }
     }
@@ -69,9 +66,8 @@ fn prepare(plan: &OwnedFd, dir: &OwnedFd) -> Result<Chip, Fail> {
     made.what(|| format!("creating {:?}", plan.state))?;
     let mut running = start(&plan)?;
     let number = introduced(&mut running, &plan)?;
-    let (process, boot_id) = resident::ourselves()?;
-    let name = plan.record();
-    resident::write(dir.as_fd(), &name, &TpmRecord { process, boot_id, plan, chip: number })?;
+    let device = plan.device.clone();
+    resident::record_device(dir.as_fd(), &device, tpm::Chip { plan, number })?;
     Ok(running)
 }
 
@@ -113,7 +109,7 @@ fn introduced(running: &mut Chip, plan: &TpmPlan) -> Result<u32, Fail> {
         let count = running.output.read(&mut part).what(silent)?;
         said.extend_from_slice(&part[..count]);
         let text = String::from_utf8_lossy(&said);
-        if let Some(number) = text.lines().filter(|_| text.ends_with('\n')).find_map(chip) {
+        if let Some(number) = text.lines().filter(|_| text.ends_with('\n')).find_map(tpm::chip) {
             return Ok(number);
         }
         if count == 0 || said.len() > MOST {

@@ -1,8 +1,8 @@
 //! Proxies of running guests: brought to what the configuration says now.
 //!
 //! What runs is known by the records of the helpers in the guest's run directory, so that a daemon that comes later, and one that
-//! died in the middle, know as much as this one. Of those without a helper (`nat=true`) each has an empty file there, made
-//! before its rules. One that dies while its guest runs is started again: by this daemon, which watches it, or by the next.
+//! died in the middle, know as much as this one. Of those without a helper (`nat=true`) each has a file with its name there,
+//! made before its rules. One that dies while its guest runs is started again: by this daemon, which watches it, or by the next.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use crate::runtime::network::netlink::{Netlink, PortChange};
 use crate::runtime::network::nft::{Family, Nft};
 use crate::runtime::network::rules::{self, Nic, nat_proxy};
 use crate::runtime::spec::proxy::ProxyPlan;
+use crate::runtime::spec::resident::file_name;
 use crate::runtime::sys::link::Watched;
 use crate::runtime::sys::{fault, process};
 use crate::runtime::warnings::Warnings;
@@ -177,7 +178,7 @@ fn translate(directory: &Path, of: &InstanceRecord, plans: &[devices::nat::Plan]
     let (mut chains, mut unreachable) = (Vec::new(), Vec::new());
     for plan in plans {
         let path = marker(directory, &plan.device);
-        fs::write(&path, "").ctx(Kind::Internal, || format!("Failed creating {path:?}"))?;
+        fs::write(&path, &plan.device).ctx(Kind::Internal, || format!("Failed creating {path:?}"))?;
         match bridges_are_filtered(plan.four) {
             Ok(()) => {
                 let hairpin = PortChange { hairpin: Some(true), ..PortChange::default() };
@@ -207,14 +208,15 @@ fn translated(directory: &Path) -> Result<Vec<String>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.ctx(Kind::Internal, || format!("Failed reading {directory:?}"))?,
     };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    Ok(names.filter_map(|name| name.strip_suffix(MARKER).map(str::to_owned)).collect())
+    let paths = entries.flatten().map(|entry| entry.path());
+    let markers = paths.filter(|path| path.extension().is_some_and(|extension| extension == MARKER));
+    markers.map(|path| fs::read_to_string(&path).ctx(Kind::Internal, || format!("Failed reading {path:?}"))).collect()
 }
 
-const MARKER: &str = ".nat";
+const MARKER: &str = "nat";
 
 fn marker(directory: &Path, device: &str) -> PathBuf {
-    directory.join(format!("{device}{MARKER}"))
+    directory.join(format!("{}.{MARKER}", file_name(device)))
 }
 
 /// Whether packets between the ports of a bridge pass the rules (br_netfilter): without it, an answer of a guest to its

@@ -14,7 +14,8 @@ use super::expand::Expanded;
 use crate::runtime::blocking;
 use crate::runtime::devices::tpm::{self as device, MODULE};
 use crate::runtime::spec::VERSION;
-use crate::runtime::spec::tpm::{TpmPlan, TpmRecord, file_name};
+use crate::runtime::spec::resident::file_name;
+use crate::runtime::spec::tpm::{Chip, TpmPlan};
 use crate::{Error, Result};
 
 /// The kernel's door for chips that are played.
@@ -38,11 +39,11 @@ impl Instances {
         if had.is_empty() && names.is_empty() {
             return Ok(false);
         }
-        let stays = |record: &TpmRecord| record.plan.init == init && names.contains(&record.plan.device);
-        let kept: Vec<TpmRecord> = had.into_iter().filter(stays).collect();
+        let stays = |chip: &Chip| chip.plan.init == init && names.contains(&chip.plan.device);
+        let kept: Vec<Chip> = had.into_iter().filter(stays).collect();
         tpm::end_but(self.tpm_directory(id), kept.clone()).await?;
         let place = self.volume_place(id)?;
-        for name in names.iter().filter(|name| kept.iter().all(|record| record.plan.device != **name)) {
+        for name in names.iter().filter(|name| kept.iter().all(|chip| chip.plan.device != **name)) {
             let plan = TpmPlan {
                 version: VERSION,
                 device: name.clone(),
@@ -59,7 +60,7 @@ impl Instances {
     /// The numbers of the chips that a guest has, by the names of its devices.
     pub(super) async fn chips(&self, id: u64) -> Result<BTreeMap<String, u32>> {
         let running = tpm::running(self.tpm_directory(id)).await?;
-        Ok(running.into_iter().map(|record| (record.plan.device, record.chip)).collect())
+        Ok(running.into_iter().map(|chip| (chip.plan.device, chip.number)).collect())
     }
 
     /// Ends all TPMs of a guest that is down. They keep what they know for its next start.

@@ -114,32 +114,6 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// What the helper says.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "say", rename_all = "snake_case")]
-pub enum FromProxy {
-    /// It serves.
-    Ready,
-    /// It could not begin.
-    Failed {
-        /// The system's error number; 0 when there was none.
-        errno: i32,
-        /// What was being done.
-        what: String,
-    },
-}
-
-/// What is written down of a helper, for the next daemon.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ProxyRecord {
-    /// Its process.
-    pub process: Process,
-    /// The boot of the host in which it began.
-    pub boot_id: String,
-    /// What it does.
-    pub plan: ProxyPlan,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

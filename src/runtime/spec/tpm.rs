@@ -21,44 +21,13 @@ pub struct TpmPlan {
     pub state: PathBuf,
 }
 
-impl TpmPlan {
-    /// The name of its record: device names may have slashes.
-    pub fn record(&self) -> String {
-        format!("{}.json", file_name(&self.device))
-    }
-}
-
-/// A device's name as a part of a path, as LXD writes it.
-pub fn file_name(device: &str) -> String {
-    device.replace('-', "--").replace('/', "-")
-}
-
-/// What the helper says, once.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FromTpm {
-    /// The chip is there.
-    Ready,
-    /// It could not begin.
-    Failed {
-        /// The system's error number; 0 when there was none.
-        errno: i32,
-        /// What was being done.
-        what: String,
-    },
-}
-
-/// What is written down of a helper, for the next daemon.
+/// One that plays a chip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TpmRecord {
-    /// Its process.
-    pub process: Process,
-    /// The boot of the host in which it began.
-    pub boot_id: String,
-    /// What it does.
+pub struct Chip {
+    /// What it was told.
     pub plan: TpmPlan,
     /// The number of the chip: `N` of `/dev/tpmN`.
-    pub chip: u32,
+    pub number: u32,
 }
 
 /// The number of the chip in what the program says: `New TPM device: /dev/tpm1 (major/minor = 253/1)`.
@@ -78,10 +47,5 @@ mod tests {
         for text in ["", "/dev/tpm", "/dev/tpmrm0", "Could not open /dev/vtpmx: No such file"] {
             assert_eq!(chip(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn names_are_parts_of_paths() {
-        assert_eq!((file_name("a/b"), file_name("a-b")), ("a-b".to_owned(), "a--b".to_owned()));
     }
 }

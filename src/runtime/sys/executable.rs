@@ -1,9 +1,10 @@
-//! Our own program file, as helpers are started from it.
+//! Our own program file, as helpers are started from it; and where programs of the host are.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rustix::fs::{CWD, Mode, OFlags};
@@ -25,6 +26,16 @@ pub fn get() -> io::Result<BorrowedFd<'static>> {
         let _ = PROGRAM.set(fd);
     }
     PROGRAM.get().map(|fd| fd.as_fd()).ok_or_else(|| io::Error::other("no program"))
+}
+
+/// Where a program of the host is: in `PATH`, or in one of `places`.
+pub fn find(name: &str, places: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).chain(places.iter().map(PathBuf::from));
+    let runs = |file: &PathBuf| {
+        file.is_absolute() && file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    };
+    places.map(|place| place.join(name)).find(runs)
 }
 
 /// Chooses another file than `LXD_EXEC_PATH` says; only the first choice of a process counts. For test programs.

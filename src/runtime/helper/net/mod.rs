@@ -31,10 +31,10 @@ pub use confine::SYSTEM_CALLS;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::{Fail, PLAN_FD, What, read_plan, say};
+use super::{Fail, PLAN_FD, What, read_plan, resident, say};
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::net::{FromNet, NetLaunch, RECORD, SOCKET};
-use crate::runtime::sys::{channel, process, signal};
+use crate::runtime::sys::{channel, process};
 use control::Control;
 use serve::Server;
 use sockets::Sockets;
@@ -45,11 +45,7 @@ pub const MODE: &str = "net";
 /// The entry of the hidden mode: plan, socket, run directory and lease file are open descriptors
 /// from [`PLAN_FD`] on.
 pub fn main(_args: &[String]) -> i32 {
-    signal::reset_all();
-    // It ends when its bridge does: neither a terminal nor a service stop ends it before.
-    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
-        let _ = signal::ignore(number);
-    }
+    resident::outlive();
     let Some([plan, socket, dir, leases]) = process::inherited_row(PLAN_FD) else { return 2 };
     match prepare(&plan, dir, File::from(leases)) {
         Ok((server, listener)) => {

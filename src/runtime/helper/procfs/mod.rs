@@ -39,7 +39,7 @@ use super::{Fail, PLAN_FD, STREAM_FD, What, read_plan, resident, say};
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::procfs::{FromProcfs, Launch, RECORD, SOCKET};
 use crate::runtime::sys::program::{self, QUIET};
-use crate::runtime::sys::{channel, fork, fuse as device, process, signal};
+use crate::runtime::sys::{channel, fork, fuse as device, process};
 use control::Control;
 
 /// The word that starts this mode.
@@ -52,11 +52,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The entry of the hidden mode: plan, socket and run directory are open descriptors from [`PLAN_FD`] on, perhaps the
 /// device of an earlier one behind them.
 pub fn main(_args: &[String]) -> i32 {
-    signal::reset_all();
-    // Guests need it: neither a terminal nor a service stop ends it.
-    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
-        let _ = signal::ignore(number);
-    }
+    resident::outlive();
     let Some([plan, socket, dir]) = process::inherited_row(PLAN_FD) else { return 2 };
     match prepare(plan, dir, process::inherited(STREAM_FD)) {
         Ok(mut keeper) => {

@@ -19,8 +19,9 @@ use rustix::process::Resource;
 use rustix::thread::CapabilitySet;
 
 use super::{Fail, PLAN_FD, What, read_plan, resident, say};
-use crate::runtime::spec::proxy::{FromProxy, ProxyLaunch, ProxyRecord};
-use crate::runtime::sys::{fork, process, signal};
+use crate::runtime::spec::proxy::ProxyLaunch;
+use crate::runtime::spec::resident::Begun;
+use crate::runtime::sys::{fork, process};
 
 /// The word that starts this mode.
 pub const MODE: &str = "proxy";
@@ -73,21 +74,17 @@ const SPACE: u64 = 256 << 20;
 /// The entry of the hidden mode: plan, socket, the directory for the record and the pidfd of the guest's process 1 are open
 /// descriptors from [`PLAN_FD`] on.
 pub fn main(_args: &[String]) -> i32 {
-    signal::reset_all();
-    // It ends with its guest: neither a terminal nor a service stop ends it before.
-    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
-        let _ = signal::ignore(number);
-    }
+    resident::outlive();
     let Some([plan, socket, dir, init]) = process::inherited_row(PLAN_FD) else { return 2 };
     match prepare(&plan, &dir, init) {
         Ok(relay) => {
             drop((plan, dir));
-            let _ = say(&socket, &FromProxy::Ready, &[]);
+            let _ = say(&socket, &Begun::Ready, &[]);
             drop(socket);
             relay.serve()
         }
         Err(fail) => {
-            let _ = say(&socket, &FromProxy::Failed { errno: fail.errno, what: fail.what }, &[]);
+            let _ = say(&socket, &Begun::Failed { errno: fail.errno, what: fail.what }, &[]);
             1
         }
     }
@@ -98,9 +95,7 @@ fn prepare(plan: &OwnedFd, dir: &OwnedFd, init: OwnedFd) -> Result<relay::Relay,
     let ProxyLaunch { plan, seccomp } = read_plan(plan.as_fd())?;
     resident::limit(&[(Resource::Core, 0), (Resource::Nofile, DESCRIPTORS), (Resource::As, SPACE)])?;
     let listeners = if plan.in_guest { open::in_guest(&plan, &init)? } else { open::listeners(&plan)? };
-    let (process, boot_id) = resident::ourselves()?;
-    let name = format!("{}.json", plan.device);
-    resident::write(dir.as_fd(), &name, &ProxyRecord { process, boot_id, plan: plan.clone() })?;
+    resident::record_device(dir.as_fd(), &plan.device, &plan)?;
     if !plan.in_guest {
         let files = plan.connect.iter().any(|place| place.path().is_some());
         fork::join_network(init.as_fd(), plan.unprivileged, files).what(|| "entering the container")?;

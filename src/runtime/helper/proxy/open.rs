@@ -7,7 +7,8 @@ use rustix::fs::{CWD, FileType, Gid, Mode, Uid};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
 use crate::runtime::helper::{Fail, What, hear, say};
-use crate::runtime::spec::proxy::{FromProxy, Place, ProxyPlan};
+use crate::runtime::spec::proxy::{Place, ProxyPlan};
+use crate::runtime::spec::resident::Begun;
 use crate::runtime::sys::{capset, channel, fork};
 
 /// Connections that may wait to be taken.
@@ -33,9 +34,9 @@ pub(super) fn in_guest(plan: &ProxyPlan, init: &OwnedFd) -> Result<Vec<OwnedFd>,
             let sent = match opened {
                 Ok(opened) => opened.chunks(channel::MAX_FDS).try_for_each(|some| {
                     let fds: Vec<_> = some.iter().map(AsFd::as_fd).collect();
-                    say(&theirs, &FromProxy::Ready, &fds)
+                    say(&theirs, &Begun::Ready, &fds)
                 }),
-                Err(fail) => say(&theirs, &FromProxy::Failed { errno: fail.errno, what: fail.what }, &[]),
+                Err(fail) => say(&theirs, &Begun::Failed { errno: fail.errno, what: fail.what }, &[]),
             };
             fork::exit(i32::from(sent.is_err()))
         }
@@ -44,9 +45,9 @@ pub(super) fn in_guest(plan: &ProxyPlan, init: &OwnedFd) -> Result<Vec<OwnedFd>,
     drop(theirs);
     let mut opened = Vec::new();
     while opened.len() < plan.listen.len() {
-        match hear::<FromProxy>(&ours).what(|| "hearing from the container")? {
-            Some((FromProxy::Ready, fds)) => opened.extend(fds),
-            Some((FromProxy::Failed { errno, what }, _)) => return Err(Fail { errno, what }),
+        match hear::<Begun>(&ours).what(|| "hearing from the container")? {
+            Some((Begun::Ready, fds)) => opened.extend(fds),
+            Some((Begun::Failed { errno, what }, _)) => return Err(Fail { errno, what }),
             None => return Err(Fail::new("listening in the container")),
         }
     }

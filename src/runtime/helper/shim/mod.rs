@@ -22,21 +22,17 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use super::{Fail, PLAN_FD, read_plan, say};
+use super::{Fail, PLAN_FD, read_plan, resident, say};
 use crate::runtime::spec::ContainerSpec;
 use crate::runtime::spec::shim::{
     ExitReason, ExitRecord, Failure, FromShim, Phase, Process, REBOOT_WAIT, RunRecord, Step,
 };
 use crate::runtime::sys::process::Ended;
-use crate::runtime::sys::{arm_fault, cgroup, fault, process, signal};
+use crate::runtime::sys::{arm_fault, cgroup, fault, process};
 
 /// The entry of the hidden mode: plan, socket and run directory are open descriptors from [`PLAN_FD`] on.
 pub fn main(_args: &[String]) -> i32 {
-    signal::reset_all();
-    // A shim ends when its container does: neither a terminal nor a service stop ends it before.
-    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
-        let _ = signal::ignore(number);
-    }
+    resident::outlive();
     let Some([plan, socket, dir]) = process::inherited_row(PLAN_FD) else { return 2 };
     match Shim::prepare(plan, dir, socket) {
         Ok(shim) => shim.live(),

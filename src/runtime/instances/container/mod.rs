@@ -11,6 +11,7 @@
 mod adopt;
 pub mod apparmor;
 pub mod cpus;
+mod device_process;
 mod exec;
 pub mod files;
 pub mod idmap;

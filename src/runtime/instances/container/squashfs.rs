@@ -4,7 +4,6 @@
 //! pack ── tar, through a pipe ──> tar2sqfs (nobody, no environment) ──> the file itself
 //! ```
 
-use std::env;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -17,6 +16,7 @@ use tokio::process::{Child, Command};
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::blocking;
 use crate::runtime::resident::NOBODY;
+use crate::runtime::sys::executable;
 
 /// The program.
 const PROGRAM: &str = "tar2sqfs";
@@ -28,9 +28,7 @@ const WORDS: u64 = 4096;
 /// # Errors
 /// [`Kind::Invalid`] when the host has none.
 pub fn program() -> Result<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).map(|directory| directory.join(PROGRAM)).find(|file| file.is_file());
-    found.ok_or_else(|| {
+    executable::find(PROGRAM, &[]).ok_or_else(|| {
         Error::invalid(format!(
             "Compressing by \"squashfs\" needs the program {PROGRAM:?}, which the host doesn't have (Debian: squashfs-tools-ng)"
         ))

@@ -14,6 +14,7 @@ use std::process::Command;
 use ring::digest;
 
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::runtime::sys::executable;
 
 /// Where the parser may be beside `PATH`.
 const PLACES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin"];
@@ -52,9 +53,7 @@ pub(super) fn hash(features: &str, text: &str) -> String {
 
 /// The parser, where there is one.
 pub(super) fn parser() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path).chain(PLACES.iter().map(PathBuf::from));
-    places.map(|place| place.join("apparmor_parser")).find(|program| program.is_file())
+    executable::find("apparmor_parser", &PLACES)
 }
 
 /// The file of a policy: `STEM.HASH`.
