@@ -21,6 +21,8 @@ use crate::runtime::sys::watch::Watch;
 
 /// Content that is worth a connection of its own, in bytes.
 pub const LARGE: u64 = 1 << 20;
+/// Bytes that may be on their way to a client.
+const ON_ITS_WAY: usize = 2 << 20;
 
 /// A connection. Clones are the same one.
 #[derive(Clone)]
@@ -136,13 +138,16 @@ impl Line {
         self.0.writes.take().notified().await;
     }
 
-    /// The socket itself, to write to.
+    /// The socket itself, to write much to.
     pub fn writer(&self) -> io::Result<Watch> {
-        match &*self.socket() {
-            Socket::Whole(stream) => Watch::for_writing(stream.as_fd().try_clone_to_owned()?),
-            Socket::Answers(watch) => Watch::for_writing(watch.fd().try_clone_to_owned()?),
-            Socket::Lost => Err(io::ErrorKind::NotConnected.into()),
-        }
+        let socket = match &*self.socket() {
+            Socket::Whole(stream) => stream.as_fd().try_clone_to_owned()?,
+            Socket::Answers(watch) => watch.fd().try_clone_to_owned()?,
+            Socket::Lost => return Err(io::ErrorKind::NotConnected.into()),
+        };
+        // So that neither side waits for the other all the time. Whoever may not have so much has what he has.
+        let _ = rustix::net::sockopt::set_socket_send_buffer_size_force(&socket, ON_ITS_WAY);
+        Watch::for_writing(socket)
     }
 
     /// The socket itself, to read from, which nobody here does from now on.
