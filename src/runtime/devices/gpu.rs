@@ -55,13 +55,7 @@ pub fn fit(device: &DeviceMap, root: &Path) -> Result<Option<Fitting>> {
             false => format!("No requested GPU device has the MIG instance {gi}/{ci}"),
         }));
     }
-    let mut all = Fitting::default();
-    for (path, node) in found {
-        let one = Fitting::of_node(node, path.clone(), path);
-        all.mounts.extend(one.mounts);
-        all.rules.extend(one.rules);
-    }
-    Ok(Some(all))
+    Ok(Some(found.into_iter().map(|(path, node)| Fitting::of_node(node, path.clone(), path)).collect()))
 }
 
 fn value<'a>(device: &'a DeviceMap, key: &str) -> &'a str {

@@ -97,13 +97,8 @@ pub fn fit(slot: &str, root: &Path) -> Fitting {
     };
     let mut found: Vec<(PathBuf, (u32, u32))> = verbs.chain(management).filter_map(node).collect();
     found.sort();
-    let mut all = Fitting::default();
-    for (path, numbers) in found {
-        let one = Fitting::of_node(unix::own_node(&DeviceMap::new(), false, numbers), path.clone(), path);
-        all.mounts.extend(one.mounts);
-        all.rules.extend(one.rules);
-    }
-    all
+    let own = |numbers| unix::own_node(&DeviceMap::new(), false, numbers);
+    found.into_iter().map(|(path, numbers)| Fitting::of_node(own(numbers), path.clone(), path)).collect()
 }
 
 #[cfg(test)]

@@ -41,6 +41,19 @@ pub struct Fitting {
     pub announced: Vec<String>,
 }
 
+impl FromIterator<Fitting> for Fitting {
+    /// All of them together.
+    fn from_iter<T: IntoIterator<Item = Fitting>>(parts: T) -> Fitting {
+        parts.into_iter().fold(Fitting::default(), |mut all, part| {
+            all.mounts.extend(part.mounts);
+            all.rules.extend(part.rules);
+            all.throttles.extend(part.throttles);
+            all.announced.extend(part.announced);
+            all
+        })
+    }
+}
+
 /// The fittings of a guest by the names of its devices; those that aren't on the host, and needn't be, are missing.
 pub type Fitted = BTreeMap<String, Fitting>;
 

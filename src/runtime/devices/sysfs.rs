@@ -41,12 +41,7 @@ pub fn fit(device: &DeviceMap, root: &Path) -> Result<Option<Fitting>> {
                 Fitting::of_node(node, found.path.clone(), found.path)
             };
             let announced = found.iter_mut().filter_map(|found| found.properties.take()).collect();
-            let mut all = Fitting { announced, ..Fitting::default() };
-            for fitting in found.into_iter().map(one) {
-                all.mounts.extend(fitting.mounts);
-                all.rules.extend(fitting.rules);
-            }
-            Ok(Some(all))
+            Ok(Some(Fitting { announced, ..found.into_iter().map(one).collect() }))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::sysfs::{numbers, text};
+use super::sysfs::numbers;
 use super::{Fitting, is, unix};
 use crate::api::types::{DeviceMap, Devices};
 use crate::runtime::sys::executable;
@@ -45,19 +45,15 @@ pub fn check(name: &str, device: &DeviceMap) -> Result<()> {
 /// # Errors
 /// [`crate::Kind::Internal`] when the kernel doesn't show it.
 pub fn fit(device: &DeviceMap, chip: u32, root: &Path) -> Result<Fitting> {
-    let mut all = Fitting::default();
-    for (key, class, name) in [("path", "tpm", "tpm"), ("pathrm", "tpmrm", "tpmrm")] {
-        let place = root.join("sys/class").join(class).join(format!("{name}{chip}"));
-        let numbers = numbers(&place).filter(|_| text(&place, "dev").is_some());
-        let numbers =
-            numbers.ok_or_else(|| Error::internal(format!("Failed to get TPM device information: {place:?}")))?;
+    let node = |(key, class): (&str, &str)| {
+        let name = format!("{class}{chip}");
+        let place = root.join("sys/class").join(class).join(&name);
+        let unknown = || Error::internal(format!("Failed to get TPM device information: {place:?}"));
+        let numbers = numbers(&place).ok_or_else(unknown)?;
         let target = Path::new("/").join(device.get(key).map_or("", |path| path.trim_start_matches('/')));
-        let node = unix::own_node(device, false, numbers);
-        let one = Fitting::of_node(node, Path::new("/dev").join(format!("{name}{chip}")), target);
-        all.mounts.extend(one.mounts);
-        all.rules.extend(one.rules);
-    }
-    Ok(all)
+        Ok(Fitting::of_node(unix::own_node(device, false, numbers), Path::new("/dev").join(name), target))
+    };
+    [("path", "tpm"), ("pathrm", "tpmrm")].into_iter().map(node).collect()
 }
 
 #[cfg(test)]
