@@ -30,7 +30,7 @@ macro_rules! scripts {
 scripts! {
     server https events operations profiles images sources proxies publish security idmaps interception storage host networks
     netkeys acls zones transfer instances lifecycle exec files sftp mounts metadata devlxd console limits view
-    unixdevices forwards natproxies disks nics filters routed leases bridges debian snapshots copies unharmed backups
+    unixdevices nvidia forwards natproxies disks nics filters routed leases bridges debian snapshots copies unharmed backups
     cloudinit schedules sql nesting attacks apparmor quotas
 }
 

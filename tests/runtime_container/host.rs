@@ -91,6 +91,7 @@ impl Host {
             console_log: self.dir.join("console.log"),
             hold: false,
             view: None,
+            mounter: None,
             fault: None,
         }
     }

@@ -162,9 +162,14 @@ impl<'a> Config<'a> {
         })
     }
 
+    /// The value as it is written; what isn't set is as the row's default says.
+    pub fn text(&self, name: &str) -> &'a str {
+        self.get(name).unwrap_or_else(|| key(name).map_or("", |row| row.default))
+    }
+
     /// Whether it is true; what isn't set is as the row's default says.
     pub fn bool(&self, name: &str) -> bool {
-        is_true(self.get(name).unwrap_or_else(|| key(name).map_or("", |row| row.default)))
+        is_true(self.text(name))
     }
 
     /// Whether it is true; `None` when it isn't set.

@@ -76,7 +76,7 @@ fn what_waits_is_refused_by_name_and_what_is_applied_is_taken() {
 #[test]
 fn what_asks_for_nothing_is_taken() {
     let check = |k: &str, v: &str| text(instance::validate(&map(&[(k, v)]), Target::Container));
-    assert_eq!(check("nvidia.runtime", "no"), "");
+    assert_eq!(check("migration.incremental.memory", "no"), "");
     assert_eq!(text(server::validate(&map(&[("images.auto_update_interval", "0")]))), "");
     let hours = text(server::validate(&map(&[("images.auto_update_interval", "6")])));
     assert_eq!(hours, "Configuration key \"images.auto_update_interval\" is not supported yet");
@@ -166,7 +166,8 @@ fn sites_add_what_lxd_adds() {
     assert_eq!(at(Site::InstanceUpdate), (ErrorKind::Internal, format!("Invalid config: {key}")));
     assert_eq!(at(Site::ProfileCreate), (ErrorKind::Invalid, key.into()));
     assert_eq!(at(Site::ProfileUpdate), (ErrorKind::Internal, key.into()));
-    let later = instance::validate(&map(&[("nvidia.runtime", "true")]), Target::Container).expect_err("waits");
+    let later =
+        instance::validate(&map(&[("migration.incremental.memory", "true")]), Target::Container).expect_err("waits");
     assert_eq!(Site::InstanceUpdate.config(later).kind(), ErrorKind::Unsupported);
 }
 
@@ -233,7 +234,7 @@ fn wrong_devices_have_lxds_texts() {
     assert_eq!(mig(&[("mig.gi", "1")]), "Either \"mig.uuid\" or both \"mig.gi\" and \"mig.ci\" must be set");
     assert_eq!(mig(&[("mig.uuid", "MIG-1")]), "Invalid value for device option \"mig.uuid\": Invalid UUID");
     assert_eq!(mig(&[uuid, ("mig.ci", "0")]), "Cannot use \"mig.ci\" when \"mig.uuid\" is set");
-    assert_eq!(mig(&[uuid]), "Device option \"mig.uuid\" is not supported yet");
+    assert_eq!(mig(&[uuid]), "");
     assert_eq!(device(&[("type", "proxy")]), "Invalid value for device option \"connect\": Unknown protocol type \"\"");
 }
 
@@ -399,7 +400,7 @@ fn completions_offer_what_is_acted_on() {
     let target = Subject::Instance(Target::Container);
     assert!(completions(target, "limits.m").contains(&"limits.memory".to_owned()));
     assert!(completions(target, "env").contains(&"environment.".to_owned()));
-    assert!(!completions(target, "nvidia").contains(&"nvidia.runtime".to_owned()));
+    assert!(!completions(target, "migr").contains(&"migration.incremental.memory".to_owned()));
     assert_eq!(value_completions(target, "limits.memory.enforce", ""), ["soft", "hard"]);
     assert_eq!(value_completions(Subject::Device("disk", ""), "readonly", "t"), ["true"]);
     assert!(completions(Subject::Pool("dir"), "").contains(&"source".to_owned()));

@@ -41,6 +41,10 @@ pub fn fit(device: &DeviceMap, root: &Path) -> Result<Option<Fitting>> {
         return Err(Error::invalid(format!("Invalid PCI address (no device found): {address}")));
     }
     let cards: Vec<Card> = cards(root).into_iter().filter(|card| is_meant(device, card)).collect();
+    if !value(device, "mig.uuid").is_empty() && !cards.is_empty() {
+        // Only NVIDIA's library knows it by that; its tool mounts the nodes (`nvidia.runtime`).
+        return Ok(Some(Fitting::default()));
+    }
     let mut found = match value(device, "gputype") {
         "mig" => slices(device, &cards, root),
         _ => nodes(device, &cards, root),
@@ -258,6 +262,9 @@ mod tests {
         assert_eq!(mode, 0o666, "the host's");
         let other = fitting(&tree, &[("gputype", "mig"), ("mig.gi", "2"), ("mig.ci", "1")]).unwrap_err();
         assert_eq!(other.message(), "No requested GPU device has the MIG instance 2/1");
+        let uuid = ("mig.uuid", "c904725f-0d7d-4afd-9ad7-e12ee4b853e1");
+        assert_eq!(fitting(&tree, &[part[0], uuid]).unwrap(), Fitting::default(), "NVIDIA's tool mounts it");
+        assert!(fitting(&tree, &[part[0], uuid, ("vendorid", "8087")]).is_err());
         let intel = fitting(&tree, &[&part[..], &[("vendorid", "8087")]].concat()).unwrap_err();
         assert_eq!(intel.message(), "Failed to detect requested GPU device");
     }

@@ -55,6 +55,7 @@ mod logs;
 pub mod machine;
 mod metadata;
 mod nics;
+mod nvidia;
 mod packing;
 mod plan;
 mod profile_change;
@@ -274,11 +275,10 @@ impl Instances {
         }
     }
 
-    /// `environment.*` of an instance and its profiles, without the prefix.
+    /// The variables of an instance and its profiles.
     fn environment_of(&self, project: &str, name: &str) -> Result<Vec<(String, String)>> {
         let expanded = self.db.view(|v| expand::expand(v, &repo::instances::by_name(v, project, name)?))?;
-        let variables = expanded.config.iter().filter_map(|(k, v)| Some((k.strip_prefix("environment.")?, v)));
-        Ok(variables.map(|(name, value)| (name.to_owned(), value.clone())).collect())
+        Ok(plan::environment(&expanded))
     }
 
     /// An operation about one instance, shown under its new and its old URL.

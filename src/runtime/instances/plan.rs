@@ -1,10 +1,11 @@
 //! What a start needs: the plan of the container, and the records and places around it.
 
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use super::create::{root_pool, volume_of};
 use super::expand::{Expanded, expand};
-use super::{Instances, confine, container, doors, equipment, ids, logs, templates};
+use super::{Instances, confine, container, doors, equipment, ids, logs, nvidia, templates};
 use crate::api::config::instance::Config;
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::runtime::blocking;
@@ -128,17 +129,20 @@ impl Instances {
         let place = driver.paths().volume(&volume);
         let owner = self.map_of(&record, &expanded.config)?.root().0;
         let (for_files, with_profiles) = (record.clone(), expanded.clone());
+        let meanwhile = self.places.root.join("containers");
         let nesting = Config(&expanded.config).bool("security.nesting");
-        let (root, lock, files, plain) = blocking(move || {
+        let (root, lock, files, plain, mounter) = blocking(move || {
+            let mounter = nvidia::mounter(&with_profiles, &meanwhile)?;
             let files = templates::files(&place, &for_files, &with_profiles)?;
             driver.paths().set_owner(&volume, owner)?;
             let plain = driver.layered().map(|layered| layered.plain(&volume, nesting)).transpose()?;
-            Ok((driver.root(&volume)?, driver.lock_path(&volume), files, plain.unwrap_or_default()))
+            Ok((driver.root(&volume)?, driver.lock_path(&volume), files, plain.unwrap_or_default(), mounter))
         })
         .await?;
         self.limit_root(id).await?;
         let mut spec = self.confined(&record, &expanded, root_source(root))?;
         spec.lock = Some(lock);
+        spec.mounter = mounter;
         let native = self.host.architectures.first() == Some(&record.architecture);
         spec.linux32 = !native;
         confine::add_syscalls(&mut spec, Config(&expanded.config), native)?;
@@ -232,7 +236,7 @@ impl Instances {
             shift: Shift::Mount,
             nesting: config.bool("security.nesting"),
             hostname: record.name.clone(),
-            environment: environment(&expanded.config),
+            environment: environment(expanded),
             init: vec![container::plan::INIT.into()],
             limits: Limits::default(),
             rlimits: confine::rlimits(config),
@@ -252,6 +256,7 @@ impl Instances {
             console_log: self.places.logs(&record.project, &record.name).join("console.log"),
             hold: false,
             view: None,
+            mounter: None,
             fault: None,
         })
     }
@@ -333,6 +338,10 @@ fn plain_mount(PlainDirectory { source, target }: PlainDirectory) -> Mount {
     Mount { source, target, shift: true, ..Mount::default() }
 }
 
-fn environment(config: &ConfigMap) -> Vec<(String, String)> {
-    Config(config).below("environment.").map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+/// The variables of every program in a guest: `environment.*` over those that tell what it has.
+pub(super) fn environment(expanded: &Expanded) -> Vec<(String, String)> {
+    let own = Config(&expanded.config).below("environment.").map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut variables: BTreeMap<String, String> = nvidia::environment(expanded).into_iter().collect();
+    variables.extend(own);
+    variables.into_iter().collect()
 }

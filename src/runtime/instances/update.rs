@@ -3,7 +3,7 @@
 use super::container::Running;
 use super::create::target_of;
 use super::expand::{Expanded, expand};
-use super::{Instances, cloud_init, confine, ids, live, profile_ids};
+use super::{Instances, cloud_init, confine, ids, live, nvidia, profile_ids};
 use crate::api::config::{Live, Site, device, instance};
 use crate::api::types::{ConfigMap, EventRequestor, Instance, InstancePut, Operation};
 use crate::runtime::devices::{self, nic};
@@ -153,6 +153,7 @@ impl Instances {
 
     /// Brings the devices to the new configuration that aren't of the network, and then the label.
     async fn change_devices(&self, id: u64, running: &Running, (was, becomes): (&Expanded, &Expanded)) -> Result<()> {
+        nvidia::check_change(was, becomes)?;
         self.change_tpms(id, running, becomes).await?;
         self.change_equipment(id, running, becomes).await?;
         self.change_proxies(id, running, becomes).await?;

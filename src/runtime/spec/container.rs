@@ -92,6 +92,9 @@ pub struct ContainerSpec {
     /// The run directory of the helper behind the guest's view of `/proc` ([`super::procfs`]); `None`: it sees the host's numbers.
     #[serde(default)]
     pub view: Option<PathBuf>,
+    /// What else is mounted in it, by a program of the host's.
+    #[serde(default)]
+    pub mounter: Option<Mounter>,
     /// Where the shim or one of its helpers kills itself; for crash tests.
     #[serde(default)]
     pub fault: Option<String>,
@@ -174,6 +177,18 @@ pub struct Mount {
     /// The file system on the source, a block device, which is mounted in its place.
     #[serde(default)]
     pub filesystem: Option<Filesystem>,
+}
+
+/// A program of the host that mounts more into a root before process 1 is in there: as the guest's root, as a child of process 1 and
+/// in its namespaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mounter {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments. The root's path, `place`, comes after them.
+    pub args: Vec<String>,
+    /// A directory of the host where the root is as long as it runs; anybody may go through those above it.
+    pub place: PathBuf,
 }
 
 /// A file system on a block device.

@@ -25,7 +25,7 @@ pub mod syscalls;
 pub mod throttle;
 pub mod tpm;
 
-pub use container::{ContainerSpec, FileWrite, Filesystem, Mount, Node, RootSource, Shift};
+pub use container::{ContainerSpec, FileWrite, Filesystem, Mount, Mounter, Node, RootSource, Shift};
 pub use idmap::{Idmap, IdmapEntry};
 pub use limits::{Limits, Rlimit};
 

@@ -85,8 +85,7 @@ pub const GPUTYPES: &[(&str, &[Key])] = &[
             CARD,
             row("mig.ci", Kind::Uint8, "Number of the compute instance").applied(),
             row("mig.gi", Kind::Uint8, "Number of the GPU instance").applied(),
-            row("mig.uuid", Kind::Text, "UUID of the MIG device, with or without `MIG-`")
-                .later("NVIDIA's management library"),
+            row("mig.uuid", Kind::Text, "UUID of the MIG device, with or without `MIG-`").applied(),
             PCI_ADDRESS,
             PRODUCT,
             VENDOR,

@@ -139,23 +139,23 @@ pub const ROWS: &[Key] = &[
         .group("nvidia")
         .default("compute,utility")
         .since("nvidia_runtime_config")
-        .later("NVIDIA"),
+        .applied(),
     key("nvidia.require.cuda", Kind::Text, "Which versions of CUDA will do")
         .on(Container)
         .group("nvidia")
         .since("nvidia_runtime_config")
-        .later("NVIDIA"),
+        .applied(),
     key("nvidia.require.driver", Kind::Text, "Which versions of the driver will do")
         .on(Container)
         .group("nvidia")
         .since("nvidia_runtime_config")
-        .later("NVIDIA"),
+        .applied(),
     key("nvidia.runtime", Kind::Bool, "Make the host's NVIDIA libraries visible in the container")
         .on(Container)
         .group("nvidia")
         .default("false")
         .since("nvidia_runtime")
-        .later("NVIDIA"),
+        .applied(),
     // raw
     key("raw.apparmor", Kind::Text, "Lines to append to the generated AppArmor profile").group("raw").live().applied(),
     key("raw.idmap", Kind::Text, "Extra entries of the id map, such as `both 1000 1000`")

@@ -3,6 +3,7 @@
 //! Everything below the root is the guest's and hostile: it is reached only by lookups that can't leave it.
 
 mod dev;
+mod mounter;
 mod mounts;
 
 use std::io;
@@ -43,8 +44,12 @@ fn set_up(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> Result<(), Fail> {
     rustix::system::sethostname(spec.hostname.as_bytes())
         .what(|| format!("setting the host name {:?}", spec.hostname))?;
     let floor = stage::floor()?;
-    let guest = enter_root(&floor)?;
+    let guest = place_root(&floor, spec.mounter.as_ref().map(|mounter| mounter.place.as_path()))?;
     let terminals = mounts::mount_all(spec, guest.as_fd(), floor.as_fd())?;
+    if let Some(mounter) = &spec.mounter {
+        mounter::run(mounter)?;
+        mount::attach_at(guest.as_fd(), Path::new("/")).what(|| "placing the root")?;
+    }
     write_files(spec, guest.as_fd())?;
     let console = dev::console(guest.as_fd(), terminals.as_fd())?;
     pivot(&guest)?;
@@ -55,11 +60,11 @@ fn set_up(spec: &ContainerSpec, shim: BorrowedFd<'_>) -> Result<(), Fail> {
     say(shim, &Progress::Ready, &fds).what(|| "telling the shim")
 }
 
-/// Puts the guest's root over `/` and goes there. Host paths still work: a lookup begins below what is mounted on `/`.
-fn enter_root(floor: &OwnedFd) -> Result<OwnedFd, Fail> {
+/// Puts the guest's root over `place`, or over `/`. Host paths still work there: a lookup begins below what is mounted on `/`.
+fn place_root(floor: &OwnedFd, place: Option<&Path>) -> Result<OwnedFd, Fail> {
     // A copy, since what was inherited from the stage is locked in place and no root can be pivoted to it.
     let guest = mount::clone_at(floor, Path::new("r"), false).what(|| "opening the root")?;
-    mount::attach_at(guest.as_fd(), Path::new("/")).what(|| "placing the root")?;
+    mount::attach_at(guest.as_fd(), place.unwrap_or(Path::new("/"))).what(|| "placing the root")?;
     Ok(guest)
 }
 
