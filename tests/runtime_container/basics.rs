@@ -215,7 +215,7 @@ async fn ids_can_be_shifted_on_disk_instead() {
     use lxbox::runtime::instances::container::shift;
     let host = Host::busybox("ondisk");
     let root = host.dir.join("rootfs");
-    assert!(shift::can_mount(&root));
+    assert!(shift::can_mount(&root).unwrap());
     let mut spec = host.spec(Kind::Dir);
     spec.shift = lxbox::runtime::spec::Shift::OnDisk;
     shift::on_disk(&root, &Default::default(), &spec.idmap).await.unwrap();
@@ -228,6 +228,19 @@ async fn ids_can_be_shifted_on_disk_instead() {
     assert_eq!(std::fs::metadata(root.join("x")).unwrap().uid(), 0);
     let running = host.start(&host.spec(Kind::Dir)).await;
     host.bury(&running).await;
+}
+
+/// Not that it had to shift ids on disk, which would change all files and not help.
+#[test]
+fn in_a_chroot_a_user_namespace_is_missed() {
+    use lxbox::runtime::instances::container::shift;
+    let looked = std::thread::spawn(|| {
+        lxbox::runtime::sys::fork::unshare_directory().unwrap();
+        rustix::process::chroot("/proc").unwrap();
+        shift::can_mount(std::path::Path::new("/"))
+    });
+    let said = looked.join().unwrap().unwrap_err();
+    assert!(said.message().starts_with("Failed making a user namespace"), "{said}");
 }
 
 /// The same on a host that had only one kind of hierarchy, as far as this one can show it.

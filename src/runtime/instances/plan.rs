@@ -193,7 +193,7 @@ impl Instances {
             RootSource::Layers { lowers } => lowers.first().cloned().unwrap_or_default(),
         };
         let looking = place.clone();
-        let mapped = spec.privileged() || blocking(move || Ok(container::shift::can_mount(&looking))).await?;
+        let mapped = spec.privileged() || blocking(move || container::shift::can_mount(&looking)).await?;
         let wanted = if mapped { Idmap::default() } else { spec.idmap.clone() };
         spec.shift = if mapped { Shift::Mount } else { Shift::OnDisk };
         let on_disk = record.config.get(KEY).map_or("[]", String::as_str);

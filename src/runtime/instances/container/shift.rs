@@ -19,18 +19,26 @@ use crate::runtime::sys::{executable, mount, probe};
 /// Whether the file tree at `path` can be mounted with shifted ids. If not, it must be shifted on disk ([`on_disk`]) before a start with
 /// [`crate::runtime::spec::Shift::OnDisk`]. `LXD_IDMAPPED_MOUNTS_DISABLE` in the environment says no for all. Blocks shortly; asks the
 /// kernel once a file system.
-pub fn can_mount(path: &Path) -> bool {
+///
+/// # Errors
+/// When no user namespace can be made at all, as in a chroot(2).
+pub fn can_mount(path: &Path) -> Result<bool> {
     static KNOWN: Mutex<BTreeMap<u64, bool>> = Mutex::new(BTreeMap::new());
     let disabled =
         std::env::var("LXD_IDMAPPED_MOUNTS_DISABLE").is_ok_and(|v| matches!(v.as_str(), "1" | "true" | "yes" | "on"));
-    let Ok(device) = fs::metadata(path).map(|m| m.dev()) else { return false };
+    let Ok(device) = fs::metadata(path).map(|m| m.dev()) else { return Ok(false) };
     if disabled {
-        return false;
+        return Ok(false);
     }
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    *known
-        .entry(device)
-        .or_insert_with(|| probe::user_namespace().is_ok_and(|user| mount::can_shift(path, user.as_fd())))
+    if let Some(can) = known.get(&device) {
+        return Ok(*can);
+    }
+    let without = || "Failed making a user namespace, without which there are no unprivileged containers (in a chroot none can be made)";
+    let user = probe::user_namespace().ctx(Kind::Internal, without)?;
+    let can = mount::can_shift(path, user.as_fd());
+    known.insert(device, can);
+    Ok(can)
 }
 
 /// Rewrites owners, ACLs and file capabilities of a stopped container's tree from one map to another (an empty one: the
