@@ -81,6 +81,27 @@ does lxc config device remove "$n" log
 like "$(reads "$n" /tmp/mem)" 'not permitted' 'one that was taken away'
 same "$(reads "$n" /dev/zero)" 00 'what every guest has'
 
+it "lets a privileged guest go on using what raw.lxc allows when devices change"
+allow=lxc.cgroup.devices.allow
+[ ! -e /sys/fs/cgroup/cgroup.controllers ] || allow=lxc.cgroup2.devices.allow
+opens() { inside "$n" sh -c "exec 3<$1 && echo opened" 2>&1; }
+does lxc config set "$n" raw.lxc "$allow = c 1:11 rwm"
+does lxc restart "$n" --force
+does inside "$n" mknod /root/control c 10 237
+same "$(opens /tmp/mem)" opened
+does lxc config device add "$n" more unix-char path=/dev/more major=1 minor=7
+does lxc config device remove "$n" more
+same "$(opens /tmp/mem)" opened 'after a change of devices'
+like "$(opens /root/control)" 'not permitted' 'what nobody allowed'
+does lxc config set "$n" raw.lxc "$allow = a"
+does lxc restart "$n" --force
+unlike "$(opens /root/control)" 'not permitted' 'all of them'
+does lxc config device add "$n" more unix-char path=/dev/more major=1 minor=7
+unlike "$(opens /root/control)" 'not permitted' 'all of them, after a change of devices'
+does lxc config device remove "$n" more
+does lxc config unset "$n" raw.lxc
+does lxc restart "$n" --force
+
 if ours; then
 	it "keeps what every guest has when a device of the same numbers goes"
 	does lxc config device add "$n" mine unix-char path=/dev/mynull major=1 minor=3

@@ -10,6 +10,7 @@ use crate::runtime::blocking;
 use crate::runtime::spec::intercept::{Intercept, Mounts};
 use crate::runtime::spec::syscalls::{Action, Policy};
 use crate::runtime::spec::{ContainerSpec, Mount, Rlimit, capability};
+use crate::runtime::sys::process;
 use crate::{Ctx, Error, Kind, Result};
 
 /// The system calls that a container may make; `native` says whether it is of the host's own architecture.
@@ -101,7 +102,26 @@ pub(super) fn sysctls(config: Config<'_>) -> Vec<(String, String)> {
     config.below("linux.sysctl.").map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// Adds to a plan what `raw.lxc` says.
+/// The device rules that a container has before those of its devices; none at all when it may use every device.
+///
+/// # Errors
+/// [`Kind::Invalid`] naming the key of `raw.lxc`.
+pub(super) fn device_rules(config: Config<'_>) -> Result<Vec<String>> {
+    // In a user namespace nobody sets any, nor makes device nodes: those of who made it are in force.
+    let privileged = config.bool("security.privileged") && process::is_in_first_user_namespace();
+    let mut rules = container::plan::device_rules(privileged);
+    let raw = read_raw_lxc(config.get("raw.lxc").unwrap_or_default())?;
+    for (_, _, value) in raw.groups.into_iter().filter(|(_, file, _)| file == "devices.allow") {
+        match value.as_str() {
+            "a" => rules.clear(),
+            _ if rules.is_empty() => {}
+            _ => rules.push(value),
+        }
+    }
+    Ok(rules)
+}
+
+/// Adds to a plan what else `raw.lxc` says.
 ///
 /// # Errors
 /// [`Kind::Invalid`] naming the key.
@@ -121,16 +141,9 @@ pub(super) fn add_raw_lxc(spec: &mut ContainerSpec, text: &str) -> Result<()> {
         Some(keep) => spec.drop_capabilities = !mask(&keep)?,
         None => spec.drop_capabilities |= mask(&raw.drop)?,
     }
-    for (unified, file, value) in raw.groups {
-        match file.as_str() {
-            // Without rules all devices are allowed, as it is in user namespaces, where nobody can make any.
-            "devices.allow" if value == "a" => spec.device_rules.clear(),
-            "devices.allow" if spec.device_rules.is_empty() => {}
-            "devices.allow" => spec.device_rules.push(value),
-            "devices.deny" if value == "a" && !spec.device_rules.is_empty() => {}
-            _ => spec.group_files.push((unified, file, value)),
-        }
-    }
+    let ruled = !spec.device_rules.is_empty();
+    let is_rule = |file: &str, value: &str| file == "devices.allow" || ruled && (file, value) == ("devices.deny", "a");
+    spec.group_files.extend(raw.groups.into_iter().filter(|(_, file, value)| !is_rule(file, value)));
     spec.mounts.extend(raw.mounts.into_iter().map(|mount| Mount {
         source: mount.source.into(),
         target: Path::new("/").join(mount.target.trim_start_matches('/')),

@@ -17,14 +17,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::expand::{Expanded, expand};
-use super::{Instances, container};
+use super::{Instances, confine};
+use crate::api::config::instance::Config;
 use crate::runtime::blocking;
 use crate::runtime::devices::{self, Awaited, Fitted};
 use crate::runtime::instances::container::Running;
 use crate::runtime::spec::Mount;
 use crate::runtime::spec::throttle::Throttle;
+use crate::runtime::sys::fault;
 use crate::runtime::sys::notice::{Names, Uevents};
-use crate::runtime::sys::{fault, process};
 use crate::store::repo;
 use crate::{Ctx, Error, Kind, Result};
 
@@ -37,8 +38,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Default)]
 pub(super) struct Equipment {
     guests: Mutex<HashMap<u64, Noted>>,
-    /// What the plans that were made last have.
-    planned: Mutex<HashMap<u64, Fitted>>,
+    /// What the plans that were made last have, and the guests' own device rules.
+    planned: Mutex<HashMap<u64, (Fitted, Vec<String>)>>,
     /// What they wait for; those that are looked at soon.
     awaited: Mutex<HashMap<u64, Awaited>>,
     due: Mutex<BTreeSet<u64>>,
@@ -54,6 +55,9 @@ struct Noted {
     planned: Fitted,
     /// What it has now.
     now: Fitted,
+    /// Its device rules beside those of devices; earlier daemons noted none.
+    #[serde(default)]
+    own_rules: Option<Vec<String>>,
 }
 
 impl Equipment {
@@ -69,7 +73,7 @@ impl Equipment {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn planned(&self) -> MutexGuard<'_, HashMap<u64, Fitted>> {
+    fn planned(&self) -> MutexGuard<'_, HashMap<u64, (Fitted, Vec<String>)>> {
         self.planned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -92,18 +96,16 @@ pub(super) fn mounts(fitted: &Fitted) -> Vec<Mount> {
     mounts
 }
 
-/// The device rules of a guest that has these.
-pub(super) fn rules(privileged: bool, fitted: &Fitted) -> Vec<String> {
-    // In a user namespace nobody sets any, nor makes device nodes: those of who made it are in force.
-    let privileged = privileged && process::is_in_first_user_namespace();
-    let mut rules = container::plan::device_rules(privileged);
-    if privileged {
-        let more = fitted.values().flat_map(|fitting| &fitting.rules);
-        more.for_each(|rule| {
-            if !rules.contains(rule) {
-                rules.push(rule.clone())
-            }
-        });
+/// The device rules of a guest that has these, beside its `own` ([`confine::device_rules`]).
+fn rules(own: &[String], fitted: &Fitted) -> Vec<String> {
+    let mut rules = own.to_vec();
+    if own.is_empty() {
+        return rules;
+    }
+    for rule in fitted.values().flat_map(|fitting| &fitting.rules) {
+        if !rules.contains(rule) {
+            rules.push(rule.clone());
+        }
     }
     rules
 }
@@ -113,11 +115,13 @@ fn throttles(fitted: &Fitted) -> Vec<Throttle> {
 }
 
 impl Instances {
-    /// What an instance's devices are now. Remembered for when a guest runs by a plan that has them.
-    pub(super) async fn equip(&self, id: u64, expanded: &Expanded) -> Result<Fitted> {
+    /// What an instance's devices are now, and its device rules with them. Remembered for when a guest runs by a plan that has them.
+    pub(super) async fn equip(&self, id: u64, expanded: &Expanded) -> Result<(Fitted, Vec<String>)> {
         let fitted = self.fit(id, expanded).await?;
-        self.equipment.planned().insert(id, fitted.clone());
-        Ok(fitted)
+        let own = confine::device_rules(Config(&expanded.config))?;
+        let all = rules(&own, &fitted);
+        self.equipment.planned().insert(id, (fitted.clone(), own));
+        Ok((fitted, all))
     }
 
     async fn fit(&self, id: u64, expanded: &Expanded) -> Result<Fitted> {
@@ -130,8 +134,8 @@ impl Instances {
 
     /// Notes what a guest has that was just started by the last plan, and limits it.
     pub(super) async fn equipped(&self, id: u64, running: &Running) -> Result<()> {
-        let planned = self.equipment.planned().remove(&id).unwrap_or_default();
-        let noted = Noted { reboots: running.reboots(), now: planned.clone(), planned };
+        let (planned, own_rules) = self.equipment.planned().remove(&id).unwrap_or_default();
+        let noted = Noted { reboots: running.reboots(), now: planned.clone(), planned, own_rules: Some(own_rules) };
         running.throttle(Vec::new(), throttles(&noted.now)).await?;
         self.note_equipment(id, noted).await?;
         let expanded = self.db.view(|v| expand(v, &repo::instances::by_id(v, id)?))?;
@@ -165,8 +169,8 @@ impl Instances {
         if had == *wanted {
             return Ok(());
         }
-        let (rules_before, rules_after) =
-            (rules(running.is_privileged(), &had), rules(running.is_privileged(), wanted));
+        let own = noted.own_rules.as_deref().unwrap_or_default();
+        let (rules_before, rules_after) = (rules(own, &had), rules(own, wanted));
         running.throttle(throttles(&had), throttles(wanted)).await?;
         noted.now.retain(|name, fitting| wanted.get(name) == Some(fitting));
         let gone: Fitted = had.into_iter().filter(|(name, _)| !noted.now.contains_key(name)).collect();
@@ -211,6 +215,9 @@ impl Instances {
             // The daemon died before it wrote one: right after the start.
             None => Noted { now: self.fit(id, expanded).await?, ..Noted::default() },
         };
+        if noted.own_rules.is_none() {
+            noted.own_rules = Some(confine::device_rules(Config(&expanded.config))?);
+        }
         if noted.reboots != running.reboots() {
             (noted.reboots, noted.now) = (running.reboots(), noted.planned.clone());
         }

@@ -147,10 +147,10 @@ impl Instances {
         spec.linux32 = !native;
         confine::add_syscalls(&mut spec, Config(&expanded.config), native)?;
         spec.limits = self.limits(id, &expanded.config)?;
-        let fitted = self.equip(id, &expanded).await?;
+        let (fitted, device_rules) = self.equip(id, &expanded).await?;
         // Devices may be mounted in them.
         spec.mounts = plain.into_iter().map(plain_mount).chain(equipment::mounts(&fitted)).collect();
-        spec.device_rules = equipment::rules(spec.privileged(), &fitted);
+        spec.device_rules = device_rules;
         if let Some(raw) = Config(&expanded.config).get("raw.lxc") {
             confine::add_raw_lxc(&mut spec, raw)?;
         }
