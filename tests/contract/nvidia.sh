@@ -1,5 +1,6 @@
 #!/bin/bash
 # `nvidia.runtime`: NVIDIA's tool, for which a script stands here, mounts what it has in the guest's root at each start.
+# covers: PUT /1.0/instances/{name}/state
 . "$(dirname "$0")/lib.bash"
 mount -t tmpfs -o mode=755 tmpfs /usr/local/sbin
 tool=/usr/local/sbin/nvidia-container-cli
