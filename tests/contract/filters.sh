@@ -19,6 +19,8 @@ rules() {
 prefix() { printf 'ether saddr != MAC drop\narp saddr ether != MAC drop\nicmpv6 type nd-neighbor-advert @nh,528,48 != MAC drop'; }
 # The host forgets first whom it took the address for: guests change theirs here.
 pings() { ip neigh flush to "$1"; busybox ping -c 1 -W 2 "$1"; }
+# A guest that hears of its lease throws away the addresses it was given before.
+leased() { inside "$1" ip -4 addr show eth0 | grep -q 'inet 10.31.0.'; }
 silent() { ! busybox ping -c 1 -W 1 "$1" >/dev/null 2>&1; }
 
 it "asks for an own hardware address"
@@ -30,6 +32,7 @@ same "$(rules f1 in)" "$(prefix)"
 same "$(rules f1 fwd)" "$(prefix)"
 
 it "drops frames of a foreign hardware address"
+until_true 10 leased f1
 does inside f1 ip addr add 10.31.0.40/24 dev eth0
 does inside f1 ip link set eth0 up
 does pings 10.31.0.40
@@ -63,8 +66,7 @@ silent 10.31.0.40 || fail "a foreign address gets through"
 
 it "drops what one guest sends another under a foreign address"
 launch f2 -n filt0
-until_true 10 inside f2 test -e /sys/class/net/eth0
-does inside f2 ip link set eth0 up
+until_true 10 leased f2
 does inside f2 ip addr replace 10.31.0.60/24 dev eth0
 until_true 5 inside f1 ping -c 1 -W 1 -I 10.31.0.50 10.31.0.60
 out=$(inside f1 ping -c 1 -W 1 -I 10.31.0.40 10.31.0.60) && fail "a foreign address gets through"
