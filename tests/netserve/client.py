@@ -166,18 +166,24 @@ def dns(server, name, kind, tcp=False):
     family = socket.AF_INET6 if ":" in server else socket.AF_INET
     number = os.urandom(2)
     packet = number + b"\x01\x00\0\1\0\0\0\0\0\0" + qname(name) + struct.pack("!HH", TYPES[kind], 1)
-    s = socket.socket(family, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
-    s.settimeout(5 if tcp else 1)
-    s.connect((server, int(port or 53)))
+    def connected(way, patience):
+        s = socket.socket(family, way)
+        s.settimeout(patience)
+        s.connect((server, int(port or 53)))
+        return s
+
     if tcp:
+        s = connected(socket.SOCK_STREAM, 5)
         # In two pieces: a message is not a segment.
         s.send(struct.pack("!H", len(packet)) + packet[:5])
         time.sleep(0.01)
         s.send(packet[5:])
         data = exactly(s, struct.unpack("!H", exactly(s, 2))[0])
     else:
-        # As resolvers do: UDP loses things, and a server's own address may still be tentative.
+        # As resolvers do: UDP loses things, and addresses of either side may still be tentative. With a socket of its own
+        # each time: one that was connected while there were no others keeps ::1 as its address.
         for attempt in range(8):
+            s = connected(socket.SOCK_DGRAM, 1)
             s.send(packet)
             try:
                 data = s.recv(65536)
