@@ -271,6 +271,9 @@ if ours && grep -q '^cgroup2 ' /proc/mounts; then
 	same "$(first /other 8 -- "$BPF" 9 :000000000300000006000000 12)" $'3\n0\n0'
 	does in1 sh -c 'echo $$ >/root/cg/other/cgroup.procs; head -c 1 /dev/zero >/dev/null'
 	same "$(first '')" $'3\n-1' 'the group that it begins with'
+	# Several at once: each gets its descriptor, and its number.
+	many() { in1 sh -c "for n in 1 2 3 4 5 6; do (i=0; while [ \$i -lt 50 ]; do (exec </root/cg/sub; exec /call $BPF 5 $nothing 48); i=\$((i + 1)); done) & done; wait" | sort | uniq -c; }
+	same "$(many | xargs)" '300 3'
 	same "$(first /sub 8 | tail -n 1; in1 sh -c "/call $BPF 8 :00000000010000000600000002000000 16 </root")" $'0\n-9' 'no group'
 	# Of another kind, with a map that isn't its own, too long.
 	same "$(in1 /call "$BPF" 5 "${nothing/:0f/:01}" 48)" -1

@@ -19,8 +19,6 @@ const ADDFD: libc::Ioctl = 0x4018_2103_u32 as libc::Ioctl;
 
 /// `SECCOMP_USER_NOTIF_FLAG_CONTINUE`.
 const CONTINUE: u32 = 1;
-/// `SECCOMP_ADDFD_FLAG_SEND`: the new descriptor's number is the answer (Linux 5.14).
-const ADDFD_SEND: u32 = 2;
 
 /// A call, as `struct seccomp_notif` has it.
 #[repr(C)]
@@ -137,7 +135,11 @@ pub fn answer(listener: BorrowedFd<'_>, id: u64, answer: Answer) -> io::Result<(
     }
 }
 
-/// Answers with a descriptor: the caller has got a copy, closed on exec, and its number.
+/// Answers with a descriptor: the caller has got a copy, closed on exec, and its number. Blocks until it has.
+///
+/// In two steps, and not by `SECCOMP_ADDFD_FLAG_SEND`: with that [`is_waiting`] says no before the descriptor is there, and whoever is killed
+/// then leaves the caller with a number and no descriptor. On the other hand a caller that gets a signal in between keeps a
+/// descriptor it doesn't know of, where the kernel lets it (before Linux 5.19, see [`listen`]).
 pub fn answer_with(listener: BorrowedFd<'_>, id: u64, fd: BorrowedFd<'_>) -> io::Result<()> {
     #[repr(C)]
     struct Add {
@@ -148,11 +150,11 @@ pub fn answer_with(listener: BorrowedFd<'_>, id: u64, fd: BorrowedFd<'_>) -> io:
         target_flags: u32,
     }
     let source = fd.as_raw_fd() as u32;
-    let add = Add { id, flags: ADDFD_SEND, source, target: 0, target_flags: libc::O_CLOEXEC as u32 };
+    let add = Add { id, flags: 0, source, target: 0, target_flags: libc::O_CLOEXEC as u32 };
     // SAFETY: the kernel reads a structure of its layout that lives through the call; the descriptor is borrowed.
     match unsafe { libc::ioctl(listener.as_raw_fd(), ADDFD, &raw const add) } {
         -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
+        number => answer(listener, id, Answer::Value(number.into())),
     }
 }
 
