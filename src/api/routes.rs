@@ -108,11 +108,11 @@ routes! {
     POST "/1.0/images" => image_files::upload,
     GET "/1.0/images/aliases" => aliases::list,
     POST "/1.0/images/aliases" => aliases::create,
-    GET "/1.0/images/aliases/{name}" => aliases::get,
-    PUT "/1.0/images/aliases/{name}" => aliases::put,
-    PATCH "/1.0/images/aliases/{name}" => aliases::patch,
-    POST "/1.0/images/aliases/{name}" => aliases::rename,
-    DELETE "/1.0/images/aliases/{name}" => aliases::delete,
+    GET "/1.0/images/aliases/{name...}" => aliases::get,
+    PUT "/1.0/images/aliases/{name...}" => aliases::put,
+    PATCH "/1.0/images/aliases/{name...}" => aliases::patch,
+    POST "/1.0/images/aliases/{name...}" => aliases::rename,
+    DELETE "/1.0/images/aliases/{name...}" => aliases::delete,
     GET "/1.0/images/{fingerprint}" => images::get,
     PUT "/1.0/images/{fingerprint}" => images::put,
     PATCH "/1.0/images/{fingerprint}" => images::patch,
@@ -206,7 +206,7 @@ const OPEN: &[(Method, &str)] = &[
     (Method::GET, "/1.0/images"),
     (Method::GET, "/1.0/images/{fingerprint}"),
     (Method::GET, "/1.0/images/{fingerprint}/export"),
-    (Method::GET, "/1.0/images/aliases/{name}"),
+    (Method::GET, "/1.0/images/aliases/{name...}"),
     (Method::GET, "/1.0/operations/{id}/websocket"),
 ];
 
@@ -287,6 +287,10 @@ fn captures(pattern: &str, path: &str) -> Option<Vec<String>> {
     loop {
         match (wanted.next(), given.next()) {
             (None, None) => return Some(params),
+            (Some(w), Some(g)) if w.ends_with("...}") && !g.is_empty() => {
+                let rest: Vec<&str> = std::iter::once(g).chain(given.by_ref()).collect();
+                params.push(decode(&rest.join("/"), false));
+            }
             (Some(w), Some(g)) if w.starts_with('{') && !g.is_empty() => params.push(decode(g, false)),
             (Some("instances"), Some("containers" | "virtual-machines")) => {}
             (Some(w), Some(g)) if w == g => {}
@@ -304,6 +308,9 @@ mod tests {
         let found = |m: Method, p: &str| find(&m, p).map(|(r, v)| (r.path, v)).map_err(|e| e.kind());
         assert_eq!(found(Method::GET, "/1.0/containers/c%201"), Ok(("/1.0/instances/{name}", vec!["c 1".into()])));
         assert_eq!(found(Method::GET, "/1.0/images/aliases"), Ok(("/1.0/images/aliases", vec![])));
+        let slash = Ok(("/1.0/images/aliases/{name...}", vec!["debian/12".into()]));
+        assert_eq!(found(Method::GET, "/1.0/images/aliases/debian/12"), slash);
+        assert_eq!(found(Method::GET, "/1.0/images/aliases/debian%2F12"), slash);
         assert_eq!(found(Method::POST, "/1.0"), Err(Kind::Unsupported));
         assert_eq!(found(Method::GET, "/1.0/"), Err(Kind::NotFound));
         assert_eq!(found(Method::GET, "/1.0/nope"), Err(Kind::NotFound));

@@ -1,7 +1,7 @@
 //! Profiles: one commit, then a bounded fan-out to the running instances that use the profile.
 
 use crate::api::config::instance::Target;
-use crate::api::config::{Site, device, instance, names};
+use crate::api::config::{Site, device, drop_unset, instance, names};
 use crate::api::types::{ConfigMap, Devices, EventRequestor, Profile, ProfilePut, ProfilesPost};
 use crate::runtime::events::Events;
 use crate::runtime::instances::Instances;
@@ -45,9 +45,10 @@ impl Profiles {
     /// # Errors
     /// [`Kind::Invalid`] for its name, configuration or devices; [`Kind::Internal`] (as LXD answers 500) when the
     /// name is taken.
-    pub async fn create(&self, project: &str, post: ProfilesPost, by: EventRequestor) -> Result<()> {
+    pub async fn create(&self, project: &str, mut post: ProfilesPost, by: EventRequestor) -> Result<()> {
         names::profile(&post.name)?;
         validate(&post.config, &post.devices, Site::ProfileCreate)?;
+        drop_unset(&mut post.config, &mut post.devices);
         let record = ProfileRecord {
             id: 0,
             project: project.into(),
@@ -87,7 +88,7 @@ impl Profiles {
                 validate(&put.config, &put.devices, Site::ProfileUpdate)?;
                 let mut after = before.clone();
                 (after.config, after.devices, after.description) = (put.config, put.devices, put.description);
-                after.config.retain(|_, value| !value.is_empty());
+                drop_unset(&mut after.config, &mut after.devices);
                 self.instances.check_profile_change(&before, &after)?;
                 repo::profiles::update(tx, &after)?;
                 Ok((before, after))

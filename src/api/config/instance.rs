@@ -77,14 +77,24 @@ pub fn check(config: &ConfigMap, target: Target) -> Result<()> {
         if target == Target::Profile {
             refuse_in_profile(name)?;
         }
-        let unknown = || Error::invalid(format!("Unknown configuration key: {name}"));
-        let row = key(name).filter(|row| target.takes(row.on)).ok_or_else(unknown)?;
-        if name.strip_prefix("environment.").is_some_and(|variable| variable.contains('=')) {
-            return Err(unknown());
-        }
-        row.kind.check(value).map_err(Error::invalid)?;
+        row(name, target)?.kind.check(value).map_err(Error::invalid)?;
     }
     check_together(config)
+}
+
+/// Whether there are keys of these names, also for those whose values are empty.
+///
+/// # Errors
+/// [`crate::Kind::Invalid`] with LXD's text.
+pub fn check_names(config: &ConfigMap, target: Target) -> Result<()> {
+    config.keys().try_for_each(|name| row(name, target).map(drop))
+}
+
+fn row(name: &str, target: Target) -> Result<&'static Key> {
+    let variable = name.strip_prefix("environment.");
+    key(name)
+        .filter(|row| target.takes(row.on) && variable.is_none_or(|variable| !variable.contains('=')))
+        .ok_or_else(|| Error::invalid(format!("Unknown configuration key: {name}")))
 }
 
 /// The resources of `limits.kernel.*` (setrlimit(2)).
@@ -118,10 +128,18 @@ fn refuse_in_profile(name: &str) -> Result<()> {
 
 /// What holds between keys.
 fn check_together(config: &ConfigMap) -> Result<()> {
-    let set = |old: &str| {
-        let value = |name: &str| config.get(name).is_some_and(|v| !v.is_empty());
-        value(old) || value(modern(old))
-    };
+    const OLDER: [&str; 4] = [
+        "security.syscalls.blacklist",
+        "security.syscalls.blacklist_compat",
+        "security.syscalls.blacklist_default",
+        "security.syscalls.whitelist",
+    ];
+    let given = |name: &str| config.get(name).is_some_and(|v| !v.is_empty());
+    if let Some(old) = OLDER.into_iter().find(|old| given(old) && given(modern(old))) {
+        let new = modern(old);
+        return Err(Error::invalid(format!("Mutually exclusive keys {new} and {old} are set")));
+    }
+    let set = |old: &str| given(old) || given(modern(old));
     let on = |old: &str| [old, modern(old)].iter().any(|name| config.get(*name).is_some_and(|v| is_true(v)));
     let allow = set("security.syscalls.whitelist");
     let deny = set("security.syscalls.blacklist")

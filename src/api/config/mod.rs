@@ -7,7 +7,7 @@
 //! Errors are [`crate::error::Kind::Invalid`] with the text LXD has innermost; [`Site`] adds what LXD puts in front of it
 //! at each place and the kind that gives LXD's status there.
 
-use crate::api::types::ConfigMap;
+use crate::api::types::{ConfigMap, Devices};
 use crate::error::{Error, Result};
 
 mod complete;
@@ -40,6 +40,12 @@ pub use kind::{Kind, is_true};
 pub use raw_lxc::{RAW_LXC, RawKey, RawLxc, read as read_raw_lxc};
 pub use site::Site;
 pub use units::Memory;
+
+/// Takes out what is empty, which is as if it weren't there.
+pub fn drop_unset(config: &mut ConfigMap, devices: &mut Devices) {
+    config.retain(|_, value| !value.is_empty());
+    devices.values_mut().for_each(|device| device.retain(|_, value| !value.is_empty()));
+}
 
 /// The longest value taken, in bytes. LXD has no bound; user data of clouds ends at 64 kB.
 const MAX_VALUE: usize = 1 << 20;

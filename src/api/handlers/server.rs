@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::api::config::server;
 use crate::api::extensions::EXTENSIONS;
 use crate::api::request::{Request, owned};
 use crate::api::response::{Reply, check_etag};
@@ -91,6 +92,7 @@ async fn change(mut request: Request, keep_others: bool) -> Result<Reply> {
             .filter(|(key, _)| keep_others || key.starts_with("user.") || (same_password && *key == PASSWORD));
         let mut all: ConfigMap = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
         all.extend(new.clone());
+        server::check(&all)?;
         all.retain(|_, value| !value.is_empty());
         Ok(all)
     };

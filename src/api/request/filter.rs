@@ -1,6 +1,7 @@
 //! `filter=` of lists: `field eq value`, joined by `and` and `or`, each part negated by `not`, left to right
 //! (LXD doc/rest-api.md "Filtering").
 
+use regex_lite::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use crate::{Error, Result};
@@ -9,6 +10,9 @@ use crate::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct Filter(Vec<Clause>);
 
+/// How large an expression may become, bytes. (It is matched in time that grows with the text alone.)
+const MOST: usize = 1 << 20;
+
 #[derive(Debug, Clone)]
 struct Clause {
     joined_by_or: bool,
@@ -16,6 +20,8 @@ struct Clause {
     field: String,
     equal: bool,
     value: String,
+    /// What texts have to match; `None` for what is no expression, and only equals itself.
+    pattern: Option<Regex>,
 }
 
 impl Filter {
@@ -49,7 +55,7 @@ impl Filter {
                 Some(other) => return Err(Error::invalid(format!("Invalid filter: unknown operator {other:?}"))),
             };
             let value = words.next().ok_or_else(|| Error::invalid("Invalid filter: a value is missing"))?;
-            clauses.push(Clause { joined_by_or, negated, field, equal, value });
+            clauses.push(Clause { joined_by_or, negated, field, equal, pattern: pattern(&value), value });
         }
         Ok(Filter(clauses))
     }
@@ -69,16 +75,24 @@ impl Filter {
 }
 
 impl Clause {
-    /// Texts are compared without case, as LXD does.
     fn matches(&self, object: &Value) -> bool {
         let same = lookup(object, &self.field).is_some_and(|found| match found {
-            Value::String(text) => text.to_lowercase() == self.value.to_lowercase(),
+            Value::String(text) => match &self.pattern {
+                Some(pattern) => pattern.is_match(text),
+                None => text.to_lowercase() == self.value.to_lowercase(),
+            },
             Value::Bool(flag) => flag.to_string() == self.value,
             Value::Number(number) => number.to_string() == self.value,
             _ => false,
         });
         (same == self.equal) != self.negated
     }
+}
+
+/// A value is a regular expression without case, for a whole text unless it says where that begins or ends, as LXD has it.
+fn pattern(value: &str) -> Option<Regex> {
+    let whole = if value.contains(['^', '$']) { value.to_owned() } else { format!("^(?:{value})$") };
+    RegexBuilder::new(&whole).case_insensitive(true).size_limit(MOST).build().ok()
 }
 
 /// Follows a dotted name; keys of maps may contain dots themselves.
@@ -130,6 +144,8 @@ mod tests {
         assert!(!pass("not name eq c1"));
         assert!(pass("name ne c2 and ephemeral eq false"));
         assert!(!pass("name eq \"c 1\""));
+        assert!(pass("name eq C.*") && pass("name eq ^c") && pass("name ne d.*"));
+        assert!(!pass("name eq c") && !pass("name eq 1") && !pass("name ne c.*") && !pass("name eq (c1"));
         assert!(Filter::parse("name xx c1").is_err());
         assert!(Filter::parse("name eq").is_err());
     }

@@ -15,7 +15,21 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     }
     // Ansible sends `null` where there is nothing to say.
     let bytes = if bytes.trim_ascii() == b"null" { b"{}" } else { bytes };
+    if let Some(kind) = other_kind(bytes) {
+        return Err(Error::invalid(format!("json: cannot unmarshal {kind} into the request, which is an object")));
+    }
     types::from_json(bytes).map_err(|e| Error::invalid(go_text(bytes, &e)))
+}
+
+/// What a document is that is no object. (A list would be read as the members of an object in their order.)
+fn other_kind(bytes: &[u8]) -> Option<&'static str> {
+    match bytes.trim_ascii_start().first()? {
+        b'[' => Some("array"),
+        b'"' => Some("string"),
+        b'0'..=b'9' | b'-' => Some("number"),
+        b't' | b'f' if serde_json::from_slice::<bool>(bytes).is_ok() => Some("bool"),
+        _ => None,
+    }
 }
 
 fn go_text(bytes: &[u8], error: &serde_json::Error) -> String {
@@ -40,6 +54,14 @@ mod tests {
         assert_eq!(text("").as_deref(), Some("EOF"));
         assert_eq!(text("xyz").as_deref(), Some("invalid character 'x' looking for beginning of value"));
         assert_eq!(text("{\"a\":").as_deref(), Some("unexpected EOF"));
+        for (body, kind) in
+            [("[]", "array"), (" [\"x\"]", "array"), ("\"x\"", "string"), ("1", "number"), ("true", "bool")]
+        {
+            assert!(
+                text(body).is_some_and(|said| said.starts_with(&format!("json: cannot unmarshal {kind}"))),
+                "{body}"
+            );
+        }
         assert_eq!(text("{\"config\":null,\"unknown\":[1]}"), None);
     }
 }

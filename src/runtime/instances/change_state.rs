@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 
 use super::machine::State;
 use super::{Action, Instances, Scope};
-use crate::api::types::{EventRequestor, Instance, Operation};
+use crate::api::types::{EventRequestor, Instance, Operation, StatusCode};
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::NewOperation;
 use crate::runtime::url;
@@ -33,9 +33,10 @@ impl Instances {
 
     /// Changes the state of all instances of a scope, in the background, a few at a time.
     ///
-    /// Starting leaves out what runs, and the other actions what doesn't, as LXD does for freezing.
+    /// Those that are as they should be already are left alone.
     pub fn change_all(&self, scope: &Scope, action: Action, by: EventRequestor) -> Result<Operation> {
-        let all = self.list(scope)?;
+        let mut all = self.list(scope)?;
+        all.retain(|instance| action.changes(instance.status_code));
         let urls = all.iter().map(|i| url::of("instances", &i.name, &i.project)).collect();
         let project = scope.project.clone().unwrap_or_default();
         let new = NewOperation::task(action.description(), &project).on("instances", urls).by(by.clone());
@@ -122,6 +123,17 @@ impl Instances {
 }
 
 impl Action {
+    /// Whether there is something to do for an instance in this state.
+    fn changes(self, status: StatusCode) -> bool {
+        match self {
+            Action::Start => status == StatusCode::Stopped,
+            Action::Stop { .. } => status != StatusCode::Stopped,
+            Action::Freeze => status == StatusCode::Running,
+            Action::Unfreeze => status == StatusCode::Frozen,
+            Action::Restart { .. } => true,
+        }
+    }
+
     fn description(self) -> &'static str {
         match self {
             Action::Start => "Starting instance",

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::expand::{self, Expanded};
 use super::{Instances, profile_ids, sizes};
 use crate::api::config::instance::Target;
-use crate::api::config::{Site, device, instance, names};
+use crate::api::config::{Site, device, drop_unset, instance, names};
 use crate::api::types::{ConfigMap, EventRequestor, InstancesPost, Operation, Timestamp};
 use crate::runtime::devices::{self, nic};
 use crate::runtime::images::service::ImageFiles;
@@ -68,7 +68,8 @@ impl Instances {
         let image = self.image_of(project, &post)?;
         let architecture = self.architecture(&post.architecture, image.as_ref())?;
         let profiles = self.profiles_of(project, post.profiles, image.as_ref())?;
-        let mut config = post.config;
+        let (mut config, mut devices) = (post.config, post.devices);
+        drop_unset(&mut config, &mut devices);
         sizes::apply(&mut config, &post.instance_type)?;
         config.extend(volatile(image.as_ref()));
         let record = InstanceRecord {
@@ -78,7 +79,7 @@ impl Instances {
             architecture,
             description: post.description,
             config,
-            devices: post.devices,
+            devices,
             profiles,
             ephemeral: post.ephemeral,
             stateful: post.stateful,

@@ -70,6 +70,7 @@ mod show;
 mod sizes;
 mod snapshot_names;
 mod snapshots;
+mod start_log;
 mod streams;
 mod templates;
 mod tpms;

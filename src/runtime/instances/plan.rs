@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use super::create::{root_pool, volume_of};
 use super::expand::{Expanded, expand};
-use super::{Instances, confine, container, doors, equipment, ids, logs, nvidia, templates};
+use super::{Instances, confine, container, doors, equipment, ids, logs, nvidia, start_log, templates};
 use crate::api::config::instance::Config;
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::runtime::blocking;
@@ -35,8 +35,12 @@ impl Instances {
         let checking = driver.clone();
         blocking(move || checking.check()).await?;
         let running = self.launch_with(id, &record, &expanded).await;
-        if running.is_err() {
+        if let Err(e) = &running {
             self.forget_nics(id).await;
+            let logs = self.places.logs(&record.project, &record.name);
+            if let Err(e) = start_log::write_failure(&logs, &record.name, e) {
+                tracing::warn!(id, "Failed keeping why a start failed: {}", e.chain());
+            }
         }
         running
     }
@@ -51,7 +55,7 @@ impl Instances {
         self.check_tpms(expanded).await?;
         let mut spec = self.plan_of(id).await?;
         spec.hold = !nics.is_empty();
-        let running = match self.make_places(record).and(self.follow_plan(id, &spec).await) {
+        let running = match self.make_places(record, &spec).and(self.follow_plan(id, &spec).await) {
             Ok(()) => self.run(id, &spec, nics).await,
             Err(e) => Err(e),
         };
@@ -321,8 +325,13 @@ impl Instances {
     }
 
     /// Makes the places that a start writes to.
-    pub(super) fn make_places(&self, record: &InstanceRecord) -> Result<()> {
-        logs::make_directory(&self.places.logs(&record.project, &record.name))
+    pub(super) fn make_places(&self, record: &InstanceRecord, spec: &ContainerSpec) -> Result<()> {
+        let directory = self.places.logs(&record.project, &record.name);
+        logs::make_directory(&directory)?;
+        if let Err(e) = start_log::write_plan(&directory, spec) {
+            tracing::warn!(instance = %record.name, "Failed keeping the plan of a start: {}", e.chain());
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use super::container::Running;
 use super::create::target_of;
 use super::expand::{Expanded, expand};
 use super::{Instances, cloud_init, confine, ids, live, nvidia, profile_ids};
-use crate::api::config::{Live, Site, device, instance};
+use crate::api::config::{Live, Site, device, drop_unset, instance};
 use crate::api::types::{ConfigMap, EventRequestor, Instance, InstancePut, Operation};
 use crate::runtime::devices::{self, nic};
 use crate::runtime::leases::{Class, Want};
@@ -172,9 +172,9 @@ impl Instances {
 fn changed(r: &impl Read, before: &InstanceRecord, put: InstancePut) -> Result<InstanceRecord> {
     let mut after = before.clone();
     after.profiles = profile_ids(r, &before.project, &put.profiles)?;
-    after.config = put.config;
-    after.config.retain(|_, value| !value.is_empty());
-    after.devices = put.devices;
+    instance::check_names(&put.config, target_of(before.kind)).map_err(|e| Site::InstanceUpdate.config(e))?;
+    (after.config, after.devices) = (put.config, put.devices);
+    drop_unset(&mut after.config, &mut after.devices);
     after.ephemeral = put.ephemeral;
     after.description = put.description;
     if !put.architecture.is_empty() {

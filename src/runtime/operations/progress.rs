@@ -1,13 +1,16 @@
 //! How far the bytes of an operation are, as clients show it: `84% (117.31MB/s)`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::Handle;
 
-/// Tells listeners at each hundredth, or at each mebibyte when nobody knows how many there are. Dropped, it takes back
-/// what it has told.
+/// How often is told how many bytes are through.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Tells listeners at each hundredth, or after each second when nobody knows how many there are: LXD's client puts what it is told
+/// into what it writes to standard output, so what is soon done tells nothing. Dropped, it takes back what it has told.
 pub struct Progress {
     handle: Handle,
     stage: Stage,
@@ -15,6 +18,7 @@ pub struct Progress {
     done: u64,
     told: u64,
     begun: Instant,
+    last: Instant,
 }
 
 /// What is under way: how clients find its progress, and what they call it.
@@ -43,7 +47,8 @@ impl Progress {
     /// Of `total` bytes, if that is known.
     pub fn new(handle: &Handle, stage: Stage, total: Option<u64>) -> Progress {
         let total = total.filter(|total| *total > 0);
-        Progress { handle: handle.clone(), stage, total, done: 0, told: 0, begun: Instant::now() }
+        let begun = Instant::now();
+        Progress { handle: handle.clone(), stage, total, done: 0, told: 0, begun, last: begun }
     }
 
     /// So many bytes more are through.
@@ -56,10 +61,11 @@ impl Progress {
         self.done = done;
         let step = match self.total {
             Some(total) => (self.done.min(total) as u128 * 100 / u128::from(total)) as u64,
-            None => self.done >> 20,
+            None if self.last.elapsed() < INTERVAL => self.told,
+            None => self.done,
         };
         if step > self.told {
-            self.told = step;
+            (self.told, self.last) = (step, Instant::now());
             self.tell();
         }
     }
