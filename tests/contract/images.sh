@@ -341,6 +341,16 @@ does lxc image delete "${one:0:12}"
 refuses 'not found' lxc image delete nope
 refuses 'not found' lxc image alias delete nope
 
+it "knows aliases with a slash, however it is written"
+one=$(req GET $M; get '.metadata[0]')
+does lxc image alias create debian/12 "${one##*/}"
+for name in debian/12 debian%2F12; do
+	req GET "$M/aliases/$name"
+	meta .name '"debian/12"'
+done
+req DELETE $M/aliases/debian/12
+same "$code" 200
+
 it "leaves no file behind when all are deleted"
 for one in $(req GET $M; get '.metadata[]'); do run DELETE "$one"; succeeded; done
 same "$(leftovers)" 0 'files left'

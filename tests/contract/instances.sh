@@ -310,6 +310,50 @@ refuses 'Instance not found' lxc delete nope
 does lxc query /1.0/instances/ins10
 does lxc delete ins10 ins2 ins3 ins4
 
+it "takes no list for an object"
+for body in '[]' '["x"]' '"x"' 1; do
+	req PUT /1.0/profiles/default "$body"
+	like "$(get .error_code)" '^(400|500)$'
+	req POST $I "$body"
+	same "$code" 400
+done
+req GET /1.0/profiles/default
+meta '.devices | has("root")' true
+
+it "drops what is empty, and knows names without values too"
+mkdir -p "$SCRATCH/empty"
+does lxc init bb ins-empty -q -c user.q= -c limits.cpu=
+does lxc config device add ins-empty x disk "source=$SCRATCH/empty" path=/x readonly=
+req GET $I/ins-empty
+meta '.config | has("user.q") or has("limits.cpu")' false
+meta '.devices.x | has("readonly")' false
+refuses 'Unknown configuration key: a' lxc config set ins-empty a=
+refuses 'unknown key' lxc config set core.bogus ''
+does lxc config set ins-empty security.syscalls.deny=mkdir
+refuses 'Mutually exclusive keys security.syscalls.deny and security.syscalls.blacklist' lxc config set ins-empty security.syscalls.blacklist=mkdir
+
+it "filters by expressions"
+req GET "$I?filter=name%20eq%20INS-em.*"
+meta length 1
+req GET "$I?filter=name%20eq%20ins-em"
+meta length 0
+req GET "$I?filter=name%20ne%20.*"
+meta length 0
+
+it "says what a start came to"
+does lxc config unset ins-empty security.syscalls.deny
+does lxc config device remove ins-empty x
+does lxc start ins-empty
+like "$(lxc info ins-empty --show-log)" 'Log:'
+req GET $I/ins-empty/logs
+meta 'map(split("/") | last) | sort | map(select(startswith("lxc.")))' '["lxc.conf","lxc.log"]'
+like "$(curl -s --unix-socket "$LXD_SOCKET" http://x$I/ins-empty/logs/lxc.conf)" 'lxc.uts.name = ins-empty'
+does lxc stop -f ins-empty
+does lxc config set ins-empty linux.sysctl.net.bogus=1
+lxc start ins-empty 2>/dev/null </dev/null && fail 'it has started'
+like "$(lxc info ins-empty --show-log)" ERROR
+until_true 10 lxc delete -f ins-empty
+
 it "leaves nothing behind when all are deleted"
 req GET $I
 meta . '[]'

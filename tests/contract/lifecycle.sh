@@ -234,6 +234,20 @@ refuses 'Read-only|denied' inside lif1 touch /mnt/shared/x
 does lxc restart -f lif1
 gives hello inside lif1 cat /mnt/shared/file
 refuses 'Missing source path' lxc config device add lif1 bad disk source=/nope/nope path=/x
+
+it "leaves alone what is as it should be already when all are meant"
+does lxc stop -f lif1
+does lxc init bb lif9 -q
+does lxc start lif1
+for action in 'stop -f' start; do
+	does lxc ${action% -f} --all ${action#"${action% -f}"}
+	does lxc ${action% -f} --all ${action#"${action% -f}"}
+done
+does lxc stop -f lif9
+does lxc pause --all
+same "$(state_of lif1) $(state_of lif9)" 'Frozen Stopped'
+does lxc start lif1
+does lxc delete -f lif9
 does lxc delete -f lif1 lif2
 
 done_testing
