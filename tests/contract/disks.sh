@@ -47,6 +47,13 @@ add d disk "source=$D/tree" path=/mnt/d readonly=true
 like "$(inside $n touch /mnt/d/new 2>&1)" 'Read-only'
 gone d
 
+it "takes a path with dots for what it means"
+mkdir -p "$SCRATCH/dots" && echo dots >"$SCRATCH/dots/file"
+does lxc config device add "$n" dots disk "source=$SCRATCH/dots" path=mnt/no/../../mnt2/./x
+same "$(inside "$n" cat /mnt2/x/file)" dots
+ours && inside "$n" test -e /mnt/no && fail "a directory nobody asked for"
+does lxc config device remove "$n" dots
+
 it "goes without what isn't required"
 refuses 'Missing source path "[^"]*/missing" for disk "d"' lxc config device add $n d disk "source=$D/missing" path=/mnt/d
 add d disk "source=$D/missing" path=/mnt/d required=false

@@ -254,7 +254,7 @@ impl Kind {
             Kind::Pci => require(syntax::pci(text), || "Invalid PCI address".into()),
             Kind::UnixId => require(unsigned::<u32>(text), || "Invalid value for a UNIX ID".into()),
             Kind::DeviceNumber => require(unsigned::<u32>(text), || "Invalid value for a UNIX device number".into()),
-            Kind::Mode => require(text.len() <= 4 && text.bytes().all(|b| matches!(b, b'0'..=b'7')), || {
+            Kind::Mode => require(text.len() <= 7 && text.bytes().all(|b| matches!(b, b'0'..=b'7')), || {
                 "Invalid value for an octal file mode".into()
             }),
             Kind::DevPath => {

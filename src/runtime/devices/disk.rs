@@ -115,12 +115,16 @@ pub fn mount(name: &str, device: &DeviceMap, lxd_dir: &Path) -> Result<Mount> {
     if source.starts_with(lxd_dir) || lxd_dir.starts_with(&source) && flag("recursive") {
         return Err(reaches(name, lxd_dir));
     }
+    let target = plain(&Path::new("/").join(value("path").trim_start_matches('/')));
+    if target == Path::new("/") {
+        return Err(Error::invalid(format!("Device {name:?} would cover the root disk")));
+    }
     let optional = match value("required") {
         "" => flag("optional"),
         _ => !flag("required"),
     };
     Ok(Mount {
-        target: Path::new("/").join(value("path").trim_start_matches('/')),
+        target,
         readonly: flag("readonly"),
         recursive: flag("recursive"),
         follows: follows(value("propagation")) && !lxd_dir.starts_with(&source),
