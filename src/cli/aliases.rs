@@ -10,7 +10,7 @@ const BUILT_IN: &[(&str, &str)] =
 
 /// Replaces an alias at the start of a command line, or behind the flags that stand there.
 pub fn expand(args: &[String], own: &BTreeMap<String, String>) -> Result<Vec<String>> {
-    let (flags, args) = args.split_at(args.iter().take_while(|word| word.starts_with('-')).count());
+    let (flags, args) = args.split_at(args.iter().take_while(|word| word.starts_with('-') && *word != "--").count());
     Ok([flags, &replaced(args, own)?].concat())
 }
 

@@ -240,19 +240,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn permissions_are_octal_with_and_without_a_zero() {
-        assert_eq!(octal("644"), Some(0o644));
-        assert_eq!(octal("0600"), Some(0o600));
-        assert_eq!(octal("0o755"), Some(0o755));
-        assert_eq!((octal("zz"), octal("09")), (None, None));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
     fn permissions_are_read_as_go_does() {
         for (text, mode) in [
             ("755", 0o755),
