@@ -133,7 +133,7 @@ async fn create(cx: &Context, args: Init) -> Result<Target> {
     let created = submit(cx, &target, &args, &post).await?;
     let unnamed = target.name.is_empty();
     target.name = name_of(&created).ok_or_else(|| Error::internal("Failed to get instance name"))?;
-    if unnamed && !cx.quiet {
+    if unnamed {
         say!("Instance name is: {}", target.name);
     }
     advise_about_network(&target).await?;
