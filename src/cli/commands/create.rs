@@ -163,10 +163,10 @@ async fn request(target: &Target, args: &Init, read: InstancePut) -> Result<Inst
         profiles: (!read.profiles.is_empty()).then_some(read.profiles),
         ..InstancesPost::default()
     };
-    if args.no_profiles {
-        post.profiles = Some(Vec::new());
-    } else if !args.profile.is_empty() {
+    if !args.profile.is_empty() {
         post.profiles = Some(args.profile.clone());
+    } else if args.no_profiles {
+        post.profiles = Some(Vec::new());
     }
     post.config.extend(overrides(&args.config)?);
     let devices = device_overrides(&args.device)?;

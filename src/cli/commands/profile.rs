@@ -38,9 +38,6 @@ fn changeable(profile: Profile) -> ProfilePut {
 /// `lxc profile list`.
 pub async fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
-    if !target.name.is_empty() {
-        return Err(Error::invalid("Filtering isn't supported yet"));
-    }
     let (raw, profiles) = fetch::<Profile>(&target.client, "/1.0/profiles?recursion=1").await?;
     let row = |p: &Profile| vec![p.name.clone(), p.description.clone(), p.used_by.len().to_string()];
     let mut cells: Vec<Vec<String>> = profiles.iter().map(row).collect();
