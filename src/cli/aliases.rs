@@ -8,8 +8,13 @@ use crate::error::{Error, Result};
 const BUILT_IN: &[(&str, &str)] =
     &[("shell", "exec @ARGS@ -- su -l"), ("cp", "copy"), ("ls", "list"), ("mv", "move"), ("rm", "delete")];
 
-/// Replaces an alias at the start of a command line.
+/// Replaces an alias at the start of a command line, or behind the flags that stand there.
 pub fn expand(args: &[String], own: &BTreeMap<String, String>) -> Result<Vec<String>> {
+    let (flags, args) = args.split_at(args.iter().take_while(|word| word.starts_with('-') && *word != "--").count());
+    Ok([flags, &replaced(args, own)?].concat())
+}
+
+fn replaced(args: &[String], own: &BTreeMap<String, String>) -> Result<Vec<String>> {
     let found = longest(args, own.iter().map(|(name, target)| (name.as_str(), target.as_str())))
         .or_else(|| longest(args, BUILT_IN.iter().copied()));
     let Some((target, used)) = found else { return Ok(args.to_vec()) };
@@ -99,5 +104,8 @@ mod tests {
         assert_eq!(expand(&line("swap a b c"), &own).unwrap(), line("copy b a c"));
         assert!(expand(&line("swap a"), &own).is_err());
         assert_eq!(expand(&line("list ls"), &own).unwrap(), line("list ls"));
+        assert_eq!(expand(&line("-q --project=p swap a b"), &own).unwrap(), line("-q --project=p copy b a"));
+        assert_eq!(expand(&line("--project p my list"), &own).unwrap(), line("--project p my list"));
+        assert_eq!(expand(&line("--debug"), &own).unwrap(), line("--debug"));
     }
 }

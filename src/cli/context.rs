@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::config::Config;
 use super::help;
-use super::output::{complain, emit};
+use super::output::{complain, emit, say};
 use super::table::Command;
 use super::trusted;
 use crate::api::client::Client;
@@ -66,6 +66,13 @@ impl Context {
     pub fn wordless(&self) -> Result<i32> {
         complain(&help::usage(self.command.0, &self.command.1, help::Depth::default()));
         Ok(0)
+    }
+
+    /// Prints a line, unless `--quiet` was given.
+    pub fn tell(&self, line: &str) {
+        if !self.quiet {
+            say!("{line}");
+        }
     }
 
     /// Understands `[remote:]name`.

@@ -67,12 +67,16 @@ fn value_of(text: &str) -> Result<String> {
     }
 }
 
-/// Asks a yes-or-no question on the terminal; no answer is no.
+/// Asks a yes-or-no question on the terminal; whatever is not `yes` is no.
 pub fn confirmed(question: &str) -> Result<bool> {
     emit(question.as_bytes());
     let mut answer = String::new();
     std::io::stdin().lock().take(64).read_line(&mut answer).ctx(Kind::Invalid, || "Failed reading the answer")?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "yes" | "y"))
+    Ok(agrees(&answer))
+}
+
+fn agrees(answer: &str) -> bool {
+    answer.strip_suffix('\n').unwrap_or(answer).eq_ignore_ascii_case("yes")
 }
 
 /// Asks for a word on the terminal; the end of the input is an error.
@@ -84,5 +88,16 @@ pub fn answer(question: &str) -> Result<String> {
     match read {
         0 => Err(Error::invalid("EOF")),
         _ => Ok(answer.trim().to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_yes_is_yes() {
+        assert!(["yes\n", "YES\n", "yes"].iter().all(|answer| agrees(answer)));
+        assert!(!["y\n", " yes\n", "yes \n", "true\n", "\n", ""].iter().any(|answer| agrees(answer)));
     }
 }

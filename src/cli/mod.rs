@@ -23,6 +23,7 @@ mod trusted;
 mod waiting;
 mod welcome;
 mod yaml_in;
+mod yaml_null;
 
 use argv::Parsed;
 use context::Context;

@@ -59,6 +59,9 @@ t profile add p3 pp; t profile add p3 pp; t profile add p3 nope; t profile show 
 t profile remove p3 pp; t profile assign p3 default,pp; t profile assign p3 default; t profile rename pp pq; t profile copy pq pr
 t profile copy pq pr; t profile copy nope x; t profile list; t profile list -f yaml; t profile list -f json
 printf 'description: hi\nconfig: {user.q: 1}\ndevices: {}\n' >"$work/in"; stdin=$work/in t profile edit pq; t profile show pq
+printf 'description: ~\nconfig:\n  user.q:\n  user.n: 1.50\ndevices:\n' >"$work/in"; stdin=$work/in t profile edit pq; t profile show pq
+printf 'profiles:\nconfig: ~\n' >"$work/in"; stdin=$work/in t init bb p4; t config get p4 user.q; t list p4 -c nP; t delete p4 -q
+t profile create pq-q -q; t profile create 'pq1' -q; t profile list local:x -f csv; t profile delete pq-q -q; t profile delete pq1
 t profile delete pq; t profile delete pq; t profile delete pr; t profile delete default; t config profile list -f csv; t profile ls -f compact
 # states
 t start p1; t stop p1 -f; t stop p1; t start p1; t pause p1; t list p1 -c ns; t start p1; t restart -f p1
@@ -76,11 +79,13 @@ t storage show ps; t storage show ps --resources; t storage info ps; t storage l
 t storage delete default; t storage info default --bytes; t project show default; t project get default features.images
 t project switch nope; t project show nope; t operation show nope; t operation delete nope; t warning show nope; t warning list -f csv -c tSsc
 t warning delete; t list --project default p1 -c n; t list --project nope; t query /1.0/profiles; t query --raw /1.0/profiles
-t query -X POST -d '{"name":"pz"}' /1.0/profiles; t query -X DELETE /1.0/profiles/pz; t query /1.0/instances/p3; t query /1.0/instances/p3/state
+t query -X POST -d '{"name":"pz"}' /1.0/profiles; t query -X DELETE /1.0/profiles/pz; t query '/1.0/instances/p1/files?path=/etc/passwd'; t query '/1.0/instances/p1/files?path=/nope'; t query --raw --wait -X PUT -d '{"action":"stop"}' /1.0/instances/p3/state; t query /1.0/instances/p3; t query /1.0/instances/p3/state
 # the client's own
-t alias add pa 'list -c n'; t pa p1; t alias add pa x; t alias list; t alias list -f json; t alias list -f yaml; t alias rename pa pb; t alias remove pb
+t alias add pa 'list -c n'; t pa p1; t -q pa p1; t --force-local --project=default pa p1; t --project default pa p1; t -q rm nope; t alias add pa x; t alias list; t alias list -f json; t alias list -f yaml; t alias rename pa pb; t alias remove pb
 t alias remove pb; t remote switch nope; t remote switch images; t remote get-default; t remote switch local; t remote remove local
 t remote rename images im; t remote set-url im https://x.example; t remote list -f csv; t remote rename im images; t remote remove images
-t remote add loc2 "unix://${LXD_SOCKET:-$LXD_DIR/unix.socket}"; t list loc2: -c n; t list loc2:p1 -c n; t remote list -f yaml; t remote remove loc2
+t remote add loc2 "unix://${LXD_SOCKET:-$LXD_DIR/unix.socket}"; t list loc2: -c n; t list loc2:p1 -c n; t remote list; t remote list -f yaml; t remote remove loc2
 t remote remove loc2; cat "$LXD_CONF/config.yml"
-t delete -f p1 p2 p3; t list
+t list name=p1 -c n; t list name=p -c n; t list project=default -c n; t list user.nope= -c n; t list name=p1,p2 -c n; t list status=stopped name=p3 -c n
+for a in y yes; do echo $a >"$work/in"; stdin=$work/in t delete -i p3; done
+t delete -f p1 p2; t list

@@ -14,5 +14,8 @@ EDITOR='sed -i s/two/three/' t file edit fi/tmp/f1; t file pull fi/tmp/f1 -
 t file delete fi/tmp/f1; t file delete fi/tmp/f1; t file delete fi/tmp/d; t file delete fi; t file delete; t file delete fi/tmp/f2 fi/tmp/g1; t file delete fi/tmp/nope fi/tmp/stdin; t file delete nope/x; t file rm fi/tmp/stdin
 t start fi; t exec fi -- ls -ln /tmp /a/b /new/d | sed -E 's/[A-Z][a-z]{2} [ 0-9:]+/D /'; t file push f1 fi/root/r -p; t file pull fi/root/r -; t exec fi -- cat /root/r
 head -c 3000000 /dev/zero >big; t file push big fi/root/; t file pull fi/root/big big2; cmp big big2; t file pull fi/proc/version - | cut -c1-9; t file push -r d fi/root --quiet; t file pull -r fi/root/d got2 -q; find got2 | sort
+for m in 04755 4755 01777 0x1ff 7 0 999 1_0; do t file push --mode=$m f1 fi/root/mode; t exec fi -- stat -c %a /root/mode; done
+t exec fi -- sh -c 'mkdir /root/li; cd /root/li; echo hi >f; ln -s f a; ln -s a b; ln -s /root/li/b c; ln -s nowhere n; ln -s o o; ln -s ../li/./f p'
+for l in a b c n o p; do t file pull fi/root/li/$l -; done
 t file mount; t file mount nope; t file mount fi a b c)
 t delete -f fi fi2

@@ -105,6 +105,13 @@ pub struct Move {
 pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
     transfer_mode(&args.mode)?;
     let source = cx.named(&args.words[0], "source instance name")?;
+    match source.name.contains('/') {
+        true if args.instance_only => {
+            return Err(Error::invalid("--instance-only can't be passed when the source is a snapshot"));
+        }
+        true if args.refresh => return Err(Error::invalid("--refresh can only be used with instances")),
+        _ => {}
+    }
     let default = format!("{}:", source.remote);
     let mut target = cx.target(args.words.get(1).unwrap_or(&default))?;
     if target.remote != source.remote {
@@ -231,8 +238,11 @@ pub async fn move_to(cx: &Context, args: Move) -> Result<i32> {
     if target.remote != source.remote {
         return Err(Error::unsupported("Moving an instance to another server"));
     }
-    if changes {
+    if changes && !elsewhere {
         return Err(Error::invalid("Can't override configuration or profiles in local rename"));
+    }
+    if args.storage.is_some() && args.target.is_some() {
+        return Err(Error::invalid("The --storage flag can't be used with --target"));
     }
     if target.name.is_empty() {
         target.name = source.name.clone();
@@ -246,15 +256,13 @@ pub async fn move_to(cx: &Context, args: Move) -> Result<i32> {
     migrate(cx, &source, &target.name, &args).await
 }
 
-/// Has the server move an instance to another pool, project or member.
+/// Has the server move an instance to another pool, project or member. It can change nothing else on the way: what the
+/// flags say of configuration, devices and profiles is left out, as LXD's client does.
 async fn migrate(cx: &Context, source: &Target, name: &str, args: &Move) -> Result<i32> {
     let address = path(&["instances", &source.name]);
     let failed = |what: &str, e: Error| Error::new(e.kind(), format!("Migration {what} failure: {}", e.message()));
     let found: Result<Value> = source.client.get(&address).await;
-    let found = match args.storage {
-        Some(_) => found?,
-        None => found.map_err(|e| failed("API", e))?,
-    };
+    let found = found.map_err(|e| failed("API", e))?;
     let post = serde_json::json!({
         "name": name, "migration": true, "pool": args.storage.as_deref().unwrap_or(""),
         "project": args.target_project.as_deref().unwrap_or(""), "instance_only": args.instance_only,

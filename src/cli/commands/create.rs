@@ -133,7 +133,7 @@ async fn create(cx: &Context, args: Init) -> Result<Target> {
     let created = submit(cx, &target, &args, &post).await?;
     let unnamed = target.name.is_empty();
     target.name = name_of(&created).ok_or_else(|| Error::internal("Failed to get instance name"))?;
-    if unnamed && !cx.quiet {
+    if unnamed {
         say!("Instance name is: {}", target.name);
     }
     advise_about_network(&target).await?;
@@ -163,10 +163,10 @@ async fn request(target: &Target, args: &Init, read: InstancePut) -> Result<Inst
         profiles: (!read.profiles.is_empty()).then_some(read.profiles),
         ..InstancesPost::default()
     };
-    if args.no_profiles {
-        post.profiles = Some(Vec::new());
-    } else if !args.profile.is_empty() {
+    if !args.profile.is_empty() {
         post.profiles = Some(args.profile.clone());
+    } else if args.no_profiles {
+        post.profiles = Some(Vec::new());
     }
     post.config.extend(overrides(&args.config)?);
     let devices = device_overrides(&args.device)?;

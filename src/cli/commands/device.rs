@@ -94,7 +94,7 @@ async fn add(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
     }
     holder.devices().insert(words[1].clone(), device);
     holder.write().await?;
-    say!("Device {} added to {}", words[1], holder.target.name);
+    cx.tell(&format!("Device {} added to {}", words[1], holder.target.name));
     Ok(0)
 }
 
@@ -133,7 +133,7 @@ async fn remove(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
         holder.devices().remove(name);
     }
     holder.write().await?;
-    say!("Device {} removed from {}", words[1..].join(", "), holder.target.name);
+    cx.tell(&format!("Device {} removed from {}", words[1..].join(", "), holder.target.name));
     Ok(0)
 }
 
@@ -173,7 +173,7 @@ pub async fn override_device(cx: &Context, args: Words) -> Result<i32> {
     }
     holder.devices().insert(words[1].clone(), device);
     holder.write().await?;
-    say!("Device {} overridden for {}", words[1], holder.target.name);
+    cx.tell(&format!("Device {} overridden for {}", words[1], holder.target.name));
     Ok(0)
 }
 

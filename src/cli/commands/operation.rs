@@ -6,7 +6,7 @@ use super::args::{Format, Words};
 use crate::api::client::path;
 use crate::api::types::{Operation, from_json};
 use crate::cli::context::Context;
-use crate::cli::output::{Rows, date, emit, fill, render, say, sort_rows, yaml};
+use crate::cli::output::{Rows, date, emit, fill, render, sort_rows, yaml};
 use crate::error::{Ctx, Error, Kind, Result};
 
 fn document(operation: &Operation) -> Value {
@@ -63,6 +63,6 @@ pub async fn show(cx: &Context, args: Words) -> Result<i32> {
 pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "operation")?;
     target.client.delete(&path(&["operations", &target.name])).await?;
-    say!("Operation {} deleted", target.name);
+    cx.tell(&format!("Operation {} deleted", target.name));
     Ok(0)
 }

@@ -38,9 +38,6 @@ fn changeable(profile: Profile) -> ProfilePut {
 /// `lxc profile list`.
 pub async fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
-    if !target.name.is_empty() {
-        return Err(Error::invalid("Filtering isn't supported yet"));
-    }
     let (raw, profiles) = fetch::<Profile>(&target.client, "/1.0/profiles?recursion=1").await?;
     let row = |p: &Profile| vec![p.name.clone(), p.description.clone(), p.used_by.len().to_string()];
     let mut cells: Vec<Vec<String>> = profiles.iter().map(row).collect();
@@ -61,7 +58,7 @@ pub async fn show(cx: &Context, args: Words) -> Result<i32> {
 pub async fn create(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "profile name")?;
     target.client.post("/1.0/profiles", &ProfilesPost { name: target.name.clone(), ..ProfilesPost::default() }).await?;
-    say!("Profile {} created", target.name);
+    cx.tell(&format!("Profile {} created", target.name));
     Ok(0)
 }
 
@@ -69,7 +66,7 @@ pub async fn create(cx: &Context, args: Words) -> Result<i32> {
 pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "profile name")?;
     target.client.delete(&path(&["profiles", &target.name])).await?;
-    say!("Profile {} deleted", target.name);
+    cx.tell(&format!("Profile {} deleted", target.name));
     Ok(0)
 }
 
@@ -78,7 +75,7 @@ pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "profile name")?;
     let post = RenamePost { name: args.words[1].clone() };
     target.client.post(&path(&["profiles", &target.name]), &post).await?;
-    say!("Profile {} renamed to {}", target.name, args.words[1]);
+    cx.tell(&format!("Profile {} renamed to {}", target.name, args.words[1]));
     Ok(0)
 }
 
@@ -139,7 +136,7 @@ pub async fn add(cx: &Context, args: Words) -> Result<i32> {
         Ok(())
     })
     .await?;
-    say!("Profile {profile} added to {}", target.name);
+    cx.tell(&format!("Profile {profile} added to {}", target.name));
     Ok(0)
 }
 
@@ -156,7 +153,7 @@ pub async fn remove(cx: &Context, args: Words) -> Result<i32> {
         Ok(())
     })
     .await?;
-    say!("Profile {profile} removed from {}", target.name);
+    cx.tell(&format!("Profile {profile} removed from {}", target.name));
     Ok(0)
 }
 
@@ -169,6 +166,6 @@ pub async fn assign(cx: &Context, args: Words) -> Result<i32> {
         Ok(())
     })
     .await?;
-    say!("Profiles {} applied to {}", if words.is_empty() { "(none)" } else { words }, target.name);
+    cx.tell(&format!("Profiles {} applied to {}", if words.is_empty() { "(none)" } else { words }, target.name));
     Ok(0)
 }

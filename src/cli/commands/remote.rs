@@ -37,7 +37,7 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 /// How one logs in to a server.
 fn auth(remote: &Remote) -> &str {
     match remote.auth_type.as_str() {
-        _ if remote.addr.starts_with("unix:") => "file access",
+        "" if remote.addr.starts_with("unix:") => "file access",
         "" if remote.protocol == "simplestreams" => "none",
         "" => "tls",
         kind => kind,

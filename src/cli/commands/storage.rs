@@ -9,7 +9,7 @@ use crate::api::client::{path, with_query};
 use crate::api::types::{ResourcesStoragePool, StoragePool, StoragePoolPut, StoragePoolsPost};
 use crate::cli::context::{Context, Target};
 use crate::cli::input::{settings, storage_overrides};
-use crate::cli::output::{Rows, bytes_iec, emit, render, say, sort_rows, yaml};
+use crate::cli::output::{Rows, bytes_iec, emit, render, sort_rows, yaml};
 use crate::error::Result;
 
 /// `lxc storage info`.
@@ -80,8 +80,8 @@ pub async fn create(cx: &Context, args: OnMember) -> Result<i32> {
     let member = args.target.as_deref().unwrap_or("");
     target.client.post(&with_query("/1.0/storage-pools", &[("target", member)]), &post).await?;
     match member {
-        "" => say!("Storage pool {} created", target.name),
-        member => say!("Storage pool {} pending on member {member}", target.name),
+        "" => cx.tell(&format!("Storage pool {} created", target.name)),
+        member => cx.tell(&format!("Storage pool {} pending on member {member}", target.name)),
     }
     Ok(0)
 }
@@ -90,7 +90,7 @@ pub async fn create(cx: &Context, args: OnMember) -> Result<i32> {
 pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
     target.client.delete(&address(&target, &[], &None)).await?;
-    say!("Storage pool {} deleted", target.name);
+    cx.tell(&format!("Storage pool {} deleted", target.name));
     Ok(0)
 }
 

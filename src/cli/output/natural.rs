@@ -22,13 +22,18 @@ fn by_columns(a: &[String], b: &[String]) -> Ordering {
 
 /// Compares texts; runs of digits by value, then by length (`a2 < a02 < a10`).
 pub fn natural(a: &str, b: &str) -> Ordering {
-    let (mut x, mut y) = (a.as_bytes(), b.as_bytes());
+    let (mut x, mut y, mut inside) = (a.as_bytes(), b.as_bytes(), false);
     while let (Some(p), Some(q)) = (x.first(), y.first()) {
         if !p.is_ascii_digit() || !q.is_ascii_digit() {
             if p != q {
-                return p.cmp(q);
+                // Where one goes on with a number, its word has ended.
+                return match (inside, p.is_ascii_digit(), q.is_ascii_digit()) {
+                    (true, true, false) => Ordering::Less,
+                    (true, false, true) => Ordering::Greater,
+                    _ => p.cmp(q),
+                };
             }
-            (x, y) = (&x[1..], &y[1..]);
+            (x, y, inside) = (&x[1..], &y[1..], true);
             continue;
         }
         let digits = |text: &[u8]| text.iter().take_while(|c| c.is_ascii_digit()).count();
@@ -39,7 +44,7 @@ pub fn natural(a: &str, b: &str) -> Ordering {
         if order != Ordering::Equal {
             return order;
         }
-        (x, y) = (x_rest, y_rest);
+        (x, y, inside) = (x_rest, y_rest, false);
     }
     x.len().cmp(&y.len())
 }
@@ -53,5 +58,8 @@ mod tests {
         let mut names = ["c10", "c9", "c", "b1", "c09", "13c5", "6c82", "cc1"].map(String::from);
         names.sort_by(|a, b| natural(a, b));
         assert_eq!(names, ["6c82", "13c5", "b1", "c", "c9", "c09", "c10", "cc1"]);
+        let mut names = ["p.a", "p q", "p2", "p-a", "p10", "p1", "p", "P1", "1p", "-p"].map(String::from);
+        names.sort_by(|a, b| natural(a, b));
+        assert_eq!(names, ["-p", "1p", "P1", "p", "p1", "p2", "p10", "p q", "p-a", "p.a"]);
     }
 }

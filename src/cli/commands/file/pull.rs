@@ -9,9 +9,11 @@ use argh::{ArgsInfo, FromArgs};
 use super::{Place, base, clean, local, place};
 use crate::api::client::{FileContent, InstanceFile};
 use crate::cli::context::Context;
-use crate::cli::output::emit;
 use crate::cli::transfer::receive;
 use crate::error::{Error, Result};
+
+/// Links that are followed one after another.
+const MAX_LINKS: usize = 100;
 
 /// `lxc file pull`.
 #[derive(FromArgs, ArgsInfo)]
@@ -47,6 +49,7 @@ pub async fn pull(cx: &Context, args: Pull) -> Result<i32> {
             continue;
         }
         let path = if directory { clean(&format!("{target}/{}", base(&from.path))) } else { target.clone() };
+        let found = if path == "-" { followed(from, found).await? } else { found };
         one(cx, found, (&from.path, &path)).await?;
     }
     Ok(0)
@@ -75,7 +78,24 @@ fn prepare(target: &str, typed: &str, how: (usize, bool)) -> Result<bool> {
     }
 }
 
-/// Fetches one file or link to a path, or to standard output.
+/// What links lead to in the end.
+async fn followed(from: &Place, mut found: InstanceFile) -> Result<InstanceFile> {
+    let mut path = clean(&format!("/{}", from.path));
+    for _ in 0..MAX_LINKS {
+        let FileContent::Link(target) = &found.content else { return Ok(found) };
+        path = beside(&path, target);
+        found = from.target.client.file(&from.instance, &path).await?;
+    }
+    Err(Error::invalid("Too many links"))
+}
+
+/// Where a link leads to.
+fn beside(link: &str, target: &str) -> String {
+    let parent = link.rsplit_once('/').map_or("", |(parent, _)| parent);
+    if target.starts_with('/') { clean(target) } else { clean(&format!("{parent}/{target}")) }
+}
+
+/// Fetches one file or link to a path, or a file to standard output.
 async fn one(cx: &Context, found: InstanceFile, way: (&str, &str)) -> Result<()> {
     let (from, path) = way;
     tracing::info!("Pulling {path} from {from}");
@@ -91,10 +111,6 @@ async fn one(cx: &Context, found: InstanceFile, way: (&str, &str)) -> Result<()>
                 file.set_permissions(mode).map_err(|e| local("chmod", path, &e))?;
             }
             receive(cx, download, &mut file, (&format!("Pulling {path} from {from}"), path)).await
-        }
-        FileContent::Link(target) if path == "-" => {
-            emit(target.as_bytes());
-            Ok(())
         }
         FileContent::Link(target) => link(&target, path),
         FileContent::Directory(_) => Err(Error::invalid("Can't pull a directory without --recursive")),
@@ -140,4 +156,17 @@ async fn tree(cx: &Context, from: &Place, found: InstanceFile, to: &str) -> Resu
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_on_from_where_they_lie() {
+        assert_eq!(beside("/tmp/a", "b"), "/tmp/b");
+        assert_eq!(beside("/a", "./b/c"), "/b/c");
+        assert_eq!(beside("/tmp/t/a", "../../../x"), "/x");
+        assert_eq!(beside("/tmp/a", "/etc/b"), "/etc/b");
+    }
 }

@@ -87,13 +87,7 @@ fn base_word(path: &str) -> &str {
 
 /// Owner and permissions from the flags.
 fn wanted(args: &Push) -> Result<Owner> {
-    let mode =
-        match &args.mode {
-            None => None,
-            Some(text) => Some(octal(text).ok_or_else(|| {
-                Error::invalid(format!("strconv.ParseInt: parsing {:?}: invalid syntax", padded(text)))
-            })?),
-        };
+    let mode = args.mode.as_deref().filter(|text| !text.is_empty()).map(permissions).transpose()?;
     let id = |id: i64| match id {
         ..0 => Ok(None),
         id => u32::try_from(id).map(Some).map_err(|_| Error::invalid(format!("Invalid id {id}"))),
@@ -101,19 +95,25 @@ fn wanted(args: &Push) -> Result<Owner> {
     Ok(Owner { mode, uid: id(args.uid)?, gid: id(args.gid)? })
 }
 
-fn padded(text: &str) -> String {
-    if text.len() == 3 { format!("0{text}") } else { text.to_string() }
-}
-
-/// Permissions as people write them: `644`, `0644`, `0o644`.
-fn octal(text: &str) -> Option<u32> {
-    let padded = padded(text);
-    let digits = padded.strip_prefix("0o").or_else(|| padded.strip_prefix('0')).unwrap_or(&padded);
-    match (padded.starts_with('0'), digits) {
-        (true, "") => Some(0),
-        (true, digits) => u32::from_str_radix(digits, 8).ok(),
-        (false, digits) => digits.parse().ok(),
+/// Permissions as Go's `strconv.ParseInt` reads a number that says its base: `0644`, `0o644`, `0x1a4`; three digits are
+/// octal in any case. The nine lowest bits count.
+fn permissions(text: &str) -> Result<u32> {
+    let text = if text.len() == 3 { format!("0{text}") } else { text.to_string() };
+    let wrong = |why| Error::invalid(format!("strconv.ParseInt: parsing {text:?}: {why}"));
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(&text).to_ascii_lowercase();
+    let prefixes = [("0x", 16), ("0b", 2), ("0o", 8), ("0", 8)];
+    let based = prefixes.iter().find_map(|(prefix, base)| Some((unsigned.strip_prefix(prefix)?, *base)));
+    let (digits, base) = match based.filter(|_| unsigned != "0") {
+        // Go lets digits be grouped by `_`, from the prefix on.
+        Some((digits, base)) => (digits.strip_prefix('_').unwrap_or(digits), base),
+        None => (&unsigned[..], 10),
+    };
+    if digits.split('_').any(|group| group.is_empty() || !group.chars().all(|c| c.is_digit(base))) {
+        return Err(wrong("invalid syntax"));
     }
+    let number = i64::from_str_radix(&digits.replace('_', ""), base).map_err(|_| wrong("value out of range"))?;
+    let number = if text.starts_with('-') { -number } else { number };
+    Ok((number & 0o777) as u32)
 }
 
 /// Sends one file.
@@ -240,10 +240,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn permissions_are_octal_with_and_without_a_zero() {
-        assert_eq!(octal("644"), Some(0o644));
-        assert_eq!(octal("0600"), Some(0o600));
-        assert_eq!(octal("0o755"), Some(0o755));
-        assert_eq!((octal("zz"), octal("09")), (None, None));
+    fn permissions_are_read_as_go_does() {
+        for (text, mode) in [
+            ("755", 0o755),
+            ("0755", 0o755),
+            ("04755", 0o755),
+            ("4755", 0o223),
+            ("01777", 0o777),
+            ("0o1777", 0o777),
+            ("0x1ff", 0o777),
+            ("0b111", 7),
+            ("07_55", 0o755),
+            ("1_0", 0o10),
+            ("0", 0),
+            ("00", 0),
+            ("7", 7),
+            ("77", 0o115),
+            ("-1", 0o777),
+            ("+755", 0o363),
+            ("4294967296", 0),
+        ] {
+            assert_eq!(permissions(text).unwrap(), mode, "{text}");
+        }
+        for text in ["999", " 7", "0x", "7__7", "zz", "-", "99999999999999999999"] {
+            assert!(permissions(text).is_err(), "{text}");
+        }
     }
 }

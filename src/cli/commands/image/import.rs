@@ -10,7 +10,6 @@ use crate::api::client::{ImageUpload, escape};
 use crate::api::types::{ImagesPost, ImagesPostSource, Operation};
 use crate::cli::commands::file::local;
 use crate::cli::context::{Context, Target};
-use crate::cli::output::say;
 use crate::cli::transfer::sending;
 use crate::error::{Error, Result};
 
@@ -55,7 +54,7 @@ pub async fn import(cx: &Context, args: Import) -> Result<i32> {
     };
     let fingerprint = imported.metadata.as_ref().and_then(|m| m.get("fingerprint")).and_then(|f| f.as_str());
     let fingerprint = fingerprint.ok_or_else(|| Error::internal("The server did not say the image's fingerprint"))?;
-    say!("Image imported with fingerprint: {fingerprint}");
+    cx.tell(&format!("Image imported with fingerprint: {fingerprint}"));
     for alias in &args.alias {
         ensure(&target, alias, fingerprint).await?;
     }

@@ -143,10 +143,10 @@ pub async fn info(cx: &Context, args: Vm) -> Result<i32> {
         say!("    Protocol: {}", source.protocol);
         say!("    Alias: {}", source.alias);
     }
-    say!("Profiles:");
     match image.profiles.is_empty() {
-        true => say!("    []"),
-        false => image.profiles.iter().for_each(|profile| say!("    - {profile}")),
+        true => say!("Profiles: []"),
+        false => say!("Profiles:"),
     }
+    image.profiles.iter().for_each(|profile| say!("    - {profile}"));
     Ok(0)
 }

@@ -12,7 +12,6 @@ use crate::api::types::{Image, ImagesPost, ImagesPostSource};
 use crate::cli::commands::args::{Vm, Words};
 use crate::cli::commands::file::local;
 use crate::cli::context::{Context, Target};
-use crate::cli::output::say;
 use crate::cli::waiting::run;
 use crate::error::{Error, Kind, Result};
 
@@ -31,7 +30,7 @@ pub async fn export(cx: &Context, args: Vm) -> Result<i32> {
         found.map_err(|e| local("open", &path.to_string_lossy(), &e))?;
     }
     target.client.export_image(&fingerprint, &to).await?;
-    say!("Image exported successfully!");
+    cx.tell("Image exported successfully!");
     Ok(0)
 }
 
@@ -48,8 +47,8 @@ pub async fn refresh(cx: &Context, args: Words) -> Result<i32> {
         let ended = target.client.wait(&operation.id).await?;
         let refreshed = ended.metadata.as_ref().and_then(|m| m.get("refreshed")).and_then(|r| r.as_bool());
         match refreshed.unwrap_or(false) {
-            true => say!("Image refreshed successfully!"),
-            false => say!("Image already up to date."),
+            true => cx.tell("Image refreshed successfully!"),
+            false => cx.tell("Image already up to date."),
         }
     }
     Ok(0)
@@ -121,7 +120,7 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
     for alias in args.alias.iter().chain(copied) {
         ensure(&target, alias, &image.fingerprint).await?;
     }
-    say!("Image copied successfully!");
+    cx.tell("Image copied successfully!");
     Ok(0)
 }
 

@@ -42,6 +42,42 @@ pub fn abbreviates(short: &str, key: &str) -> bool {
     short.len() == key.len() && short.iter().zip(&key).all(|(s, k)| k.starts_with(s))
 }
 
+/// What the server can filter by: the properties of an instance.
+const PROPERTIES: &[&str] = &[
+    "architecture",
+    "config",
+    "created_at",
+    "description",
+    "devices",
+    "ephemeral",
+    "expanded_config",
+    "expanded_devices",
+    "last_used_at",
+    "location",
+    "name",
+    "profiles",
+    "project",
+    "stateful",
+    "status",
+    "status_code",
+    "type",
+];
+
+/// Splits filters into the server's part, as it wants it, and those that are left.
+pub fn split<'a>(words: &[&'a str]) -> (String, Vec<&'a str>) {
+    let (mut server, mut left) = (Vec::new(), Vec::new());
+    for word in words {
+        match word.split_once('=') {
+            // A list of values is nothing the server knows.
+            Some((key, value)) if PROPERTIES.contains(&key) && !value.contains(',') => {
+                server.push(format!("{key} eq {value}"));
+            }
+            _ => left.push(*word),
+        }
+    }
+    (server.join(" and "), left)
+}
+
 impl Filters {
     /// Reads filters.
     pub fn parse(words: &[&str]) -> Result<Filters> {
@@ -77,9 +113,14 @@ impl Filter {
             Filter::Name(start, expression) => {
                 expression.as_ref().is_some_and(|e| e.is_match(&i.name)) || i.name.starts_with(start)
             }
-            Filter::Config(key, value, expression) => i.expanded_config.iter().any(|(k, v)| {
-                abbreviates(key, k) && expression.as_ref().map_or(v == value, |expression| expression.is_match(v))
-            }),
+            Filter::Config(key, value, expression) => {
+                // A key that is not there is as good as an empty one.
+                i.expanded_config.get(key).map_or("", String::as_str) == value
+                    || i.expanded_config.iter().any(|(k, v)| {
+                        abbreviates(key, k)
+                            && expression.as_ref().map_or(v == value, |expression| expression.is_match(v))
+                    })
+            }
             Filter::Property(property, values) => values.iter().any(|value| match property {
                 Property::Type => i.kind.eq_ignore_ascii_case(value),
                 Property::Status => i.status.eq_ignore_ascii_case(value),
@@ -121,6 +162,14 @@ mod tests {
         assert!(abbreviates("s.privileged", "security.privileged"));
         assert!(abbreviates("u.b", "user.blah"));
         assert!(!abbreviates("user", "user.blah"));
+    }
+
+    #[test]
+    fn the_server_filters_by_properties_of_one_value() {
+        let words = ["c", "name=c1", "user.x=1", "status=stopped", "type=a,b", "ipv4=1.2.3.4", "=", "config.a=b"];
+        let (server, left) = split(&words);
+        assert_eq!(server, "name eq c1 and status eq stopped");
+        assert_eq!(left, ["c", "user.x=1", "type=a,b", "ipv4=1.2.3.4", "=", "config.a=b"]);
     }
 
     #[test]

@@ -68,7 +68,9 @@ pub async fn list(cx: &Context, args: List) -> Result<i32> {
     let mut columns = columns::parse(&layout)?;
     let recursion = if columns.iter().any(columns::Column::needs_state) || args.format != "table" { "2" } else { "1" };
     let all = if args.all_projects { "true" } else { "" };
-    let address = with_query("/1.0/instances", &[("recursion", recursion), ("all-projects", all)]);
+    let (filter, filters) = filter::split(&filters);
+    let query = [("recursion", recursion), ("all-projects", all), ("filter", filter.as_str())];
+    let address = with_query("/1.0/instances", &query);
     let (raw, instances) = fetch::<InstanceFull>(&target.client, &address).await?;
     let clustered = instances.iter().any(|i| !matches!(i.instance.location.as_str(), "" | "none"));
     columns.retain(|column| clustered || !column.is_location());

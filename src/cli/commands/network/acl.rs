@@ -10,7 +10,7 @@ use crate::api::types::{NetworkAcl, NetworkAclPut, NetworkAclsPost, RenamePost};
 use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
 use crate::cli::input::settings;
-use crate::cli::output::{Rows, render, say, sort_rows};
+use crate::cli::output::{Rows, render, sort_rows};
 use crate::error::{Error, Result};
 
 const NAME: &str = "network ACL name";
@@ -56,7 +56,7 @@ pub async fn create(cx: &Context, args: Words) -> Result<i32> {
     let mut post = NetworkAclsPost { name: target.name.clone(), ..NetworkAclsPost::default() };
     post.config = pairs(&args.words[1..])?;
     target.client.post("/1.0/network-acls", &post).await?;
-    say!("Network ACL {} created", target.name);
+    cx.tell(&format!("Network ACL {} created", target.name));
     Ok(0)
 }
 
@@ -64,7 +64,7 @@ pub async fn create(cx: &Context, args: Words) -> Result<i32> {
 pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], NAME)?;
     target.client.delete(&path(&["network-acls", &target.name])).await?;
-    say!("Network ACL {} deleted", target.name);
+    cx.tell(&format!("Network ACL {} deleted", target.name));
     Ok(0)
 }
 
@@ -73,7 +73,7 @@ pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], NAME)?;
     let post = RenamePost { name: args.words[1].clone() };
     target.client.post(&path(&["network-acls", &target.name]), &post).await?;
-    say!("Network ACL {} renamed to {}", target.name, args.words[1]);
+    cx.tell(&format!("Network ACL {} renamed to {}", target.name, args.words[1]));
     Ok(0)
 }
 

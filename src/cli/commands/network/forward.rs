@@ -10,7 +10,7 @@ use crate::api::types::{NetworkForward, NetworkForwardPut, NetworkForwardsPost};
 use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
 use crate::cli::input::settings;
-use crate::cli::output::{Rows, render, say, sort_rows};
+use crate::cli::output::{Rows, render, sort_rows};
 use crate::error::{Error, Result};
 
 const NAME: &str = "network name";
@@ -48,7 +48,7 @@ pub async fn create(cx: &Context, args: OnMember) -> Result<i32> {
     post.config = pairs(&args.words[2..])?;
     let address = path(&["networks", &target.name, "forwards"]);
     target.client.post(&with_query(&address, &[("target", args.target.as_deref().unwrap_or(""))]), &post).await?;
-    say!("Network forward {} created", post.listen_address);
+    cx.tell(&format!("Network forward {} created", post.listen_address));
     Ok(0)
 }
 
@@ -56,7 +56,7 @@ pub async fn create(cx: &Context, args: OnMember) -> Result<i32> {
 pub async fn delete(cx: &Context, args: OnMember) -> Result<i32> {
     let thing = thing(cx, &args.words, &args.target)?;
     thing.client.delete(&thing.address).await?;
-    say!("Network forward {} deleted", args.words[1]);
+    cx.tell(&format!("Network forward {} deleted", args.words[1]));
     Ok(0)
 }
 

@@ -189,8 +189,8 @@ pub async fn create(cx: &Context, args: Create) -> Result<i32> {
     let member = args.target.as_deref().unwrap_or("");
     target.client.post(&with_query("/1.0/networks", &[("target", member)]), &post).await?;
     match member {
-        "" => say!("Network {} created", target.name),
-        member => say!("Network {} pending on member {member}", target.name),
+        "" => cx.tell(&format!("Network {} created", target.name)),
+        member => cx.tell(&format!("Network {} pending on member {member}", target.name)),
     }
     Ok(0)
 }
@@ -199,7 +199,7 @@ pub async fn create(cx: &Context, args: Create) -> Result<i32> {
 pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "network name")?;
     target.client.delete(&address(&target.name, &[], &None)).await?;
-    say!("Network {} deleted", target.name);
+    cx.tell(&format!("Network {} deleted", target.name));
     Ok(0)
 }
 
@@ -207,7 +207,7 @@ pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
 pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "network name")?;
     target.client.post(&address(&target.name, &[], &None), &RenamePost { name: args.words[1].clone() }).await?;
-    say!("Network {} renamed to {}", target.name, args.words[1]);
+    cx.tell(&format!("Network {} renamed to {}", target.name, args.words[1]));
     Ok(0)
 }
 

@@ -8,7 +8,7 @@ use crate::api::client::path;
 use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
 use crate::cli::input::settings;
-use crate::cli::output::{Rows, render, say, sort_rows};
+use crate::cli::output::{Rows, render, sort_rows};
 use crate::error::{Error, Result};
 
 const NAME: &str = "network name";
@@ -61,11 +61,14 @@ pub async fn create(cx: &Context, args: Words) -> Result<i32> {
     target.client.post(&path(&["networks", &target.name, "peers"]), &post).await?;
     let peer: Value = target.client.get(&path(&["networks", &target.name, "peers", &args.words[1]])).await?;
     match peer["status"].as_str() {
-        Some("Created") => say!("Network peer {} created", args.words[1]),
+        Some("Created") => cx.tell(&format!("Network peer {} created", args.words[1])),
         Some("Pending") => {
-            say!("Network peer {} pending (please complete mutual peering on peer network)", args.words[1]);
+            cx.tell(&format!(
+                "Network peer {} pending (please complete mutual peering on peer network)",
+                args.words[1]
+            ));
         }
-        _ => say!("Network peer {} is in unexpected state {}", args.words[1], peer["status"]),
+        _ => cx.tell(&format!("Network peer {} is in unexpected state {}", args.words[1], peer["status"])),
     }
     Ok(0)
 }
@@ -74,7 +77,7 @@ pub async fn create(cx: &Context, args: Words) -> Result<i32> {
 pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
     let thing = thing(cx, &args.words)?;
     thing.client.delete(&thing.address).await?;
-    say!("Network peer {} deleted", args.words[1]);
+    cx.tell(&format!("Network peer {} deleted", args.words[1]));
     Ok(0)
 }
 

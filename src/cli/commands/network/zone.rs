@@ -12,7 +12,7 @@ use crate::api::types::{
 use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
 use crate::cli::input::settings;
-use crate::cli::output::{Rows, render, say, sort_rows};
+use crate::cli::output::{Rows, render, sort_rows};
 use crate::error::{Error, Result};
 
 const NAME: &str = "network zone name";
@@ -53,7 +53,7 @@ pub async fn create(cx: &Context, args: Words) -> Result<i32> {
     let config = pairs(&args.words[1..])?;
     let post = NetworkZonesPost { name: target.name.clone(), config, ..NetworkZonesPost::default() };
     target.client.post("/1.0/network-zones", &post).await?;
-    say!("Network Zone {} created", target.name);
+    cx.tell(&format!("Network Zone {} created", target.name));
     Ok(0)
 }
 
@@ -61,7 +61,7 @@ pub async fn create(cx: &Context, args: Words) -> Result<i32> {
 pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], NAME)?;
     target.client.delete(&path(&["network-zones", &target.name])).await?;
-    say!("Network Zone {} deleted", target.name);
+    cx.tell(&format!("Network Zone {} deleted", target.name));
     Ok(0)
 }
 
@@ -114,7 +114,7 @@ pub async fn create_record(cx: &Context, args: Words) -> Result<i32> {
     let config = pairs(&args.words[2..])?;
     let post = NetworkZoneRecordsPost { name: args.words[1].clone(), config, ..NetworkZoneRecordsPost::default() };
     target.client.post(&path(&["network-zones", &target.name, "records"]), &post).await?;
-    say!("Network zone record {} created", post.name);
+    cx.tell(&format!("Network zone record {} created", post.name));
     Ok(0)
 }
 
@@ -122,7 +122,7 @@ pub async fn create_record(cx: &Context, args: Words) -> Result<i32> {
 pub async fn delete_record(cx: &Context, args: Words) -> Result<i32> {
     let record = record(cx, &args.words)?;
     record.client.delete(&record.address).await?;
-    say!("Network zone record {} deleted", args.words[1]);
+    cx.tell(&format!("Network zone record {} deleted", args.words[1]));
     Ok(0)
 }
 
