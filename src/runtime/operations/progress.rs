@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::Handle;
 
-/// How often is told how many bytes are through.
+/// How often is told how far a backup is.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Tells listeners at each hundredth, or after each second when nobody knows how many there are: LXD's client puts what it is told
-/// into what it writes to standard output, so what is soon done tells nothing. Dropped, it takes back what it has told.
+/// Tells listeners at each hundredth, or at each mebibyte when nobody knows how many there are; of backups after each second only, since
+/// LXD's client puts what it is told into what it writes to standard output. Dropped, it takes back what it has told.
 pub struct Progress {
     handle: Handle,
     stage: Stage,
@@ -61,8 +61,8 @@ impl Progress {
         self.done = done;
         let step = match self.total {
             Some(total) => (self.done.min(total) as u128 * 100 / u128::from(total)) as u64,
-            None if self.last.elapsed() < INTERVAL => self.told,
-            None => self.done,
+            None if self.stage == Stage::Backup && self.last.elapsed() < INTERVAL => self.told,
+            None => self.done >> 20,
         };
         if step > self.told {
             (self.told, self.last) = (step, Instant::now());
