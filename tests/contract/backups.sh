@@ -201,9 +201,9 @@ if ours && [ "${LXBOX_POOL-dir}" = overlay ]; then
 fi
 
 it "tells about it, and works by the stock client"
-monitor "$SCRATCH/monitor" operation
 head -c 40000000 /dev/urandom >"$SCRATCH/noise"
 does lxc file push -q "$SCRATCH/noise" c1/root/noise
+monitor "$SCRATCH/monitor" operation
 # Long enough that something is said: once a second, in what the client writes to standard output too.
 does lxc export c1 "$SCRATCH/c1.tgz" --compression bzip2
 does lxc import "$SCRATCH/c1.tgz" c4
