@@ -1,6 +1,6 @@
 //! THE route table: path and method -> handler. Everything served stands here; tests walk it.
 //!
-//! `{…}` matches one segment, which is decoded. The old spellings `/1.0/containers` and `/1.0/virtual-machines`
+//! `{…}` matches one segment, which is decoded, and `{name...}` all that are left. The old spellings `/1.0/containers` and `/1.0/virtual-machines`
 //! are the same rows as `/1.0/instances`.
 
 use std::future::Future;

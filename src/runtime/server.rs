@@ -116,8 +116,9 @@ impl Server {
         let _alone = self.changing.lock().await;
         let before = self.config()?;
         self.write(|present| {
-            let after = decide(present)?;
+            let mut after = decide(present)?;
             config::server::validate(&after)?;
+            after.retain(|_, value| !value.is_empty());
             Ok(after)
         })
         .await?;

@@ -128,14 +128,9 @@ fn refuse_in_profile(name: &str) -> Result<()> {
 
 /// What holds between keys.
 fn check_together(config: &ConfigMap) -> Result<()> {
-    const OLDER: [&str; 4] = [
-        "security.syscalls.blacklist",
-        "security.syscalls.blacklist_compat",
-        "security.syscalls.blacklist_default",
-        "security.syscalls.whitelist",
-    ];
     let given = |name: &str| config.get(name).is_some_and(|v| !v.is_empty());
-    if let Some(old) = OLDER.into_iter().find(|old| given(old) && given(modern(old))) {
+    let twice = |old: &&String| modern(old) != old.as_str() && given(old) && given(modern(old));
+    if let Some(old) = config.keys().find(twice) {
         let new = modern(old);
         return Err(Error::invalid(format!("Mutually exclusive keys {new} and {old} are set")));
     }

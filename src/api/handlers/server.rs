@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::api::config::server;
 use crate::api::extensions::EXTENSIONS;
 use crate::api::request::{Request, owned};
 use crate::api::response::{Reply, check_etag};
@@ -92,8 +91,6 @@ async fn change(mut request: Request, keep_others: bool) -> Result<Reply> {
             .filter(|(key, _)| keep_others || key.starts_with("user.") || (same_password && *key == PASSWORD));
         let mut all: ConfigMap = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
         all.extend(new.clone());
-        server::check(&all)?;
-        all.retain(|_, value| !value.is_empty());
         Ok(all)
     };
     owned(async move { server.set_config(decide, by).await }).await?;

@@ -9,7 +9,7 @@ use crate::api::types::Timestamp;
 use crate::runtime::spec::{ContainerSpec, Mount, RootSource};
 use crate::{Ctx, Error, Kind, Result};
 
-/// Writes the plan of a start, and an empty log, into the instance's log directory. Blocks.
+/// Writes the plan of a start, and an empty log, into the instance's log directory, which is there. Blocks.
 pub(super) fn write_plan(directory: &Path, spec: &ContainerSpec) -> Result<()> {
     write(directory, "lxc.conf", &in_words_of_lxc(spec))?;
     write(directory, "lxc.log", "")
@@ -17,12 +17,12 @@ pub(super) fn write_plan(directory: &Path, spec: &ContainerSpec) -> Result<()> {
 
 /// Writes why a start failed. Blocks.
 pub(super) fn write_failure(directory: &Path, name: &str, error: &Error) -> Result<()> {
+    logs::make_directory(directory)?;
     let line = format!("lxc {name} {} ERROR    start - {}\n", Timestamp::now(), error.chain());
     write(directory, "lxc.log", &line)
 }
 
 fn write(directory: &Path, name: &str, text: &str) -> Result<()> {
-    logs::make_directory(directory)?;
     let path = directory.join(name);
     fs::write(&path, text).ctx(Kind::Internal, || format!("Failed writing {path:?}"))
 }
