@@ -70,8 +70,8 @@ sleep 1.1
 read -r later idle < <(inside view1 cat /proc/uptime)
 [ "${later%.*}" -gt "${age%.*}" ] || fail "$age, then $later"
 does lxc restart -f view1
-read -r later idle < <(inside view1 cat /proc/uptime)
-[ "${later%.*}" -lt "${age%.*}" ] || fail "$later after a restart, $age before"
+read -r restarted idle < <(inside view1 cat /proc/uptime)
+[ "${restarted/./}" -lt "${later/./}" ] || fail "$restarted after a restart, $later before"
 
 it "shows its own processor time and load"
 used() { inside view1 awk '/^cpu / {print $2 + $4}' /proc/stat; }
