@@ -85,8 +85,8 @@ if loop=$(losetup -f --show "$D/image" 2>/dev/null); then
 	gone d
 	refuses 'Failed to start device "d"' lxc config device add $n d disk "source=$loop" path=/mnt/block raw.mount.options=nonsense=1
 	if ours; then
-		add d disk "source=$loop" path=/mnt/block raw.mount.options=errors=remount-ro,data=journal readonly=true
-		like "$(inside $n grep ' /mnt/block ' /proc/self/mounts)" 'ext4 ro.*errors=remount-ro,data=journal'
+		add d disk "source=$loop" path=/mnt/block raw.mount.options=errors=remount-ro,data=journal,nodiratime readonly=true
+		like "$(inside $n grep ' /mnt/block ' /proc/self/mounts)" 'ext4 ro,nodiratime.*errors=remount-ro,data=journal'
 		gone d
 	fi
 	does lxc stop -f $n
@@ -108,8 +108,13 @@ if ours; then
 	same "$(inside $n stat -c %u /mnt/d/f)" 65534 'without'
 	gone d
 
-	it "refuses what it doesn't do, by name"
-	refuses 'is not supported yet' lxc config device add $n d disk "source=$D/tree" path=/mnt/d raw.mount.options=noatime
+	it "mounts with the options that any mount can have, and refuses others by name"
+	add d disk "source=$D/tree" path=/mnt/d raw.mount.options=noatime,nosuid,nodev,noexec
+	like "$(inside $n grep ' /mnt/d ' /proc/self/mounts)" 'rw,nosuid,nodev,noexec,noatime'
+	does lxc config device set $n d raw.mount.options=ro
+	like "$(inside $n grep ' /mnt/d ' /proc/self/mounts)" ' ro,relatime'
+	gone d
+	refuses 'can have the mount option "size=1"' lxc config device add $n d disk "source=$D/tree" path=/mnt/d raw.mount.options=size=1
 	same "$(lxc config device list $n | grep -c '^d$')" 0
 fi
 does lxc delete -f $n

@@ -104,8 +104,28 @@ add p proxy listen=udp:127.0.0.1:5300 connect=udp:127.0.0.1:53
 same "$(ask udp:127.0.0.1:5300 one) $(ask udp:127.0.0.1:5300 two)" 'guest-one guest-two'
 gone p
 
+it "listens on all addresses of both versions where none is named"
+for everywhere in tcp::2000 tcp:0.0.0.0:2000 'tcp:[::]:2000'; do
+	add p proxy "listen=$everywhere" connect=tcp:127.0.0.1:80
+	same "$(ask tcp:127.0.0.1:2000 four) $(ask 'tcp:[::1]:2000' six)" 'guest-four guest-six' "$everywhere"
+	gone p
+done
+serve guest udp:127.0.0.1:54 guest-
+add p proxy listen=udp::5300 connect=udp::54
+same "$(ask udp:127.0.0.1:5300 four) $(ask 'udp:[::1]:5300' six)" 'guest-four guest-six'
+gone p
+add p proxy listen=tcp:127.0.0.1:0 connect=tcp::80
+gone p
+for wrong in tcp:::1:2000 tcp:2000 tcp:localhost:2000 tcp:127.0.0.1: tcp:127.0.0.1:x; do
+	refuses listen lxc config device add prox p proxy "listen=$wrong" connect=tcp:127.0.0.1:80
+done
+refuses 'Cannot listen on wildcard address' lxc config device add prox p proxy listen=tcp:0.0.0.0:1 connect=tcp:10.0.0.1:1 nat=true
+
 it "says who connects"
 add p proxy listen=tcp:127.0.0.1:2000 connect=tcp:127.0.0.1:80 proxy_protocol=true
+like "$(ask tcp:127.0.0.1:2000 hello)" 'PROXY TCP4 127.0.0.1 127.0.0.1 [0-9]+ 2000'
+gone p
+add p proxy listen=tcp:0.0.0.0:2000 connect=tcp:127.0.0.1:80 proxy_protocol=true
 like "$(ask tcp:127.0.0.1:2000 hello)" 'PROXY TCP4 127.0.0.1 127.0.0.1 [0-9]+ 2000'
 gone p
 

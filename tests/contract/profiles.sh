@@ -167,6 +167,55 @@ error '400|500' 'root'
 req GET $P/default
 meta '.devices.root.pool' '"default"'
 
+it "lets an instance be without a root disk, which then doesn't start, and lets it go from one that brings one to another"
+does lxc profile create web
+does lxc profile device add web root disk path=/ pool=default
+does lxc init bb prof2 -q
+does lxc profile remove prof2 default
+does lxc config set prof2 user.a=b
+does lxc config show prof2
+refuses '^Error: No root device could be found' lxc start prof2
+refuses 'Failed getting root disk: No root device could be found' lxc snapshot prof2 s0
+refuses 'Failed getting root disk: No root device could be found' lxc copy prof2 prof3
+does lxc copy prof2 prof3 -s default
+does lxc rename prof2 prof4
+does lxc rename prof4 prof2
+refuses 'No root device could be found' lxc export prof2 "$SCRATCH/none"
+does lxc delete prof3
+does lxc profile add prof2 web
+does lxc start prof2
+does lxc profile remove prof2 web
+does lxc config set prof2 limits.memory=64MiB
+gives yes lxc exec prof2 -- echo yes
+req PATCH $I/prof2 '{"devices":{"root":{"type":"disk","path":"/","pool":"nope"}}}'
+[ "$code" -ge 400 ] || fail "another pool is taken"
+does lxc config device add prof2 root disk path=/ pool=default
+does lxc config device remove prof2 root
+# (The real one ends the guest, and says that it failed.)
+if ours; then does lxc stop -f prof2; else lxc stop -f prof2 >/dev/null 2>&1; fi
+does lxc delete prof2
+gives '' lxc list -c n --format csv prof2
+if ours; then
+	it "keeps an instance without a root disk where it is"
+	does lxc init bb prof2 -q
+	does lxc snapshot prof2 s0
+	does lxc profile assign prof2 ''
+	does lxc storage create other dir
+	does lxc profile device set web root pool other
+	refuses 'Cannot update root disk device pool name to "other"' lxc profile assign prof2 web
+	does lxc profile create empty
+	does lxc profile assign prof2 empty
+	refuses 'Cannot update root disk device pool name to "other"' lxc profile device add empty root disk path=/ pool=other
+	does lxc profile device add empty root disk path=/ pool=default
+	does lxc restore prof2 s0
+	does lxc start prof2
+	does lxc delete -f prof2
+	does lxc profile delete empty
+	does lxc profile device set web root pool default
+	does lxc storage delete other
+fi
+does lxc profile delete web
+
 it "works with the client"
 does lxc profile create c1
 gives 'c1

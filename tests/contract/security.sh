@@ -106,8 +106,11 @@ lxc.environment = FROM_LXC=a=b
 lxc.apparmor.profile = unconfined
 lxc.mount.auto = proc:rw sys:rw cgroup:rw
 lxc.mount.entry = $SCRATCH/from opt/there none bind,ro,create=dir 0 0
-lxc.mount.entry = /no/where opt/nowhere none bind,optional,create=dir 0 0"
+lxc.mount.entry = /no/where opt/nowhere none bind,optional,create=dir 0 0
+lxc.start.auto = 1
+lxc.uts.name = another"
 does lxc start sec1
+gives another inside sec1 cat /proc/sys/kernel/hostname
 gives 1 inside sec1 cat /proc/sys/net/ipv4/ip_forward
 gives below inside sec1 ls /opt/there
 ends 1 inside sec1 touch /opt/there/x

@@ -128,6 +128,22 @@ error 400 .
 req PATCH /1.0 ''
 error 400 '^EOF$'
 
+it "takes members in any case of their letters, the last of two, and what comes first"
+req POST /1.0/profiles '{"Name":"first","NAME":"cases","Config":{"user.A":"1","user.a":null}} and more'
+created /1.0/profiles/cases
+req PATCH /1.0/profiles/cases '{"config":{"user.A":null,"user.b":"2"},"devices":null}'
+ok
+req GET /1.0/profiles/cases
+meta '[.config, .devices]' '[{"user.b":"2"},{}]'
+req PATCH /1.0/profiles/cases '{"config":[]}'
+error 400 'cannot unmarshal.*config'
+req PATCH /1.0/profiles/cases '{"devices":{"d":null}}'
+error 500 'Missing device type'
+req DELETE /1.0/profiles/cases
+ok
+req POST /1.0/instances '{"name":"cases","source":[]}'
+error 400 'cannot unmarshal array|array, expected an object'
+
 it "ignores fields it does not know, and accepts null as a body"
 req PATCH /1.0 '{"config":{"user.a":"1"},"nope":{"a":[1]}}'
 ok

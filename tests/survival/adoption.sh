@@ -153,6 +153,20 @@ does lxc start ado2
 works ado1
 works ado2
 
+it "keeps what those have that are without a root disk"
+does lxc init bb ado5 -q
+does lxc snapshot ado5 s0
+does bash -c 'echo kept | lxc file push - ado5/root/kept'
+does lxc profile assign ado5 ''
+does lxc profile assign ado1 ''
+another_daemon KILL
+gives kept lxc file pull ado5/root/kept -
+same "$(snapshots ado5)" s0
+works ado1
+does lxc profile assign ado5 default
+does lxc start ado5
+does lxc delete -f ado5
+
 it "leaves nothing behind"
 does lxc delete -f ado1 ado2 ado3 ado4
 clean

@@ -2,7 +2,7 @@
 //!
 //! Whether a source, pool or network exists is for those to say who own them; here nothing is looked up.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::api::types::{DeviceMap, Devices};
 use crate::error::{Error, Kind as ErrorKind, Result};
@@ -144,14 +144,18 @@ pub fn check(devices: &Devices, target: Target) -> Result<()> {
     Ok(())
 }
 
-/// Checks the devices an instance has with its profiles': exactly one of them is the root disk.
+/// The root disk among the devices that an instance has with its profiles': exactly one.
 pub fn check_root(expanded: &Devices) -> Result<&str> {
-    let mut roots = expanded.iter().filter(|(_, device)| is_root(device));
-    let detecting = |why: &str| Error::invalid(format!("Failed detecting root disk device: {why}"));
-    let root = roots.next().ok_or_else(|| detecting("No root device could be found"))?;
-    match roots.next() {
-        Some(_) => Err(detecting("More than one root device found")),
-        None => Ok(root.0),
+    check_roots(expanded)?;
+    let root = expanded.iter().find(|(_, device)| is_root(device));
+    root.map(|(name, _)| name.as_str()).ok_or_else(|| Error::invalid("No root device could be found"))
+}
+
+/// Checks the devices that an instance has with its profiles': no more than one root disk.
+pub fn check_roots(expanded: &Devices) -> Result<()> {
+    match expanded.values().filter(|device| is_root(device)).count() {
+        0 | 1 => Ok(()),
+        _ => Err(Error::invalid("Failed detecting root disk device: More than one root device found")),
     }
 }
 
@@ -340,6 +344,9 @@ fn check_proxy(device: &DeviceMap) -> Result<()> {
 /// The IP address in an address of a proxy.
 fn host_of(address: &str) -> Option<IpAddr> {
     let host = address.split_once(':')?.1.rsplit_once(':')?.0;
+    if host.is_empty() {
+        return Some(Ipv4Addr::UNSPECIFIED.into());
+    }
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 

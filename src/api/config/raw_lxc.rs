@@ -30,6 +30,7 @@ pub const RAW_LXC: &[RawKey] = &[
     done("lxc.apparmor.allow_incomplete", "whether to start on kernels whose AppArmor lacks something: as it is"),
     done("lxc.apparmor.profile", "the AppArmor profile: one that the host has loaded, or `unconfined`"),
     raw("lxc.apparmor.*", "what a generated AppArmor profile allows"),
+    raw("lxc.arch", "the architecture it is told"),
     raw("lxc.autodev*", "the tmpfs on /dev"),
     done("lxc.cap.drop", "capabilities taken from the guest"),
     done("lxc.cap.keep", "the only capabilities it has"),
@@ -38,11 +39,16 @@ pub const RAW_LXC: &[RawKey] = &[
     raw("lxc.console.*", "the console's log and buffer"),
     done("lxc.environment", "a variable of the guest's init"),
     raw("lxc.environment.*", "variables of the guest's init alone"),
+    raw("lxc.execute.cmd", "the program of lxc-execute"),
+    done("lxc.group", "a group for lxc-autostart, which knows nothing of these guests"),
     raw("lxc.hook.*", "programs run at points of the guest's life"),
     raw("lxc.idmap", "a range of the id map"),
     done("lxc.init.cmd", "the program started first"),
+    raw("lxc.include", "a file with more keys"),
     raw("lxc.init.*", "its user, group and directory"),
     raw("lxc.keyring.session", "whether there is a session keyring of its own"),
+    raw("lxc.log.*", "the log of LXC"),
+    raw("lxc.monitor.*", "the process that watches the guest"),
     done("lxc.mount.auto", "how /proc, /sys and the control groups are mounted: as they are"),
     done("lxc.mount.entry", "a further bind mount, as in fstab(5)"),
     raw("lxc.mount.*", "further mounts"),
@@ -55,10 +61,15 @@ pub const RAW_LXC: &[RawKey] = &[
     raw("lxc.seccomp.*", "the system call filter"),
     raw("lxc.selinux.*", "the SELinux context"),
     raw("lxc.signal.*", "signals to halt, reboot and stop"),
+    done("lxc.start.*", "whether and when lxc-autostart starts it, which knows nothing of these guests"),
     done("lxc.sysctl.*", "a kernel parameter"),
     raw("lxc.time.offset.*", "offsets of the guest's clocks"),
     raw("lxc.tty.*", "the number of consoles"),
+    done("lxc.uts.name", "the host name"),
 ];
+
+/// Bytes of a host name, at most (sethostname(2)).
+const MAX_HOSTNAME: usize = 64;
 
 /// Key and value of each line that is neither empty nor a comment; the error is LXD's text.
 fn lines(text: &str) -> Result<Vec<(&str, &str)>, String> {
@@ -116,6 +127,8 @@ pub struct RawLxc {
     pub apparmor: Option<String>,
     /// `lxc.no_new_privs`.
     pub no_new_privs: bool,
+    /// `lxc.uts.name`.
+    pub hostname: Option<String>,
     /// `lxc.init.cmd`: program and arguments.
     pub init: Option<Vec<String>>,
     /// `lxc.cgroup.*` and `lxc.cgroup2.*`: whether it is of cgroup v2, the file, the value.
@@ -198,6 +211,11 @@ impl RawLxc {
             "lxc.apparmor.profile" => {
                 self.apparmor = Some(owned(value));
                 return !value.is_empty() && value != "generated";
+            }
+            "lxc.group" | "lxc.start.auto" | "lxc.start.delay" | "lxc.start.order" => return !value.is_empty(),
+            "lxc.uts.name" => {
+                self.hostname = Some(owned(value));
+                return !value.is_empty() && value.len() <= MAX_HOSTNAME;
             }
             "lxc.mount.auto" => return words().all(as_it_is),
             "lxc.mount.entry" => match entry(value) {

@@ -135,18 +135,20 @@ pub(super) fn address(text: &str) -> Result<(), String> {
     require(known, || unresolved(bare))
 }
 
-/// `tcp:HOST:PORTS`, `udp:HOST:PORTS` or `unix:PATH`.
+/// `tcp:HOST:PORTS`, `udp:HOST:PORTS` or `unix:PATH`; no host means every one of this machine, and its own.
 pub(super) fn proxy_address(text: &str) -> Result<(), String> {
     let (protocol, rest) = text.split_once(':').unwrap_or((text, ""));
     match protocol {
         "unix" => require(!rest.is_empty(), || format!("Invalid unix address {text:?}")),
         "tcp" | "udp" => {
             let (host, ports) = rest.rsplit_once(':').ok_or_else(|| format!("Invalid address {text:?}"))?;
-            let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-            require(bare.parse::<IpAddr>().is_ok(), || format!("Not an IP address {bare:?}"))?;
+            let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+            require(bare.is_some() || !host.contains(':'), || format!("address {rest}: too many colons in address"))?;
+            let bare = bare.unwrap_or(host);
+            require(host.is_empty() || bare.parse::<IpAddr>().is_ok(), || format!("Not an IP address {bare:?}"))?;
             ports.split(',').try_for_each(|part| {
                 let (first, last) = part.split_once('-').unwrap_or((part, part));
-                let port = |t: &str| t.parse::<u16>().ok().filter(|n| *n > 0);
+                let port = |t: &str| t.parse::<u16>().ok();
                 let good = matches!((port(first), port(last)), (Some(first), Some(last)) if first <= last);
                 require(good, || format!("Invalid port number {part:?}"))
             })

@@ -1,7 +1,5 @@
 //! `/1.0/images/aliases`.
 
-use serde_json::Value;
-
 use super::images::visible;
 use super::{list as render_list, overlay, url};
 use crate::api::request::{Request, owned};
@@ -48,7 +46,7 @@ pub async fn put(mut request: Request) -> Result<Reply> {
 
 /// `PATCH {name}`: changes what is named.
 pub async fn patch(mut request: Request) -> Result<Reply> {
-    let patch: Value = request.json().await?;
+    let patch = request.patch::<ImageAliasesEntryPut>().await?;
     change(request, move |alias| {
         let present = ImageAliasesEntryPut { description: alias.description.clone(), target: alias.target.clone() };
         overlay(&present, patch.clone())

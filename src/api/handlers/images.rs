@@ -1,7 +1,5 @@
 //! `/1.0/images` but for their files and aliases.
 
-use serde_json::Value;
-
 use super::{list as render_list, overlay, url};
 use crate::api::request::{Request, owned};
 use crate::api::response::{Reply, check_etag};
@@ -53,7 +51,7 @@ pub async fn put(mut request: Request) -> Result<Reply> {
 
 /// `PATCH {fingerprint}`: changes what is named.
 pub async fn patch(mut request: Request) -> Result<Reply> {
-    let patch: Value = request.json().await?;
+    let patch = request.patch::<ImagePut>().await?;
     change(request, move |image| {
         let present = ImagePut {
             auto_update: image.auto_update,

@@ -1,7 +1,6 @@
 //! `/1.0/instances`, also as `/1.0/containers` and `/1.0/virtual-machines`.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{list as render_list, overlay, url};
 use crate::api::request::{Request, owned};
@@ -108,7 +107,7 @@ pub async fn put(mut request: Request) -> Result<Reply> {
 /// `PATCH {name}`: changes what is named, at once.
 pub async fn patch(mut request: Request) -> Result<Reply> {
     let (project, name) = (request.project()?, request.param(0).to_owned());
-    let patch: Value = request.json().await?;
+    let patch = request.patch::<InstancePut>().await?;
     let (instances, by, headers) =
         (request.services.instances.clone(), request.caller.requestor(), request.headers.clone());
     let decide = move |present: &Instance| {

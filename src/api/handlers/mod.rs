@@ -30,10 +30,12 @@ pub mod state;
 pub mod warnings;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::request::Request;
 use crate::api::request::filter::Filter;
+use crate::api::request::members::Members;
 use crate::api::response::Reply;
 use crate::{Ctx, Kind, Result};
 
@@ -51,18 +53,20 @@ fn list<T: Serialize>(request: &Request, objects: &[T], url: impl Fn(&T) -> Stri
 
 /// Lays the members that a PATCH body names over the object's present ones.
 ///
-/// Objects below the top (`config`, `devices`) are merged one level deep, as LXD does.
-fn overlay<T: Serialize + serde::de::DeserializeOwned>(present: &T, patch: Value) -> Result<T> {
+/// Objects below the top (`config`, `devices`) are merged one level deep, as LXD does; the case of members' letters doesn't
+/// matter, and what is `null` stays as it is.
+fn overlay<T: Serialize + DeserializeOwned>(present: &T, patch: Value) -> Result<T> {
     let mut merged = serde_json::to_value(present).ctx(Kind::Internal, || "Failed rendering JSON")?;
     if let (Value::Object(merged), Value::Object(patch)) = (&mut merged, patch) {
-        for (name, value) in patch {
+        for (name, value) in patch.into_iter().filter(|(_, value)| !value.is_null()) {
+            let name = merged.keys().find(|own| own.eq_ignore_ascii_case(&name)).cloned().unwrap_or(name);
             match (merged.get_mut(&name), value) {
                 (Some(Value::Object(old)), Value::Object(new)) => old.extend(new),
                 (_, value) => drop(merged.insert(name, value)),
             }
         }
     }
-    crate::api::types::from_tree(&merged).ctx(Kind::Invalid, || "Failed reading the changed object")
+    T::deserialize(Members(merged)).ctx(Kind::Invalid, || "Failed reading the changed object")
 }
 
 /// `/1.0/KIND/NAME`, with the project when it isn't the default one.

@@ -1,7 +1,5 @@
 //! `/1.0/network-acls`.
 
-use serde_json::Value;
-
 use super::{list as render_list, overlay, url};
 use crate::Result;
 use crate::api::request::{Request, owned};
@@ -44,7 +42,7 @@ pub async fn put(mut request: Request) -> Result<Reply> {
 
 /// `PATCH {name}`: changes what is named.
 pub async fn patch(mut request: Request) -> Result<Reply> {
-    let patch: Value = request.json().await?;
+    let patch = request.patch::<NetworkAclPut>().await?;
     change(request, move |a| {
         let present = NetworkAclPut {
             description: a.description.clone(),

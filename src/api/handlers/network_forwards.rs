@@ -1,7 +1,5 @@
 //! `/1.0/networks/{network}/forwards`.
 
-use serde_json::Value;
-
 use super::{list as render_list, overlay, url};
 use crate::Result;
 use crate::api::request::{Request, owned};
@@ -52,7 +50,7 @@ pub async fn put(mut request: Request) -> Result<Reply> {
 
 /// `PATCH {address}`: changes what is named.
 pub async fn patch(mut request: Request) -> Result<Reply> {
-    let patch: Value = request.json().await?;
+    let patch = request.patch::<NetworkForwardPut>().await?;
     change(request, move |f| {
         let present =
             NetworkForwardPut { description: f.description.clone(), config: f.config.clone(), ports: f.ports.clone() };

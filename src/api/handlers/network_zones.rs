@@ -1,7 +1,5 @@
 //! `/1.0/network-zones` and the records below them.
 
-use serde_json::Value;
-
 use super::{list as render_list, overlay, url};
 use crate::Result;
 use crate::api::request::{Request, owned};
@@ -55,7 +53,7 @@ pub async fn put(mut request: Request) -> Result<Reply> {
 
 /// `PATCH {zone}`: changes what is named.
 pub async fn patch(mut request: Request) -> Result<Reply> {
-    let patch: Value = request.json().await?;
+    let patch = request.patch::<NetworkZonePut>().await?;
     change(request, move |z| {
         overlay(&NetworkZonePut { description: z.description.clone(), config: z.config.clone() }, patch.clone())
     })
@@ -117,7 +115,7 @@ pub async fn put_record(mut request: Request) -> Result<Reply> {
 
 /// `PATCH {zone}/records/{name}`: changes what is named.
 pub async fn patch_record(mut request: Request) -> Result<Reply> {
-    let patch: Value = request.json().await?;
+    let patch = request.patch::<NetworkZoneRecordPut>().await?;
     change_record(request, move |r| {
         let present = NetworkZoneRecordPut {
             description: r.description.clone(),

@@ -1,7 +1,5 @@
 //! `/1.0/networks`.
 
-use serde_json::Value;
-
 use super::{list as render_list, overlay, url};
 use crate::api::request::{Request, owned};
 use crate::api::response::{Reply, check_etag};
@@ -45,7 +43,7 @@ pub async fn put(mut request: Request) -> Result<Reply> {
 
 /// `PATCH {name}`: changes what is named.
 pub async fn patch(mut request: Request) -> Result<Reply> {
-    let patch: Value = request.json().await?;
+    let patch = request.patch::<NetworkPut>().await?;
     change(request, move |n| {
         let present = NetworkPut { config: n.config.clone(), description: n.description.clone() };
         overlay(&present, patch.clone())

@@ -1,7 +1,5 @@
 //! `/1.0/storage-pools`.
 
-use serde_json::Value;
-
 use super::{list as render_list, overlay, url};
 use crate::Result;
 use crate::api::request::{Request, owned};
@@ -39,7 +37,7 @@ pub async fn put(mut request: Request) -> Result<Reply> {
 
 /// `PATCH {pool}`: changes what is named.
 pub async fn patch(mut request: Request) -> Result<Reply> {
-    let patch: Value = request.json().await?;
+    let patch = request.patch::<StoragePoolPut>().await?;
     change(request, move |pool| {
         let present = StoragePoolPut { config: pool.config.clone(), description: pool.description.clone() };
         overlay(&present, patch.clone())

@@ -1,7 +1,5 @@
 //! `/1.0/profiles`.
 
-use serde_json::Value;
-
 use super::{list as render_list, overlay, url};
 use crate::api::request::{Request, owned};
 use crate::api::response::{Reply, check_etag};
@@ -49,7 +47,7 @@ pub async fn put(mut request: Request) -> Result<Reply> {
 
 /// `PATCH {name}`: changes what is named.
 pub async fn patch(mut request: Request) -> Result<Reply> {
-    let patch: Value = request.json().await?;
+    let patch = request.patch::<ProfilePut>().await?;
     change(request, move |p| {
         let present =
             ProfilePut { config: p.config.clone(), description: p.description.clone(), devices: p.devices.clone() };

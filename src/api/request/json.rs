@@ -1,43 +1,52 @@
 //! Reading JSON bodies, with the texts a Go decoder gives for broken ones, since clients show them.
 
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
-use crate::api::types;
+use super::members::Members;
 use crate::{Error, Result};
 
-/// Reads an object; `null` and missing members take their defaults, unknown ones are ignored.
+/// Reads an object by the rules of [`Members`]; missing members take their defaults, unknown ones are ignored, and so is
+/// what follows the object.
 ///
 /// # Errors
 /// [`crate::Kind::Invalid`] with `EOF`, `unexpected EOF` or `invalid character …` as Go says them.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(Error::invalid("EOF"));
-    }
-    // Ansible sends `null` where there is nothing to say.
-    let bytes = if bytes.trim_ascii() == b"null" { b"{}" } else { bytes };
-    if let Some(kind) = other_kind(bytes) {
-        return Err(Error::invalid(format!("json: cannot unmarshal {kind} into the request, which is an object")));
-    }
-    types::from_json(bytes).map_err(|e| Error::invalid(go_text(bytes, &e)))
+    read(tree(bytes)?)
 }
 
-/// What a document is that is no object. (A list would be read as the members of an object in their order.)
-fn other_kind(bytes: &[u8]) -> Option<&'static str> {
-    match bytes.trim_ascii_start().first()? {
-        b'[' => Some("array"),
-        b'"' => Some("string"),
-        b'0'..=b'9' | b'-' => Some("number"),
-        b't' | b'f' if serde_json::from_slice::<bool>(bytes).is_ok() => Some("bool"),
-        _ => None,
-    }
+/// What a PATCH names, all of which a `T` could have.
+///
+/// # Errors
+/// Those of [`parse`].
+pub fn parse_patch<T: DeserializeOwned>(bytes: &[u8]) -> Result<Value> {
+    let tree = tree(bytes)?;
+    read::<T>(tree.clone())?;
+    Ok(tree)
+}
+
+fn read<T: DeserializeOwned>(tree: Value) -> Result<T> {
+    T::deserialize(Members(tree)).map_err(|e| Error::invalid(format!("json: cannot unmarshal the request: {e}")))
+}
+
+/// The first value of a body, which has to be an object.
+fn tree(bytes: &[u8]) -> Result<Value> {
+    let first = serde_json::Deserializer::from_slice(bytes).into_iter::<Value>().next();
+    let kind = match first.ok_or_else(|| Error::invalid("EOF"))?.map_err(|e| Error::invalid(go_text(bytes, &e)))? {
+        tree @ Value::Object(_) => return Ok(tree),
+        // Ansible sends `null` where there is nothing to say.
+        Value::Null => return Ok(Value::Object(Map::new())),
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "bool",
+    };
+    Err(Error::invalid(format!("json: cannot unmarshal {kind} into the request, which is an object")))
 }
 
 fn go_text(bytes: &[u8], error: &serde_json::Error) -> String {
     if error.is_eof() {
         return "unexpected EOF".into();
-    }
-    if error.is_data() {
-        return format!("json: cannot unmarshal the request: {error}");
     }
     let line = bytes.split(|b| *b == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
     let at = line.get(error.column().saturating_sub(1)).copied().unwrap_or(b' ');
@@ -50,7 +59,7 @@ mod tests {
 
     #[test]
     fn broken_bodies_get_the_text_clients_know() {
-        let text = |body: &str| parse::<types::ProfilePut>(body.as_bytes()).err().map(|e| e.to_string());
+        let text = |body: &str| parse::<crate::api::types::ProfilePut>(body.as_bytes()).err().map(|e| e.to_string());
         assert_eq!(text("").as_deref(), Some("EOF"));
         assert_eq!(text("xyz").as_deref(), Some("invalid character 'x' looking for beginning of value"));
         assert_eq!(text("{\"a\":").as_deref(), Some("unexpected EOF"));
@@ -62,6 +71,7 @@ mod tests {
                 "{body}"
             );
         }
+        assert_eq!(text("{} {"), None);
         assert_eq!(text("{\"config\":null,\"unknown\":[1]}"), None);
     }
 }

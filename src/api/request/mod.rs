@@ -14,6 +14,7 @@ use crate::{Error, Kind, Result};
 pub mod filter;
 pub mod json;
 mod line;
+pub mod members;
 mod payload;
 mod websocket;
 
@@ -82,6 +83,11 @@ impl Request {
     /// Reads the body as a JSON object, at most [`JSON_LIMIT`] bytes.
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
         json::parse(&self.bytes().await?)
+    }
+
+    /// The same of a PATCH: only the members that are named, which would do in a `T`.
+    pub async fn patch<T: DeserializeOwned>(&mut self) -> Result<serde_json::Value> {
+        json::parse_patch::<T>(&self.bytes().await?)
     }
 
     /// Reads the body, at most [`JSON_LIMIT`] bytes; less, and not for long, of callers who aren't trusted.

@@ -116,6 +116,8 @@ pub struct InstanceBackupsPost {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct InstanceSnapshot {
+    /// When it may go.
+    pub expires_at: Timestamp,
     /// `x86_64`, …
     pub architecture: String,
     /// Its own configuration.
@@ -130,8 +132,6 @@ pub struct InstanceSnapshot {
     pub expanded_config: ConfigMap,
     /// Devices with those of the profiles.
     pub expanded_devices: Devices,
-    /// When it may go.
-    pub expires_at: Timestamp,
     /// When the instance had last started.
     pub last_used_at: Timestamp,
     /// Its name.

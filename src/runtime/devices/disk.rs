@@ -28,11 +28,12 @@ pub fn fit(name: &str, device: &DeviceMap, lxd_dir: &Path) -> Result<Fitting> {
         {
             return Err(reaches(name, lxd_dir));
         }
-        let block = fs::metadata(&mount.source).is_ok_and(|status| status.file_type().is_block_device());
-        if block {
-            mount.filesystem = Some(filesystem(&mount.source, value("raw.mount.options"))?);
-        } else if !value("raw.mount.options").is_empty() {
-            return Err(Error::unsupported("\"raw.mount.options\" of a disk that isn't a block device"));
+        let own = options(value("raw.mount.options"), &mut mount);
+        if fs::metadata(&mount.source).is_ok_and(|status| status.file_type().is_block_device()) {
+            mount.filesystem = Some(filesystem(&mount.source, own)?);
+        } else if let Some(option) = own.first() {
+            let text = format!("Only a file system on a block device can have the mount option {option:?}");
+            return Err(Error::invalid(text));
         }
         place = mount.source.clone();
         fitting.mounts.push(mount);
@@ -90,8 +91,27 @@ const MARKS: &[(u64, &[u8], &str)] = &[
     (3, b"NTFS    ", "ntfs3"),
 ];
 
+/// Gives a mount the options that any can have; says which are the file system's own.
+fn options(text: &str, mount: &mut Mount) -> Vec<String> {
+    let mut own = Vec::new();
+    for option in text.split(',').map(str::trim).filter(|option| !option.is_empty()) {
+        match option {
+            "ro" => mount.readonly = true,
+            "nosuid" => mount.flags.nosuid = true,
+            "nodev" => mount.flags.nodev = true,
+            "noexec" => mount.flags.noexec = true,
+            "noatime" => mount.flags.noatime = true,
+            "nodiratime" => mount.flags.nodiratime = true,
+            // As it is anyway.
+            "defaults" | "rw" | "suid" | "dev" | "exec" | "atime" | "relatime" | "diratime" => {}
+            _ => own.push(option.to_owned()),
+        }
+    }
+    own
+}
+
 /// The file system on a block device.
-fn filesystem(source: &Path, options: &str) -> Result<Filesystem> {
+fn filesystem(source: &Path, options: Vec<String>) -> Result<Filesystem> {
     let failed = || format!("Failed reading {source:?}");
     let file = fs::File::open(source).ctx(Kind::Invalid, failed)?;
     let has = |offset: u64, mark: &[u8]| {
@@ -100,7 +120,7 @@ fn filesystem(source: &Path, options: &str) -> Result<Filesystem> {
     };
     let kind = MARKS.iter().find(|(offset, mark, _)| has(*offset, mark)).map(|(.., name)| (*name).to_owned());
     let kind = kind.ok_or_else(|| Error::invalid(format!("No known file system is on {source:?}")))?;
-    Ok(Filesystem { kind, options: options.split(',').filter(|o| !o.is_empty()).map(str::to_owned).collect() })
+    Ok(Filesystem { kind, options })
 }
 
 /// The mount that a disk device with a `source` stands for. Pure.
@@ -185,6 +205,13 @@ mod tests {
         assert_eq!((m.source, m.target), ("/srv/a".into(), "/mnt".into()));
         assert!(m.readonly && !m.optional);
         assert!(mount("d", &disk(&[("source", "/x"), ("path", "/y"), ("required", "false")]), lxd).unwrap().optional);
+    }
+
+    #[test]
+    fn what_any_mount_can_have_is_told_from_what_file_systems_have() {
+        let mut mount = Mount::default();
+        assert_eq!(options("ro, nosuid,,noatime,data=journal,rw", &mut mount), ["data=journal"]);
+        assert!(mount.readonly && mount.flags.nosuid && mount.flags.noatime && !mount.flags.nodev);
     }
 
     #[test]

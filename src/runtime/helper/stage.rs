@@ -210,10 +210,14 @@ pub(crate) fn stage_device(
     };
     let attributes = Attributes {
         readonly: device.readonly,
+        nosuid: device.flags.nosuid,
+        nodev: device.flags.nodev,
+        noexec: device.flags.noexec,
+        noatime: device.flags.noatime,
+        nodiratime: device.flags.nodiratime,
         private: !device.follows,
         recursive: device.recursive,
         idmap: user.filter(|_| device.shift),
-        ..Default::default()
     };
     mount::set_attributes(tree.as_fd(), &attributes).what(|| format!("preparing {source:?}"))?;
     let kind = rustix::fs::fstat(&tree).what(|| format!("reading {source:?}"))?.st_mode;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use super::actor::Actor;
-use super::create::{root_pool, volume_of};
+use super::create::{pool_of, volume_of};
 use super::delete::remove_directory;
 use super::expand::{Expanded, expand};
 use super::{Instances, container, copied, doors, ids};
@@ -164,7 +164,7 @@ impl Instances {
                 running.decline_reboot().await?;
             }
         }
-        let pool = self.db.view(|v| root_pool(v, &expand(v, &record)?))?;
+        let pool = self.db.view(|v| pool_of(v, &record))?;
         self.remove_leftovers(&record, &pool).await;
         Ok(())
     }
@@ -188,7 +188,7 @@ impl Instances {
     async fn reconcile_pool(&self, pool: PoolRecord, records: &[InstanceRecord]) -> Result<()> {
         let (mut known, mut complete) = (Vec::new(), BTreeSet::new());
         for record in records {
-            if self.db.view(|v| root_pool(v, &expand(v, record)?)).is_ok_and(|p| p.id == pool.id) {
+            if self.db.view(|v| pool_of(v, record)).is_ok_and(|p| p.id == pool.id) {
                 let volume = volume_of(record)?;
                 for snapshot in self.db.view(|v| repo::snapshots::list(v, record.id))? {
                     known.push(volume.snapshot(&snapshot.name)?);

@@ -133,6 +133,9 @@ pub(super) fn add_raw_lxc(spec: &mut ContainerSpec, text: &str) -> Result<()> {
     if let Some(init) = raw.init {
         spec.init = init;
     }
+    if let Some(name) = raw.hostname {
+        spec.hostname = name;
+    }
     let mask = |names: &[String]| {
         let unknown = |name| Error::invalid(format!("Unknown capability {name:?} in raw.lxc"));
         capability::mask(names.iter().map(String::as_str)).map_err(unknown)

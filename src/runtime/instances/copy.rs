@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::create::{self, root_pool, volume_of};
-use super::expand::expand;
+use super::create::{self, pool_of, volume_of};
 use super::snapshots::snapshot_of;
 use super::{Instances, profile_ids, sizes};
 use crate::api::config::names;
@@ -136,7 +135,7 @@ impl Instances {
         wants.extend(record.profiles.iter().map(|id| Want::shared(Class::Profile, id.to_string())));
         let _lease = self.leases.take(wants).await;
         let source = self.record(&origin.record.project, &origin.record.name)?;
-        let from = self.db.view(|v| root_pool(v, &expand(v, &source)?))?;
+        let from = self.db.view(|v| pool_of(v, &source))?;
         let snapshots = self.snapshots_to_copy(&origin)?;
         let _alone = self.keep_visitors_off(source.id).await;
         let (record, volume, pool) = self.reserve(record).await?;
@@ -256,7 +255,7 @@ impl Instances {
             return Err(Error::new(Kind::Busy, text));
         }
         let _alone = self.turns.evict(target.id).await;
-        let pools = |record: &InstanceRecord| self.db.view(|v| root_pool(v, &expand(v, record)?));
+        let pools = |record: &InstanceRecord| self.db.view(|v| pool_of(v, record));
         let (from, to) = (pools(&origin.record)?, pools(&target)?);
         if origin.with_snapshots {
             self.refresh_snapshots((origin, &from), (&target, &to), by).await?;

@@ -19,6 +19,7 @@ use crate::runtime::storage::{Content, Driver, Image, Volume, quota};
 use crate::runtime::sys::fault;
 use crate::runtime::{blocking, random, storage};
 use crate::store::records::{ContentKind, ImageRecord, InstanceKind, InstanceRecord, Phase, PoolRecord, VolumeRecord};
+use crate::store::repo::volumes::VolumePath;
 use crate::store::{Read, repo};
 use crate::{Error, Kind, Result};
 
@@ -328,11 +329,33 @@ pub(super) fn target_of(kind: InstanceKind) -> Target {
     }
 }
 
-/// The pool of the root disk.
+/// The pool that the root disk names, in which the volume of an instance is to be made.
 pub(super) fn root_pool(r: &impl Read, expanded: &Expanded) -> Result<PoolRecord> {
-    let name = device::check_root(&expanded.devices)?;
-    let pool = expanded.devices.get(name).and_then(|d| d.get("pool")).map_or("", String::as_str);
-    repo::pools::by_name(r, pool)
+    device::check_root(&expanded.devices)?;
+    repo::pools::by_name(r, expanded.root().and_then(|disk| disk.get("pool")).map_or("", String::as_str))
+}
+
+/// The pool that has the volume of an instance, whether the instance still has a root disk or not.
+pub(super) fn pool_of(r: &impl Read, record: &InstanceRecord) -> Result<PoolRecord> {
+    for pool in repo::pools::list(r)? {
+        let (project, kind) = (record.project.as_str(), record.kind.into());
+        match repo::volumes::by_name(r, VolumePath { pool: pool.id, project, kind, name: &record.name }) {
+            Ok(_) => return Ok(pool),
+            Err(e) if e.kind() == Kind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Err(Error::not_found(format!("No storage pool has the volume of instance {:?}", record.name)))
+}
+
+/// Refuses a root disk in another pool than the volume of an instance.
+pub(super) fn stays_in_pool(r: &impl Read, record: &InstanceRecord, becomes: &Expanded) -> Result<()> {
+    match becomes.root().and_then(|disk| disk.get("pool")) {
+        Some(named) if *named != pool_of(r, record)?.name => {
+            Err(Error::internal(format!("Cannot update root disk device pool name to {named:?}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The volume of an instance, as the storage drivers name it.

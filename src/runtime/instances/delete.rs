@@ -2,7 +2,7 @@
 
 use super::Instances;
 use super::copy::BATCH;
-use super::create::{root_pool, volume_of};
+use super::create::{pool_of, volume_of};
 use super::expand::expand;
 use super::machine::State;
 use crate::api::config::instance::Config;
@@ -77,8 +77,7 @@ impl Instances {
             .db
             .transact(|tx| {
                 repo::instances::update(tx, &deleting)?;
-                let expanded = expand(tx, &deleting)?;
-                root_pool(tx, &expanded)
+                pool_of(tx, &deleting)
             })
             .await?;
         fault("daemon.delete.marked");

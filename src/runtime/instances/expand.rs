@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::Result;
-use crate::api::types::{ConfigMap, Devices};
+use crate::api::config::device;
+use crate::api::types::{ConfigMap, DeviceMap, Devices};
 use crate::store::records::{InstanceRecord, ProfileRecord};
 use crate::store::{Read, repo};
 
@@ -16,6 +17,13 @@ pub struct Expanded {
     pub devices: Devices,
     /// Names of the profiles, in their order.
     pub profiles: Vec<String>,
+}
+
+impl Expanded {
+    /// The root disk; an instance may be left without one, and then doesn't start.
+    pub fn root(&self) -> Option<&DeviceMap> {
+        self.devices.values().find(|device| device::is_root(device))
+    }
 }
 
 /// Reads the profiles of an instance and lays it over them.

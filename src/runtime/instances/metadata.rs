@@ -3,8 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Instances;
-use super::create::{root_pool, volume_of};
-use super::expand::expand;
+use super::create::{pool_of, volume_of};
 use crate::Result;
 use crate::api::types::{EventRequestor, ImageMetadata};
 use crate::runtime::blocking;
@@ -99,7 +98,7 @@ impl Instances {
         let _lease = self.leases.take(lease).await;
         let (record, pool) = self.db.view(|v| {
             let record = repo::instances::by_name(v, project, name)?;
-            let pool = root_pool(v, &expand(v, &record)?)?;
+            let pool = pool_of(v, &record)?;
             Ok((record, pool))
         })?;
         let driver = self.pools.driver(&pool)?;

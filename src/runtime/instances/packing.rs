@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::container::{Running, squashfs};
-use super::create::{root_pool, volume_of};
-use super::expand;
+use super::create::{pool_of, volume_of};
 use super::files::Kept;
 use super::machine::State;
 use super::{Instances, ids};
@@ -52,7 +51,7 @@ impl Instances {
         if source.guest.is_none() {
             return Ok((source, None));
         }
-        let pool = self.db.view(|v| root_pool(v, &expand::expand(v, record)?))?;
+        let pool = self.db.view(|v| pool_of(v, record))?;
         let driver = self.pools.driver(&pool)?;
         let volume = volume_of(record)?;
         // Not a name that a user's snapshot can have.
@@ -106,7 +105,7 @@ impl Instances {
 
     async fn source(&self, record: &InstanceRecord, guest: Option<Running>, kept: Option<Kept>) -> Result<Source> {
         let record = self.db.view(|v| repo::instances::by_id(v, record.id))?;
-        let pool = self.db.view(|v| root_pool(v, &expand::expand(v, &record)?))?;
+        let pool = self.db.view(|v| pool_of(v, &record))?;
         let driver = self.pools.driver(&pool)?;
         let volume = volume_of(&record)?;
         let place = driver.paths().volume(&volume);
@@ -127,7 +126,7 @@ impl Instances {
     pub(super) async fn snapshot_source(&self, record: &InstanceRecord, name: &str) -> Result<Source> {
         let (snapshot, pool) = self.db.view(|v| {
             let snapshot = repo::snapshots::by_name(v, record.id, name)?;
-            Ok((snapshot, root_pool(v, &expand::expand(v, record)?)?))
+            Ok((snapshot, pool_of(v, record)?))
         })?;
         let driver = self.pools.driver(&pool)?;
         let volume = volume_of(record)?.snapshot(name)?;

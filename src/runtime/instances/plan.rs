@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
-use super::create::{root_pool, volume_of};
+use super::create::{pool_of, volume_of};
 use super::expand::{Expanded, expand};
 use super::{Instances, confine, container, doors, equipment, ids, logs, nvidia, start_log, templates};
+use crate::api::config::device;
 use crate::api::config::instance::Config;
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::runtime::blocking;
@@ -125,6 +126,7 @@ impl Instances {
     /// The plan by the configuration of now.
     pub(super) async fn plan_of(&self, id: u64) -> Result<ContainerSpec> {
         let (record, expanded, pool) = self.facts(id)?;
+        device::check_root(&expanded.devices)?;
         if std::env::var_os("LXD_UNPRIVILEGED_ONLY").is_some() && is_privileged(&expanded.config) {
             return Err(Error::invalid("LXD was configured to only allow unprivileged containers"));
         }
@@ -269,7 +271,7 @@ impl Instances {
         self.db.view(|v| {
             let record = repo::instances::by_id(v, id)?;
             let expanded = expand(v, &record)?;
-            let pool = root_pool(v, &expanded)?;
+            let pool = pool_of(v, &record)?;
             Ok((record, expanded, pool))
         })
     }

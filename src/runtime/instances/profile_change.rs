@@ -3,9 +3,9 @@
 
 use futures_util::StreamExt;
 
+use super::create::stays_in_pool;
 use super::expand::{Expanded, expand, over};
 use super::{Instances, cloud_init, ids};
-use crate::api::config::device;
 use crate::runtime::network::service::nics;
 use crate::store::records::{InstanceRecord, ProfileRecord};
 use crate::store::repo::{self, User};
@@ -21,11 +21,10 @@ impl Instances {
         self.db.view(|v| {
             for record in users(v, before)? {
                 let (was, becomes) = (expanded_with(v, &record, before)?, expanded_with(v, &record, after)?);
-                let pool = |e: &Expanded| {
-                    let root = device::check_root(&e.devices).ok()?;
-                    e.devices.get(root)?.get("pool").cloned()
-                };
-                if pool(&was).is_some() && pool(&was) != pool(&becomes) {
+                let moved = stays_in_pool(v, &record, &becomes);
+                if was.root().is_none() {
+                    moved?;
+                } else if becomes.root().is_none() || moved.is_err() {
                     return Err(Error::internal("At least one instance relies on this profile's root disk device"));
                 }
             }

@@ -17,8 +17,7 @@ use crate::{Error, Result};
 
 /// Bytes that the root may hold; 0 is no limit.
 fn size(expanded: &Expanded) -> Result<u64> {
-    let root = device::check_root(&expanded.devices)?;
-    let size = expanded.devices.get(root).and_then(|disk| disk.get("size"));
+    let size = expanded.root().and_then(|disk| disk.get("size"));
     size.map_or(Ok(0), |size| units::bytes(size).map_err(Error::invalid))
 }
 
@@ -64,7 +63,6 @@ impl Instances {
 
     /// The same after a change.
     pub(super) async fn change_size(&self, id: u64, was: &Expanded, becomes: &Expanded) -> Result<()> {
-        // What it was may have had no root disk.
         match size(was).unwrap_or(0) == size(becomes)? {
             true => Ok(()),
             false => self.limit_root(id).await,

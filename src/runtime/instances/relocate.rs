@@ -5,7 +5,7 @@
 
 use super::Instances;
 use super::copy::{BATCH, Origin};
-use super::create::{no_root, root_pool, volume_of};
+use super::create::{no_root, pool_of, volume_of};
 use super::expand::expand;
 use crate::api::config::{device, names};
 use crate::api::types::{EventRequestor, InstancePost, Operation};
@@ -64,7 +64,8 @@ impl Instances {
         }
         let (from, to) = self.db.view(|v| {
             let to = repo::pools::by_name(v, &post.pool).map_err(no_root)?;
-            Ok((root_pool(v, &expand(v, &record)?)?, to))
+            device::check_root(&expand(v, &record)?.devices)?;
+            Ok((pool_of(v, &record)?, to))
         })?;
         let with_snapshots = !post.instance_only && !post.container_only;
         if from.id == to.id {

@@ -1,6 +1,6 @@
 //! Renaming a stopped instance: its volume, its logs, its record.
 
-use super::create::{root_pool, volume_of};
+use super::create::{pool_of, volume_of};
 use super::expand::expand;
 use super::{Instances, cloud_init};
 use crate::api::config::names;
@@ -56,7 +56,7 @@ impl Instances {
 
     /// The volume first, then the records; the pool's reconciliation brings a crash in between together.
     async fn rename_retired(&self, record: &InstanceRecord, new_name: &str) -> Result<()> {
-        let pool = self.db.view(|v| root_pool(v, &expand(v, record)?))?;
+        let pool = self.db.view(|v| pool_of(v, record))?;
         let driver = self.pools.driver(&pool)?;
         let old = volume_of(record)?;
         let new = old.renamed(new_name)?;

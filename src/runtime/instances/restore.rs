@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::create::{root_pool, volume_of};
+use super::create::{pool_of, stays_in_pool, volume_of};
 use super::expand::expand;
 use super::snapshots::snapshot_of;
 use super::{Action, Instances, ids};
@@ -117,11 +117,7 @@ impl Instances {
                 let expanded = expand(tx, &becomes)?;
                 // It may come of an archive, or another instance may have its addresses by now.
                 self.check_by_itself(&becomes, &expanded)?;
-                let pools = (root_pool(tx, &expand(tx, &was)?)?, root_pool(tx, &expanded)?);
-                if pools.0.id != pools.1.id {
-                    let text = "The storage pool of the root disk can only be changed through move";
-                    return Err(Error::internal(text));
-                }
+                stays_in_pool(tx, &was, &expanded)?;
                 if ids::differ(&expand(tx, &was)?.config, &expanded.config) {
                     self.choose_ids(&mut becomes, &expanded.config)?;
                 }
@@ -153,7 +149,7 @@ impl Instances {
     }
 
     async fn restore_volume(&self, record: &InstanceRecord, snapshot: &SnapshotRecord) -> Result<()> {
-        let pool = self.db.view(|v| root_pool(v, &expand(v, record)?))?;
+        let pool = self.db.view(|v| pool_of(v, record))?;
         let driver = self.pools.driver(&pool)?;
         let (volume, from) = (volume_of(record)?, snapshot_of(record, &snapshot.name)?);
         blocking(move || driver.restore_volume(&volume, &from)).await?;
@@ -167,7 +163,7 @@ impl Instances {
         use crate::store::records::Phase;
         for snapshot in self.db.view(|v| repo::snapshots::list(v, record.id))? {
             if snapshot.phase != Phase::Created {
-                let pool: PoolRecord = self.db.view(|v| root_pool(v, &expand(v, record)?))?;
+                let pool: PoolRecord = self.db.view(|v| pool_of(v, record))?;
                 self.remove_snapshot(record, &snapshot, &pool).await;
             } else if snapshot.restoring {
                 tracing::info!(instance = %record.name, snapshot = %snapshot.name, "Completing an interrupted restore");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::create::{root_pool, volume_of};
+use super::create::{pool_of, volume_of};
 use super::expand::{Expanded, expand, over};
 use super::{Instances, snapshot_names};
 use crate::api::config::device;
@@ -202,16 +202,19 @@ impl Instances {
                     return Err(Error::new(Kind::Busy, "Instance is being made or deleted"));
                 }
                 let expanded = expand(tx, &record)?;
-                let pool = root_pool(tx, &expanded)?;
+                let pool = pool_of(tx, &record)?;
                 let name = match &wanted.name {
                     Some(name) => name.clone(),
                     // The lease keeps others from taking it meanwhile.
                     None => next_name(&expanded, &self.db.view(|v| repo::snapshots::list(v, record.id))?)?,
                 };
+                let rootless =
+                    |e: &Error| Error::invalid(format!("Failed initialising instance: Failed getting root disk: {e}"));
                 let failed = |e: Error| {
                     let text = format!("Failed creating instance snapshot record {name:?}: {e}");
                     Error::new(e.kind(), text)
                 };
+                device::check_root(&expanded.devices).map_err(|e| failed(rootless(&e)))?;
                 snapshot_names::check(&name)?;
                 snapshot_names::check_characters(&name).map_err(failed)?;
                 let kept = expanded.config.get("snapshots.expiry").map_or("", String::as_str);
@@ -344,7 +347,7 @@ impl Instances {
     async fn rename_snapshot_now(&self, (project, instance, name): (&str, &str, &str), new_name: &str) -> Result<()> {
         let _lease = self.leases.take(self.exclusive(project, instance)).await;
         let (record, snapshot) = self.snapshot_record(project, instance, name)?;
-        let pool = self.db.view(|v| root_pool(v, &expand(v, &record)?))?;
+        let pool = self.db.view(|v| pool_of(v, &record))?;
         let driver = self.pools.driver(&pool)?;
         let (old, new) = (snapshot_of(&record, name)?, snapshot_of(&record, new_name)?);
         let (moving, from, to) = (driver.clone(), old.clone(), new.clone());
@@ -400,7 +403,7 @@ impl Instances {
             .db
             .transact(|tx| {
                 repo::snapshots::modify(tx, snapshot.id, mark)?;
-                root_pool(tx, &expand(tx, &record)?)
+                pool_of(tx, &record)
             })
             .await?;
         fault("daemon.snapshot_delete.marked");

@@ -1,7 +1,7 @@
 //! Changing an instance: one commit, then what a running guest takes at once.
 
 use super::container::Running;
-use super::create::target_of;
+use super::create::{stays_in_pool, target_of};
 use super::expand::{Expanded, expand};
 use super::{Instances, cloud_init, confine, ids, live, nvidia, profile_ids};
 use crate::api::config::{Live, Site, device, drop_unset, instance};
@@ -63,7 +63,7 @@ impl Instances {
                 let (was, becomes) = (expand(tx, &before)?, expand(tx, &after)?);
                 nic::forget(&mut after.config, &was.devices, &becomes.devices);
                 nic::fill(&mut after.config, &becomes.devices);
-                self.check(tx, &after, (&before, &was), &becomes)?;
+                self.check(tx, &after, &before, &becomes)?;
                 if cloud_init::changed(&was, &becomes) {
                     cloud_init::renew(&mut after.config);
                 }
@@ -84,19 +84,9 @@ impl Instances {
         Ok(())
     }
 
-    fn check(
-        &self,
-        r: &impl Read,
-        after: &InstanceRecord,
-        (before, was): (&InstanceRecord, &Expanded),
-        becomes: &Expanded,
-    ) -> Result<()> {
-        let root = self.check_by_itself(after, becomes)?;
-        let pool = |e: &Expanded, name: &str| e.devices.get(name).and_then(|d| d.get("pool")).cloned();
-        let old_root = device::check_root(&was.devices).ok().and_then(|name| pool(was, name));
-        if old_root.is_some_and(|old| pool(becomes, root) != Some(old)) {
-            return Err(Error::internal("The storage pool of the root disk can only be changed through move"));
-        }
+    fn check(&self, r: &impl Read, after: &InstanceRecord, before: &InstanceRecord, becomes: &Expanded) -> Result<()> {
+        self.check_by_itself(after, becomes)?;
+        stays_in_pool(r, before, becomes)?;
         for disk in becomes.devices.values() {
             if let Some(pool) = disk.get("pool") {
                 repo::pools::by_name(r, pool)?;
@@ -109,16 +99,15 @@ impl Instances {
         fixed(&before.config, &after.config)
     }
 
-    /// Checks what an instance is to be, whatever it was; says which device is its root disk.
-    pub(super) fn check_by_itself<'a>(&self, after: &InstanceRecord, becomes: &'a Expanded) -> Result<&'a str> {
+    /// Checks what an instance is to be, whatever it was.
+    pub(super) fn check_by_itself(&self, after: &InstanceRecord, becomes: &Expanded) -> Result<()> {
         let (site, target) = (Site::InstanceUpdate, target_of(after.kind));
         instance::validate(&after.config, target).map_err(|e| site.config(e))?;
         device::validate(&after.devices, target).map_err(|e| site.devices(e))?;
         // It looks at all instances, which a transaction can't guard; what two changes at once put there twice stays.
         self.db.view(|v| nics::check(v, (&after.project, &after.name), &after.devices))?;
-        let root = device::check_root(&becomes.devices).map_err(|e| site.expanded_devices(e))?;
-        devices::check(&becomes.devices).map_err(|e| site.expanded_devices(e))?;
-        Ok(root)
+        device::check_roots(&becomes.devices).map_err(|e| site.expanded_devices(e))?;
+        devices::check(&becomes.devices).map_err(|e| site.expanded_devices(e))
     }
 
     /// Brings a running guest to its new configuration, as far as that can be done while it runs.

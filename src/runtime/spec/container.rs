@@ -177,6 +177,24 @@ pub struct Mount {
     /// The file system on the source, a block device, which is mounted in its place.
     #[serde(default)]
     pub filesystem: Option<Filesystem>,
+    /// What else holds for it.
+    #[serde(default)]
+    pub flags: MountFlags,
+}
+
+/// What holds for a mount, whatever file system it is of (mount(8), "FILESYSTEM-INDEPENDENT MOUNT OPTIONS").
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountFlags {
+    /// Set-user-ID bits count for nothing.
+    pub nosuid: bool,
+    /// Device nodes can't be opened.
+    pub nodev: bool,
+    /// Nothing can be executed.
+    pub noexec: bool,
+    /// Reading leaves no time of access.
+    pub noatime: bool,
+    /// Nor does reading a directory.
+    pub nodiratime: bool,
 }
 
 /// A program of the host that mounts more into a root before process 1 is in there: as the guest's root, as a child of process 1 and

@@ -1,6 +1,6 @@
 //! The plan of a `proxy` device's helper: where it listens, and where what comes goes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// All places of an address as LXD writes it: `tcp:1.2.3.4:80-90,99`, `unix:/run/x`, `unix:@name`.
+    /// All places of an address as LXD writes it: `tcp:1.2.3.4:80-90,99`, `tcp::80`, `unix:/run/x`, `unix:@name`.
     ///
     /// # Errors
     /// What is wrong with it, in words.
@@ -75,7 +75,10 @@ impl Place {
         }
         let (host, ports) = rest.rsplit_once(':').ok_or_else(wrong)?;
         let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-        let ip = host.parse().map_err(|_| wrong())?;
+        let ip = match host {
+            "" => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            _ => host.parse().map_err(|_| wrong())?,
+        };
         let mut places = Vec::new();
         for part in ports.split(',') {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -123,7 +126,7 @@ mod tests {
         let one = |text: &str| Place::all(text).unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(one("tcp:127.0.0.1:80"), ["127.0.0.1:80"]);
         assert_eq!(one("udp:[::1]:53,60-61"), ["[::1]:53", "[::1]:60", "[::1]:61"]);
-        assert_eq!(one("tcp:::1:53"), ["[::1]:53"]);
+        assert_eq!(one("tcp::53"), ["0.0.0.0:53"]);
         assert_eq!(one("unix:@x"), ["@x"]);
         assert_eq!(Place::all("unix:/run/x").unwrap()[0].path(), Some("/run/x"));
         assert_eq!(Place::all("unix:@x").unwrap()[0].path(), None);

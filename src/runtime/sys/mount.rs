@@ -18,6 +18,10 @@ pub struct Attributes<'a> {
     pub nodev: bool,
     /// Nothing can be executed.
     pub noexec: bool,
+    /// Reading leaves no time of access.
+    pub noatime: bool,
+    /// Nor does reading a directory.
+    pub nodiratime: bool,
     /// Out of every peer group: mounts don't spread to or from it.
     pub private: bool,
     /// Mounts below it too.
@@ -44,8 +48,10 @@ pub fn set_attributes(mount: BorrowedFd<'_>, attributes: &Attributes<'_>) -> io:
             | flag(attributes.nosuid, MountAttrFlags::MOUNT_ATTR_NOSUID)
             | flag(attributes.nodev, MountAttrFlags::MOUNT_ATTR_NODEV)
             | flag(attributes.noexec, MountAttrFlags::MOUNT_ATTR_NOEXEC)
+            | flag(attributes.noatime, MountAttrFlags::MOUNT_ATTR_NOATIME)
+            | flag(attributes.nodiratime, MountAttrFlags::MOUNT_ATTR_NODIRATIME)
             | attributes.idmap.map_or(0, |_| MOUNT_ATTR_IDMAP),
-        attr_clr: 0,
+        attr_clr: flag(attributes.noatime, MountAttrFlags::MOUNT_ATTR__ATIME),
         propagation: if attributes.private { libc::MS_PRIVATE } else { 0 },
         userns_fd: attributes.idmap.map_or(0, |fd| fd.as_raw_fd() as u64),
     };

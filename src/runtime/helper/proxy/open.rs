@@ -1,6 +1,7 @@
 //! Sockets: those it listens at, and those it makes to its target.
 
 use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{CWD, FileType, Gid, Mode, Uid};
@@ -56,7 +57,15 @@ pub(super) fn in_guest(plan: &ProxyPlan, init: &OwnedFd) -> Result<Vec<OwnedFd>,
 }
 
 fn listen(plan: &ProxyPlan, place: &Place) -> io::Result<OwnedFd> {
-    let socket = socket(place)?;
+    let every = every(place);
+    let (place, socket) = match every.as_ref().map(socket) {
+        Some(Ok(socket)) => (every.as_ref().unwrap_or(place), socket),
+        // No IPv6 here.
+        _ => (place, socket(place)?),
+    };
+    if every.is_some() {
+        let _ = sockopt::set_ipv6_v6only(&socket, false);
+    }
     match place {
         Place::Tcp(address) => {
             sockopt::set_socket_reuseaddr(&socket, true)?;
@@ -67,6 +76,16 @@ fn listen(plan: &ProxyPlan, place: &Place) -> io::Result<OwnedFd> {
     }
     rustix::net::listen(&socket, BACKLOG)?;
     Ok(socket)
+}
+
+/// Where it listens when it listens on all addresses, of whichever version.
+fn every(place: &Place) -> Option<Place> {
+    let any = |address: &SocketAddr| SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port()));
+    match place {
+        Place::Tcp(address) if address.ip().is_unspecified() => Some(Place::Tcp(any(address))),
+        Place::Udp(address) if address.ip().is_unspecified() => Some(Place::Udp(any(address))),
+        _ => None,
+    }
 }
 
 fn bind_unix(plan: &ProxyPlan, path: &str, socket: &OwnedFd) -> io::Result<()> {

@@ -2,9 +2,10 @@
 
 use super::index::{Description, VolumeSnapshot};
 use crate::Result;
+use crate::api::config::device;
 use crate::api::types::{Profile, StoragePool, StorageVolume, Timestamp};
 use crate::runtime::instances::Instances;
-use crate::runtime::instances::create::root_pool;
+use crate::runtime::instances::create::pool_of;
 use crate::runtime::instances::expand::expand;
 use crate::runtime::instances::snapshots::show_all;
 use crate::store::records::{InstanceRecord, Phase, PoolRecord, ProfileRecord, VolumeKind, VolumeRecord};
@@ -19,7 +20,8 @@ impl Instances {
         record: &InstanceRecord,
         with_snapshots: bool,
     ) -> Result<(Description, PoolRecord)> {
-        let pool = root_pool(r, &expand(r, record)?)?;
+        device::check_root(&expand(r, record)?.devices)?;
+        let pool = pool_of(r, record)?;
         let kind = VolumeKind::from(record.kind);
         let path = VolumePath { pool: pool.id, project: &record.project, kind, name: &record.name };
         let volume = repo::volumes::by_name(r, path)?;
