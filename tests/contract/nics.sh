@@ -73,6 +73,12 @@ same "$(links)" 'eth0 far lo'
 host_has nichost || fail "no host's end"
 same "$(volatile p.host_name)" nichost
 like "$(ip route show dev nichost)" '10.77.0.0/24'
+does ip link add hosts0 type bridge
+does ip addr add 10.88.0.1/24 dev hosts0
+does ip link set hosts0 up
+refuses '' lxc config device set nic1 p ipv4.routes=10.88.0.0/24
+like "$(ip route show 10.88.0.0/24)" 'dev hosts0 proto kernel'
+does ip link delete hosts0
 does lxc config device set nic1 p ipv4.routes=10.78.0.0/24
 like "$(ip route show dev nichost)" '10.78.0.0/24'
 unlike "$(ip route show dev nichost)" '10.77.0.0/24'

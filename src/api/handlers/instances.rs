@@ -1,6 +1,7 @@
 //! `/1.0/instances`, also as `/1.0/containers` and `/1.0/virtual-machines`.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{list as render_list, overlay, url};
 use crate::api::request::{Request, owned};
@@ -108,6 +109,9 @@ pub async fn put(mut request: Request) -> Result<Reply> {
 pub async fn patch(mut request: Request) -> Result<Reply> {
     let (project, name) = (request.project()?, request.param(0).to_owned());
     let patch = request.patch::<InstancePut>().await?;
+    if patch.get("restore").and_then(Value::as_str).is_some_and(|snapshot| !snapshot.is_empty()) {
+        return Err(Error::invalid("Can't call PATCH in restore mode."));
+    }
     let (instances, by, headers) =
         (request.services.instances.clone(), request.caller.requestor(), request.headers.clone());
     let decide = move |present: &Instance| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::api::config::{Kind, server};
 use crate::api::extensions::EXTENSIONS;
 use crate::api::request::{Request, owned};
 use crate::api::response::{Reply, check_etag};
@@ -97,12 +98,14 @@ async fn change(mut request: Request, keep_others: bool) -> Result<Reply> {
     Ok(Reply::empty())
 }
 
-/// Server keys may come as strings or booleans; LXD refuses numbers with this text.
+/// Values of server keys may be strings, and booleans where that is meant; LXD refuses others with these texts.
 fn text(key: &str, value: Value) -> Result<String> {
+    let boolean = server::key(key).is_some_and(|row| matches!(row.kind, Kind::Bool));
     match value {
         Value::String(text) => Ok(text),
-        Value::Bool(_) if key == PASSWORD => Err(Error::invalid(format!("cannot set '{key}': invalid type bool"))),
-        Value::Bool(flag) => Ok(flag.to_string()),
+        Value::Null => Ok(String::new()),
+        Value::Bool(flag) if boolean => Ok(flag.to_string()),
+        Value::Bool(_) => Err(Error::invalid(format!("cannot set '{key}': invalid type bool"))),
         Value::Number(_) => Err(Error::invalid(format!("cannot set '{key}': invalid type float64"))),
         _ => Err(Error::invalid(format!("cannot set '{key}': invalid type"))),
     }

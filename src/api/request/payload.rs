@@ -5,7 +5,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
-use hyper::Version;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 
 /// What is still read of a body that nobody wanted, in bytes.
@@ -15,19 +14,18 @@ const TIME: Duration = Duration::from_secs(5);
 
 /// A body.
 ///
-/// To drop the body of an HTTP/2 request before its end cancels the request, answer and all (RFC 9113 section 8.1): the
-/// client would learn of a broken stream instead of what is wrong. So the rest is read a little longer then.
+/// To drop the body of an HTTP/2 request before its end cancels the request, answer and all (RFC 9113 section 8.1), and with
+/// HTTP/1.1 the connection is closed while the client still writes: it would learn of a broken stream or pipe instead of the
+/// answer. (Ansible sends `null` with every GET.) So the rest is read a little longer then.
 pub struct Payload {
     /// None only while it is being dropped.
     body: Option<Incoming>,
-    /// Whether its end is waited for.
-    kept: bool,
 }
 
 impl Payload {
-    /// The body of a request of this version.
-    pub fn new(body: Incoming, version: Version) -> Payload {
-        Payload { body: Some(body), kept: version == Version::HTTP_2 }
+    /// The body of a request.
+    pub fn new(body: Incoming) -> Payload {
+        Payload { body: Some(body) }
     }
 }
 
@@ -53,7 +51,7 @@ impl Body for Payload {
 
 impl Drop for Payload {
     fn drop(&mut self) {
-        let Some(body) = self.body.take().filter(|body| self.kept && !body.is_end_stream()) else { return };
+        let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
         tokio::spawn(async move {
             // Whatever comes of it, the request is over.
             let _ = tokio::time::timeout(TIME, Limited::new(body, REST).collect()).await;

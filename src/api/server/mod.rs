@@ -161,7 +161,7 @@ fn split(mut request: hyper::Request<Incoming>, services: Arc<Services>, who: Wh
     let (mut head, body) = request.into_parts();
     let line = head.extensions.remove::<Line>();
     let query = Query::parse(head.uri.query().unwrap_or(""));
-    let (path, body) = (head.uri.path().to_owned(), Payload::new(body, version));
+    let (path, body) = (head.uri.path().to_owned(), Payload::new(body));
     let Who { caller, shown } = who;
     Request { services, caller, shown, path, params: Vec::new(), query, headers: head.headers, body, upgrade, line }
 }

@@ -127,10 +127,9 @@ impl Action {
     fn changes(self, status: StatusCode) -> bool {
         match self {
             Action::Start => status == StatusCode::Stopped,
-            Action::Stop { .. } => status != StatusCode::Stopped,
+            Action::Stop { .. } | Action::Restart { .. } => status != StatusCode::Stopped,
             Action::Freeze => status == StatusCode::Running,
             Action::Unfreeze => status == StatusCode::Frozen,
-            Action::Restart { .. } => true,
         }
     }
 

@@ -116,7 +116,6 @@ impl Instances {
             devices: own_devices,
             profiles,
             ephemeral: post.ephemeral,
-            stateful: post.stateful,
             created_at: Timestamp::now(),
             phase: Phase::Creating,
             ..InstanceRecord::default()

@@ -83,7 +83,6 @@ impl Instances {
             devices,
             profiles,
             ephemeral: post.ephemeral,
-            stateful: post.stateful,
             created_at: Timestamp::now(),
             phase: Phase::Creating,
             ..InstanceRecord::default()
@@ -104,9 +103,10 @@ impl Instances {
 
     fn architecture(&self, wanted: &str, image: Option<&ImageRecord>) -> Result<String> {
         let name = match (wanted, image) {
-            ("", Some(image)) => image.architecture.clone(),
+            // Whatever is asked for, as with LXD.
+            (_, Some(image)) => image.architecture.clone(),
             ("", None) => self.host.architectures.first().cloned().unwrap_or_default(),
-            (wanted, _) => wanted.to_owned(),
+            (wanted, None) => wanted.to_owned(),
         };
         match self.host.architectures.contains(&name) {
             true => Ok(name),

@@ -72,9 +72,9 @@ fn split((sockets, connecting): (Sockets, Connecting)) -> (Option<Sockets>, Conn
 fn exec_spec(post: &InstanceExecPost, of_instance: &[(String, String)]) -> ExecSpec {
     let mut environment: BTreeMap<String, String> = of_instance.iter().cloned().collect();
     environment.extend(post.environment.clone());
-    let size = |wanted: i64| u16::try_from(wanted).unwrap_or(0);
+    let size = |wanted: i64, usual: u16| u16::try_from(wanted).ok().filter(|n| *n > 0).unwrap_or(usual);
     let stdio = match post.interactive {
-        true => Stdio::Terminal(size(post.width), size(post.height)),
+        true => Stdio::Terminal(size(post.width, 80), size(post.height, 25)),
         false => Stdio::Pipes,
     };
     ExecSpec {

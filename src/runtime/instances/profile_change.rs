@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use super::create::stays_in_pool;
 use super::expand::{Expanded, expand, over};
 use super::{Instances, cloud_init, ids};
+use crate::runtime::devices::nic;
 use crate::runtime::network::service::nics;
 use crate::store::records::{InstanceRecord, ProfileRecord};
 use crate::store::repo::{self, User};
@@ -73,14 +74,18 @@ impl Instances {
     }
 
     async fn take_over(&self, id: u64, was: &Expanded, becomes: &Expanded) -> Result<()> {
-        if cloud_init::changed(was, becomes) {
-            let renewed = self.db.transact(|tx| {
+        if cloud_init::changed(was, becomes) || was.devices != becomes.devices {
+            let noted = self.db.transact(|tx| {
                 repo::instances::modify(tx, id, |record| {
-                    cloud_init::renew(&mut record.config);
+                    nic::forget(&mut record.config, &was.devices, &becomes.devices);
+                    nic::fill(&mut record.config, &becomes.devices);
+                    if cloud_init::changed(was, becomes) {
+                        cloud_init::renew(&mut record.config);
+                    }
                     Ok(())
                 })
             });
-            renewed.await?;
+            noted.await?;
         }
         if ids::differ(&was.config, &becomes.config) {
             let _alone = self.choosing_ids().await;

@@ -7,6 +7,7 @@ use super::container::pack::{self, Archive};
 use super::packing::{self, Source};
 use crate::api::types::{EventRequestor, ImageMetadata, ImagesPost, Operation, Timestamp};
 use crate::runtime::blocking;
+use crate::runtime::images::metadata::validate;
 use crate::runtime::images::place::{Place, Text};
 use crate::runtime::images::service::{NewImage, Receiving};
 use crate::runtime::leases::{Class, Want};
@@ -143,13 +144,25 @@ fn wanted_image(post: &ImagesPost) -> NewImage {
     }
 }
 
+/// Whether metadata would do for an image.
+fn is_whole(metadata: &ImageMetadata) -> bool {
+    validate(&mut metadata.clone()).is_ok()
+}
+
 /// The `metadata.yaml` of the image: the instance's own, with what the request says instead.
 fn metadata_of(place: &std::path::Path, architecture: String, post: &ImagesPost) -> Result<Text> {
     let place = Place::open(place)?;
     let now = Timestamp::now().unix();
     let mut image = match (place.metadata()?, place.metadata_text()?) {
         // As it is: what is published twice is the same image twice.
-        (Some(_), Some(text)) if post.properties.is_empty() && post.expires_at.is_zero() => return Ok(text),
+        (Some(image), Some(text)) if post.properties.is_empty() && post.expires_at.is_zero() && is_whole(&image) => {
+            return Ok(text);
+        }
+        // What an image has to say, an instance's metadata may lack.
+        (Some(image), _) if !is_whole(&image) => {
+            let creation_date = if image.creation_date == 0 { now } else { image.creation_date };
+            ImageMetadata { architecture, creation_date, ..image }
+        }
         (Some(image), _) => image,
         (None, _) => ImageMetadata { architecture, creation_date: now, ..ImageMetadata::default() },
     };

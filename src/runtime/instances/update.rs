@@ -122,7 +122,13 @@ impl Instances {
         self.change_nics(id, running.pid(), was, becomes).await?;
         if live::limits_change(was, becomes) {
             let limits = self.limits(id, &becomes.config)?;
-            running.set_limits(&limits).await?;
+            if let Err(e) = running.set_limits(&limits).await {
+                // Some of them may hold by now.
+                if let Err(e) = running.set_limits(&self.limits(id, &was.config)?).await {
+                    tracing::warn!(id, "Failed bringing limits back: {}", e.chain());
+                }
+                return Err(e);
+            }
             self.rebalance().await;
         }
         if let Err(e) = self.change_devices(id, &running, (was, becomes)).await {

@@ -67,7 +67,8 @@ impl Driver for Dir {
     fn create_volume(&self, volume: &Volume, content: Content<'_>) -> Result<()> {
         refuse_vm(volume)?;
         self.layout.create_volume(volume, |fd| match content {
-            Content::Empty => Ok(()),
+            Content::Empty if volume.kind() == VolumeKind::Custom => Ok(()),
+            Content::Empty => make_dir(fd, c"rootfs", 0o755).map(drop),
             Content::Image(image) => {
                 (image.unpack)(fd.as_fd())?;
                 check_rootfs(fd)

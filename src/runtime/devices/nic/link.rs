@@ -73,7 +73,7 @@ fn connect(host: &mut Netlink, plan: &Plan, near: &str, bridge: Option<u32>) -> 
     }
     host.set(index, &LinkChange { up: Some(true), ..LinkChange::default() })?;
     for route in routes(plan, bridge.unwrap_or(index)) {
-        host.replace_route(&route)?;
+        host.hold_route(&route)?;
     }
     limit(host, near, Limits::default(), plan.limits)
 }
@@ -172,7 +172,7 @@ pub fn change(was: &Plan, becomes: &Plan, host_name: Option<&str>) -> Result<()>
         host.delete_route(&route)?;
     }
     for route in routes(becomes, through) {
-        host.replace_route(&route)?;
+        host.hold_route(&route)?;
     }
     Ok(())
 }

@@ -100,10 +100,10 @@ pub(super) fn host_end(host: &mut Netlink, plan: &Plan, layer3: &Layer3, near: &
         let new = NewAddress { unasked: true, ..NewAddress::new(index, own.address, own.prefix) };
         host.replace_address(&new)?;
         for route in to_addresses(side, index) {
-            host.replace_route(&route)?;
+            host.hold_route(&route)?;
         }
         for route in behind(plan, side, index) {
-            host.replace_route(&route)?;
+            host.hold_route(&route)?;
         }
     }
     hold(plan, index)
@@ -141,7 +141,7 @@ fn behind(plan: &Plan, side: &Side, index: u32) -> Vec<Route> {
 pub(super) fn by_loopback(host: &mut Netlink, layer3: &Layer3) -> Result<()> {
     let index = host.index("lo")?;
     let routes: Vec<Route> = layer3.used().flat_map(|side| to_addresses(side, index)).collect();
-    routes.iter().try_for_each(|route| host.replace_route(route))
+    routes.iter().try_for_each(|route| host.hold_route(route))
 }
 
 /// The opposite. Routes that are gone already are fine.

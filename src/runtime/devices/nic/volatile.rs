@@ -14,8 +14,11 @@ pub fn fill(config: &mut ConfigMap, expanded: &Devices) {
         let infiniband = map.get("type").is_some_and(|t| t == "infiniband");
         if has(map, "hwaddr") || infiniband {
             config.remove(&format!("volatile.{device}.hwaddr"));
-        } else if !map.get("nictype").is_some_and(|t| t == "physical" || t == "ipvlan") {
+        } else if !map.get("nictype").is_some_and(|t| matches!(t.as_str(), "physical" | "ipvlan" | "sriov")) {
             config.entry(format!("volatile.{device}.hwaddr")).or_insert_with(|| address().to_string());
+        }
+        if has(map, "name") {
+            config.remove(&format!("volatile.{device}.name"));
         }
         if name_of(device, map, config).is_none() {
             let prefix = if infiniband { "ib" } else { "eth" };

@@ -1,9 +1,10 @@
-//! `/dev` of a container: the usual nodes, bound from the host; its own terminals; the console.
+//! `/dev` of a container: the usual nodes; its own terminals; the console.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::Mode;
+use rustix::fs::{AtFlags, FileType, Mode};
 use rustix::mount::MountAttrFlags;
 
 use super::mounts;
@@ -31,17 +32,37 @@ const LINKS: [(&str, &str); 4] = [
     ("stderr", "/proc/self/fd/2"),
 ];
 
-/// Binds the host's nodes: nobody can make device nodes in a user namespace.
-pub(super) fn bind_files(guest: BorrowedFd<'_>) -> Result<(), Fail> {
+/// Gives it the usual nodes: its own, or the host's where nobody can make any, as in a user namespace.
+///
+/// What the host's root does to a node of the host's, as a privileged guest's root can, the host and its neighbours have.
+pub(super) fn nodes(guest: BorrowedFd<'_>) -> Result<(), Fail> {
     for (name, optional) in NODES {
         let path = Path::new("/dev").join(name);
-        match mount::clone(&path, false) {
-            Ok(node) => bind(&node, guest, &path)?,
-            Err(_) if optional => {}
-            Err(e) => return Err(e).what(|| format!("opening {path:?} of the host")),
+        let host = match rustix::fs::stat(&path) {
+            Ok(status) => status,
+            Err(_) if optional => continue,
+            Err(e) => return Err(e).what(|| format!("looking at {path:?} of the host")),
+        };
+        if !make(guest, &path, host.st_rdev).what(|| format!("making {path:?}"))? {
+            let node = mount::clone(&path, false).what(|| format!("opening {path:?} of the host"))?;
+            bind(&node, guest, &path)?;
         }
     }
     Ok(())
+}
+
+/// Makes a node that everybody may use; false where that isn't permitted.
+fn make(guest: BorrowedFd<'_>, path: &Path, number: u64) -> io::Result<bool> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(false) };
+    let directory = root::directory(guest, parent)?;
+    match rustix::fs::mknodat(&directory, name, FileType::CharacterDevice, Mode::from_raw_mode(0o666), number) {
+        // Again, past the mask.
+        Ok(()) => {
+            Ok(rustix::fs::chmodat(directory, name, Mode::from_raw_mode(0o666), AtFlags::empty()).map(|()| true)?)
+        }
+        Err(rustix::io::Errno::PERM) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
 }
 
 fn bind(node: &OwnedFd, guest: BorrowedFd<'_>, path: &Path) -> Result<(), Fail> {

@@ -41,7 +41,7 @@ pub(super) fn mount_all(spec: &ContainerSpec, guest: BorrowedFd<'_>, floor: Borr
     } else {
         new("sysfs", "sys", guest, &[], MountAttrFlags::empty())?;
     }
-    dev::bind_files(guest)?;
+    dev::nodes(guest)?;
     for path in HOST_TREES {
         host_tree(path, guest);
     }

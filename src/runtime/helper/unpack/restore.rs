@@ -44,7 +44,11 @@ pub fn backup(targets: Vec<Target>, file: File, devices: bool, limits: Limits) -
         let path = TreePath::parse(&member.path, &limits).map_err(|bad| {
             Error::invalid(format!("The backup's path \"{}\" {}", path::shown(&member.path), bad.reason()))
         })?;
-        let found = trees.iter_mut().find_map(|(prefix, tree)| Some((tree, path.below(prefix)?)));
+        let found = trees.iter_mut().find_map(|(prefix, tree, seen)| {
+            let inner = path.below(prefix)?;
+            *seen = true;
+            Some((tree, inner))
+        });
         let Some((tree, inner)) = found else { continue };
         match inner.below("rootfs") {
             Some(inner) => tree.inside(&mut *reader, (&inner, Part::Backup), member)?,
@@ -52,11 +56,12 @@ pub fn backup(targets: Vec<Target>, file: File, devices: bool, limits: Limits) -
         }
     }
     let mut sum = Outcome::default();
-    for (prefix, tree) in trees {
+    for (prefix, tree, seen) in trees {
         let synced = tree.root_directory().try_clone_to_owned();
         let outcome = tree.complete()?;
-        if outcome.entries == 0 {
-            return Err(Error::invalid(format!("The backup has no root file system in {prefix:?}")));
+        // An instance that was made empty has no root file system in there.
+        if !seen {
+            return Err(Error::invalid(format!("The backup has no {prefix:?}")));
         }
         let synced = synced.ctx(Kind::Internal, || "Failed writing the backup to the disk")?;
         rustix::fs::syncfs(synced.as_fd()).ctx(Kind::Internal, || "Failed writing the backup to the disk")?;
@@ -69,9 +74,9 @@ pub fn backup(targets: Vec<Target>, file: File, devices: bool, limits: Limits) -
     Ok(sum)
 }
 
-fn tree(target: Target, devices: bool, limits: Limits) -> Result<(String, Extraction)> {
+fn tree(target: Target, devices: bool, limits: Limits) -> Result<(String, Extraction, bool)> {
     let Target { tree: ArchivedTree { prefix, ids }, own, root } = target;
     let within = format!("{prefix}/rootfs");
     let extraction = Extraction::over((own, root), devices, limits).within(within).shifted(ids);
-    Ok((prefix, extraction))
+    Ok((prefix, extraction, false))
 }

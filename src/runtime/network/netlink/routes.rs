@@ -183,6 +183,19 @@ impl Netlink {
         self.tell(NEW_ROUTE, CREATE | EXCL, &route.message(), || format!("adding {}", route.name()))
     }
 
+    /// Adds a route unless it is there: by the same link and the same maker.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`] when there is another one to the same place, which stays.
+    pub fn hold_route(&mut self, route: &Route) -> Result<()> {
+        let what = |r: &Route| (r.destination, r.prefix, r.gateway, r.index, r.table, r.protocol);
+        match self.add_route(route) {
+            Err(e) if e.errno() != Some(libc::EEXIST) => Err(e),
+            Err(_) if self.routes(route.index)?.iter().any(|there| what(there) == what(route)) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Adds a route in place of one to the same place with the same metric.
     pub fn replace_route(&mut self, route: &Route) -> Result<()> {
         self.tell(NEW_ROUTE, CREATE | REPLACE, &route.message(), || format!("setting {}", route.name()))
