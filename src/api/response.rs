@@ -179,8 +179,8 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 
 /// A header value made of arbitrary text; characters a header can't carry are dropped.
 pub fn header_value(text: &str) -> HeaderValue {
-    let clean: String = text.chars().filter(|c| (' '..='~').contains(c)).collect();
-    HeaderValue::from_str(&clean).unwrap_or_else(|_| HeaderValue::from_static(""))
+    let clean: Vec<u8> = text.bytes().filter(|byte| *byte >= b' ' && *byte != 0x7f).collect();
+    HeaderValue::from_bytes(&clean).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// A header name known at compile time.

@@ -6,6 +6,7 @@ use crate::api::types::{ConfigMap, Devices, EventRequestor, Profile, ProfilePut,
 use crate::runtime::events::Events;
 use crate::runtime::instances::Instances;
 use crate::runtime::leases::{Class, Leases, Want};
+use crate::runtime::network::service::nics;
 use crate::runtime::url;
 use crate::store::records::ProfileRecord;
 use crate::store::repo::User;
@@ -47,7 +48,7 @@ impl Profiles {
     /// name is taken.
     pub async fn create(&self, project: &str, mut post: ProfilesPost, by: EventRequestor) -> Result<()> {
         names::profile(&post.name)?;
-        validate(&post.config, &post.devices, Site::ProfileCreate)?;
+        self.db.view(|v| validate(v, &post.config, &post.devices, Site::ProfileCreate))?;
         drop_unset(&mut post.config, &mut post.devices);
         let record = ProfileRecord {
             id: 0,
@@ -85,7 +86,7 @@ impl Profiles {
             .transact(|tx| {
                 let before = repo::profiles::by_name(tx, project, name)?;
                 let put = decide(&plain(before.clone()))?;
-                validate(&put.config, &put.devices, Site::ProfileUpdate)?;
+                validate(tx, &put.config, &put.devices, Site::ProfileUpdate)?;
                 let mut after = before.clone();
                 (after.config, after.devices, after.description) = (put.config, put.devices, put.description);
                 drop_unset(&mut after.config, &mut after.devices);
@@ -129,9 +130,10 @@ impl Profiles {
     }
 }
 
-fn validate(config: &ConfigMap, devices: &Devices, site: Site) -> Result<()> {
+fn validate(r: &impl Read, config: &ConfigMap, devices: &Devices, site: Site) -> Result<()> {
     instance::validate(config, Target::Profile).map_err(|e| site.config(e))?;
-    device::validate(devices, Target::Profile).map_err(|e| site.devices(e))
+    device::validate(devices, Target::Profile).map_err(|e| site.devices(e))?;
+    nics::check_places(r, devices).map_err(|e| site.devices(e))
 }
 
 /// A profile without its users: reading those in a transaction would make it depend on all of them.

@@ -129,7 +129,7 @@ impl Server {
             }
             return Err(e);
         }
-        self.events.announce("", "config-updated", "/1.0".into(), &by);
+        self.events.announce(repo::DEFAULT, "config-updated", "/1.0".into(), &by);
         Ok(())
     }
 

@@ -108,4 +108,16 @@ does lxc launch cloud clo5 -q -c user.network_mode=link-local
 same "$(seed clo5 network-config)" "${NETWORK/dhcp/manual}" network-config
 does lxc delete -f clo5
 does lxc profile delete clo
+
+it "refuses configuration that can't be read"
+does lxc init cloud clo6 -q
+for wrong in $'#cloud-config\na: [' $'#cloud-config\n- a' $'#cloud-config\nx'; do
+	refuses yaml lxc config set clo6 cloud-init.user-data "$wrong"
+	refuses yaml lxc config set clo6 cloud-init.vendor-data "$wrong"
+done
+for right in $'#!/bin/sh\na: [' $'#cloud-config\na: 1\na: 2' '#cloud-config' $' #cloud-config\na: ['; do
+	does lxc config set clo6 cloud-init.user-data "$right"
+done
+does lxc config set clo6 cloud-init.network-config $'a: 1\na: 2'
+does lxc delete clo6
 done_testing

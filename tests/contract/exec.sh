@@ -86,6 +86,10 @@ like "$out" 'TERM='
 gives 'not a tty' inside exe1 sh -c 'tty || true'
 same "$(lxc exec exe1 -T -- tty </dev/null)" 'not a tty' tty
 
+it "has a terminal of the usual size when none is said"
+(sleep 2 | timeout 20 lxc exec exe1 -t -- sh -c 'stty size >/root/size') >/dev/null 2>&1
+same "$(inside exe1 cat /root/size)" '25 80'
+
 it "takes the size of a terminal, and its changes"
 start_exec '{"command":["sh","-c","stty size; read x; stty size; exit 7"],"wait-for-websocket":true,"interactive":true,"width":91,"height":37,"environment":{"TERM":"vt100"}}'
 is '.metadata.metadata | [.interactive, .command[0], (.fds | keys)]' '[true,"sh",["0","control"]]'

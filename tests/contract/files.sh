@@ -100,6 +100,15 @@ pull /root/e
 has x 0 0 0644
 push /root/f x 'uid: 99999999999'
 [ "$code" -ge 400 ] || fail "$code"
+if ours; then
+	push /root/outside x 'uid: 3000000000'
+	[ "$code" -ge 400 ] || fail "an owner that the guest hasn't: $code"
+	pull /root/outside
+	error 404 .
+fi
+push /root/é x
+pull /root/é
+same "$(header content-disposition)" 'inline;filename=é'
 
 it "writes into what is there, and leaves its owner and mode"
 push /root/b 'two' 'mode: 0644' 'uid: 5'

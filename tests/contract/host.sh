@@ -77,8 +77,15 @@ if [ -n "$uuid" ]; then
 	ok
 	req PUT $W/$uuid '{"status":"nope"}'
 	error '400|500' .
+	monitor "$SCRATCH/events"
+	req PUT $W/$uuid '{"status":"acknowledged"}'
+	req PATCH $W/$uuid '{"status":"new"}'
 	req DELETE $W/$uuid
 	ok
+	for action in acknowledged reset deleted; do
+		until_true 10 grep -q "warning-$action" "$SCRATCH/events"
+	done
+	kill "$monitor"
 	req GET $W/$uuid
 	error 404 '^Warning not found$'
 fi

@@ -354,6 +354,45 @@ lxc start ins-empty 2>/dev/null </dev/null && fail 'it has started'
 like "$(lxc info ins-empty --show-log)" ERROR
 until_true 10 lxc delete -f ins-empty
 
+it "has snapshots, copies and backups of one that is empty"
+run POST $I '{"name":"ins-none","source":{"type":"none"}}'
+succeeded
+does lxc snapshot ins-none s0
+does lxc copy ins-none ins-copy
+does lxc export ins-none "$SCRATCH/none" -q
+does lxc delete ins-none ins-copy
+does lxc import "$SCRATCH/none" -q
+gives s0 snapshots ins-none
+does lxc restore ins-none s0
+does lxc delete ins-none
+
+it "makes an image of one whose metadata says little"
+does lxc init bb ins-meta -q
+req PUT $I/ins-meta/metadata '{"properties":{"a":"b"}}'
+does lxc publish ins-meta --alias of-meta
+like "$(lxc image show of-meta)" 'a: b'
+gives x86_64 bash -c 'lxc query /1.0/images/aliases/of-meta | jq -r .target | xargs -I F lxc query /1.0/images/F | jq -r .architecture'
+does lxc image delete of-meta
+
+it "leaves alone what is stopped when all are restarted"
+run PUT $I '{"state":{"action":"restart","force":true}}'
+succeeded
+same "$(state_of ins-meta)" Stopped
+
+it "doesn't restore by PATCH, nor keep what it can't use"
+req PATCH $I/ins-meta '{"restore":"nope"}'
+error 400 "Can't call PATCH in restore mode"
+does lxc delete ins-meta
+run POST $I '{"name":"ins-arch","source":{"type":"image","alias":"bb"},"architecture":"i686","stateful":true}'
+req GET $I/ins-arch
+meta '[.architecture, .stateful]' '["x86_64",false]'
+req PATCH $I/ins-arch '{"devices":{"d":{"type":"usb","foo":""}}}'
+error 500 'Invalid device option "foo"'
+req PATCH $I/ins-arch '{"devices":{"d":{"type":"nic","network":"nope"}}}'
+error 404 'Failed to load network "nope"'
+does lxc config set ins-arch snapshots.expiry=' 7S 1d'
+does lxc delete ins-arch
+
 it "leaves nothing behind when all are deleted"
 req GET $I
 meta . '[]'

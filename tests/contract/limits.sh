@@ -109,6 +109,9 @@ refuses 'Invalid value for a boolean' lxc config set lim1 boot.autostart=x
 refuses . lxc config set lim1 limits.cpu.allowance=x
 gives '' lxc config get lim1 limits.memory
 
+it "names a processor once"
+refuses 'Cannot define CPU multiple times' lxc config set lim1 limits.cpu=0-1,1
+
 it "says what the guest uses"
 inside lim1 sh -c 'head -c 3000000 /dev/zero >/dev/null'
 req GET $I/lim1/state
@@ -137,6 +140,11 @@ does lxc init bb lim2 -c security.privileged=true -q
 does lxc start lim2
 pid=$(req GET $I/lim2/state; get .metadata.pid)
 same "$(awk '/^Uid:/{print $2}' "/proc/$pid/status")" 0 uid
+
+it "gives a privileged one device nodes of its own"
+before=$(stat -c '%n %a %u:%g' /dev/full /dev/zero /dev/null)
+does inside lim2 sh -c 'chmod 600 /dev/full && chown 5:5 /dev/zero && rm /dev/null && mknod -m 666 /dev/null c 1 3 && echo x >/dev/null'
+same "$(stat -c '%n %a %u:%g' /dev/full /dev/zero /dev/null)" "$before" "the host's"
 does lxc delete -f lim2
 
 it "applies a limit before the guest runs"

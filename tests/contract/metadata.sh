@@ -63,6 +63,20 @@ req PUT $M '{}'
 req GET $M
 meta . '{"architecture":"","creation_date":0,"expiry_date":0,"properties":{},"templates":{}}'
 
+it "tells who has read it, and logs"
+monitor "$SCRATCH/read"
+req GET $M
+ok
+until_true 10 grep -q "instance-metadata-retrieved" "$SCRATCH/read"
+name=${M%/metadata}
+mkdir -p "$LXD_DIR/logs/${name##*/}"
+echo x >"$LXD_DIR/logs/${name##*/}/lxc.log"
+req GET "$name/logs/lxc.log"
+same "$code" 200
+same "$(header content-disposition)" 'inline;filename=lxc.log'
+until_true 10 grep -q "instance-log-retrieved" "$SCRATCH/read"
+kill "$monitor"
+
 it "does without a file"
 rm "$place/metadata.yaml"
 req GET $M

@@ -216,6 +216,26 @@ if ours; then
 fi
 does lxc profile delete web
 
+it "refuses network devices and disks that can't be"
+req POST $P '{"name":"no","devices":{"e":{"type":"nic","network":"nope"}}}'
+error 400 'Failed loading device "e": Failed to load network "nope"'
+req POST $P '{"name":"no","devices":{"e":{"type":"nic","nictype":"bridged","parent":"br-none","ipv4.address":"10.1.0.5"}}}'
+error 400 'Cannot use manually specified ipv4.address when using unmanaged parent bridge'
+req POST $P '{"name":"no","devices":{"e":{"type":"disk","path":"/","pool":"default","recursive":"true"}}}'
+error 400 'only supported for additional bind-mounted paths'
+
+it "chooses addresses for stopped instances too"
+does lxc profile create nics
+does lxc init bb prof5 -p default -p nics -q
+does lxc profile device add nics n nic nictype=p2p
+like "$(lxc config get prof5 volatile.n.hwaddr) $(lxc config get prof5 volatile.n.name)" '^00:16:3e:[0-9a-f:]* eth0$'
+does lxc profile device set nics n name=other
+same "$(lxc config get prof5 volatile.n.name)" ''
+does lxc profile device remove nics n
+same "$(lxc config get prof5 volatile.n.hwaddr)" ''
+does lxc delete prof5
+does lxc profile delete nics
+
 it "works with the client"
 does lxc profile create c1
 gives 'c1

@@ -165,6 +165,31 @@ seen=$(curl -sS --unix-socket "$LXD_SOCKET" -w '%{num_connects} ' -o /dev/null h
 	--unix-socket "$LXD_SOCKET" -w '%{num_connects}' -o /dev/null http://lxd/1.0)
 same "$seen" '1 0 0' connections
 
+it "answers before it has read a body that it doesn't need"
+late() { # METHOD PATH: the status of the answer to a request whose body comes late
+	python3 - "$LXD_SOCKET" "$1" "$2" <<-'END'
+		import socket, sys, time
+		s = socket.socket(socket.AF_UNIX)
+		s.connect(sys.argv[1])
+		s.sendall(f"{sys.argv[2]} {sys.argv[3]} HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n".encode())
+		time.sleep(0.05)
+		s.sendall(b"x" * 50000)
+		print(s.recv(12).decode())
+	END
+}
+gives 'HTTP/1.1 404' late PUT /1.0/nope
+gives 'HTTP/1.1 404' late DELETE /1.0/instances/nope
+gives 'HTTP/1.1 200' late GET /1.0
+
+it "refuses values of another kind, and takes null for nothing"
+req PATCH /1.0 '{"config":{"user.t":true}}'
+error 400 "invalid type bool"
+req PATCH /1.0 '{"config":{"user.t":"x"}}'
+req PATCH /1.0 '{"config":{"user.t":null}}'
+ok
+req GET /1.0
+meta '.config["user.t"]' null
+
 it "takes a chunked body"
 req PATCH /1.0 '{"config":{}}' -H 'Transfer-Encoding: chunked'
 ok

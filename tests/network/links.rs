@@ -152,7 +152,7 @@ fn routes_are_added_replaced_listed_and_deleted() {
     assert!(all.iter().any(|r| r.prefix == 0 && r.gateway == Some(ip("10.1.1.254"))));
     assert_eq!(netlink.add_route(&fixed).unwrap_err().errno(), Some(libc::EEXIST));
     netlink.hold_route(&fixed).unwrap();
-    let by_another = Route { protocol: 4, ..fixed };
+    let by_another = Route { protocol: 3, ..fixed };
     assert_eq!(netlink.hold_route(&by_another).unwrap_err().errno(), Some(libc::EEXIST));
     netlink.replace_route(&Route { source: Some(ip("10.1.1.1")), ..fixed }).unwrap();
     assert!(space.say("ip route").contains("10.66.0.0/24 dev br1 proto static scope link src 10.1.1.1"));

@@ -73,7 +73,15 @@ impl Cpu {
         if let Some(n) = number(text) {
             return Ok(Cpu::Count(n));
         }
-        CpuSet::parse(text).map(Cpu::Set).ok_or_else(|| "Invalid CPU limit syntax".into())
+        let set = CpuSet::parse(text).ok_or("Invalid CPU limit syntax")?;
+        let named = text.split(',').map(|part| {
+            let ends = part.split_once('-').and_then(|(first, last)| Some((number(first)?, number(last)?)));
+            ends.map_or(1, |(first, last)| first.abs_diff(last) as usize + 1)
+        });
+        match named.sum::<usize>() == set.0.len() {
+            true => Ok(Cpu::Set(set)),
+            false => Err("Cannot define CPU multiple times".into()),
+        }
     }
 }
 
@@ -114,7 +122,8 @@ mod tests {
     fn a_number_is_a_count_and_a_list_is_a_set() {
         assert_eq!(Cpu::parse("2"), Ok(Cpu::Count(2)));
         assert_eq!(Cpu::parse("1-1"), Ok(Cpu::Set(CpuSet(vec![1]))));
-        assert_eq!(Cpu::parse("3-1,0,2"), Ok(Cpu::Set(CpuSet(vec![0, 1, 2, 3]))));
+        assert_eq!(Cpu::parse("3-1,0"), Ok(Cpu::Set(CpuSet(vec![0, 1, 2, 3]))));
+        assert_eq!(Cpu::parse("3-1,2"), Err("Cannot define CPU multiple times".into()));
         for text in ["x", "-1", "1-x", "1,", ",", " 1", "1-", "", "0-4294967295"] {
             assert_eq!(Cpu::parse(text), Err("Invalid CPU limit syntax".into()), "{text:?}");
         }

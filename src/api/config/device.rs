@@ -215,6 +215,21 @@ fn check_keys(device: &DeviceMap, kind: &Type) -> Result<()> {
     Err(wrong(row.name, why))
 }
 
+/// Refuses options that devices of their types don't have, whatever their values.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] with LXD's text.
+pub fn check_names(devices: &Devices) -> Result<()> {
+    devices.iter().try_for_each(|(device_name, device)| {
+        let Ok(kind) = kind_of(device) else { return Ok(()) };
+        let unknown = |name: &&String| find(&[kind.keys, table::device::COMMON], name).is_none();
+        match device.keys().filter(|name| !says_type(name, &kind)).find(unknown) {
+            Some(name) => Err(within(device_name, Error::invalid(format!("Invalid device option {name:?}")))),
+            None => Ok(()),
+        }
+    })
+}
+
 /// What holds between keys.
 fn check_between(device: &DeviceMap, kind: &Type) -> Result<()> {
     match kind.name {
@@ -270,6 +285,15 @@ fn check_disk(device: &DeviceMap) -> Result<()> {
     }
     if has(device, "size.state") && path != "/" {
         return refuse("Only the root disk may have a migration size quota".into());
+    }
+    if path == "/" && is_true(value("recursive")) {
+        return refuse("The recursive option is only supported for additional bind-mounted paths".into());
+    }
+    if !pool.is_empty() && is_true(value("shift")) {
+        return refuse(
+            "The \"shift\" property cannot be used with custom storage volumes (set \"security.shifted=true\" on the volume instead)"
+                .into(),
+        );
     }
     if is_true(value("recursive")) && is_true(value("readonly")) {
         return refuse("Recursive read-only bind-mounts aren't currently supported by the kernel".into());

@@ -28,6 +28,7 @@ impl Kind {
             Kind::Expiry => ("1d 2H", Some("1d 1d")),
             Kind::Schedule => ("@daily, 0 6 * * mon", Some("x")),
             Kind::Yaml => ("version: 1", Some("- a")),
+            Kind::CloudConfig => ("#cloud-config\na: 1", Some("#cloud-config\n- a")),
             Kind::Rlimit => ("1000:unlimited", Some("x")),
             Kind::RawLxc => ("lxc.mount.auto = proc:rw", Some("x")),
             Kind::Within(low, high) => return (high.to_string(), Some(if low > 0 { "0" } else { "-1" })),

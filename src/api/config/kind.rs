@@ -47,6 +47,8 @@ pub enum Kind {
     Schedule,
     /// A YAML mapping.
     Yaml,
+    /// The same where it begins with the line `#cloud-config`, else any text.
+    CloudConfig,
     /// `SOFT:HARD`, each a number or `unlimited`.
     Rlimit,
     /// A fragment of LXC configuration.
@@ -196,6 +198,10 @@ impl Kind {
             Kind::Rlimit => syntax::rlimit(text),
             Kind::RawLxc => super::raw_lxc::check(text),
             Kind::Yaml => syntax::yaml(text),
+            Kind::CloudConfig => match text.split('\n').next() {
+                Some("#cloud-config") => syntax::yaml(text),
+                _ => Ok(()),
+            },
             Kind::Line => {
                 let broken = text.contains('\n') || text.contains('\0');
                 require(!broken, || "Environment variables cannot contain line breaks".into())
@@ -289,7 +295,7 @@ impl Kind {
             | Kind::Standby
             | Kind::Port
             | Kind::Within(..) => "integer",
-            Kind::Yaml | Kind::RawLxc => "blob",
+            Kind::Yaml | Kind::CloudConfig | Kind::RawLxc => "blob",
             _ => "string",
         }
     }

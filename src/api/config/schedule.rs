@@ -2,13 +2,13 @@
 
 use super::kind::require;
 
-/// The letters of a span, one of each at most: minutes, hours, days, weeks, months, years.
-const SPANS: &str = "MHdwmy";
+/// The letters of a span, one of each at most: seconds, minutes, hours, days, weeks, months, years.
+const SPANS: &str = "SMHdwmy";
 
-/// `1M 2H 3d 4w 5m 6y`, each part at most once, one blank between them.
+/// `7S 1M 2H 3d 4w 5m 6y`, each part at most once, one blank between them.
 pub(super) fn expiry(text: &str) -> Result<(), String> {
     let mut seen = String::new();
-    for part in text.split(' ') {
+    for part in text.trim().split(' ') {
         let unit = part.chars().last().filter(|c| SPANS.contains(*c) && !seen.contains(*c));
         let digits = part.strip_suffix(|c| SPANS.contains(c)).unwrap_or("");
         let counted = !digits.is_empty() && digits.len() <= 9 && digits.bytes().all(|b| b.is_ascii_digit());

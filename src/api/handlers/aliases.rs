@@ -13,7 +13,7 @@ fn protected(alias: &ImageAliasesEntry) -> impl serde::Serialize {
 
 /// `GET`.
 pub async fn list(request: Request) -> Result<Reply> {
-    let project = request.project_name();
+    let project = request.project()?;
     let aliases = request.services.images.aliases(&project)?;
     render_list(&request, &aliases, |a| url::of("images/aliases", &a.name, &project))
 }

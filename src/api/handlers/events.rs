@@ -19,7 +19,7 @@ pub async fn get(mut request: Request) -> Result<Reply> {
     if all && request.query.get("project").is_some_and(|p| !p.is_empty()) {
         return Err(Error::invalid("Cannot specify a project when requesting all projects"));
     }
-    let project = request.query.get("project").filter(|p| !p.is_empty()).unwrap_or("default").to_owned();
+    let project = request.project()?;
     let passes = move |event: &Rendered| {
         types.contains(&event.kind) && (all || event.project.is_empty() || event.project == project)
     };

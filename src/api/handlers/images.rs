@@ -12,7 +12,7 @@ fn protected(image: &Image) -> impl serde::Serialize {
 
 /// `GET`.
 pub async fn list(request: Request) -> Result<Reply> {
-    let project = request.project_name();
+    let project = request.project()?;
     let mut images = request.services.images.list(&project)?;
     images.retain(|image| image.public || request.caller.trusted);
     render_list(&request, &images, |i| url::of("images", &i.fingerprint, &project))

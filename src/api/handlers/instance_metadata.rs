@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// `GET`.
 pub async fn get(request: Request) -> Result<Reply> {
     let (project, name) = (request.project_name(), request.param(0));
-    match request.services.instances.metadata(&project, name).await? {
+    match request.services.instances.metadata(&project, name, request.caller.requestor()).await? {
         Some(metadata) => Reply::with_etag(&metadata, &metadata),
         None => Reply::sync(&ImageMetadata::default()),
     }

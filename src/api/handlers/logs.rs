@@ -1,9 +1,12 @@
 //! `/1.0/instances/{name}/logs`.
 
+use hyper::HeaderMap;
+use hyper::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+
 use super::url;
 use crate::Result;
 use crate::api::request::Request;
-use crate::api::response::Reply;
+use crate::api::response::{Reply, full, header_value};
 use crate::runtime::blocking;
 
 /// `GET`: URLs of the log files.
@@ -17,9 +20,16 @@ pub async fn list(request: Request) -> Result<Reply> {
 
 /// `GET {file}`: its bytes.
 pub async fn get(request: Request) -> Result<Reply> {
-    let logs = request.services.instances.logs(&request.project()?, request.param(0))?;
+    let project = request.project()?;
+    let logs = request.services.instances.logs(&project, request.param(0))?;
     let file = request.param(1).to_owned();
-    Ok(Reply::bytes("application/octet-stream", blocking(move || logs.read(&file)).await?))
+    let bytes = blocking(move || logs.read(&file)).await?;
+    let source = url::of(&format!("instances/{}/logs", url::encode(request.param(0))), request.param(1), &project);
+    request.services.events.announce(&project, "instance-log-retrieved", source, &request.caller.requestor());
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, header_value("application/octet-stream"));
+    headers.insert(CONTENT_DISPOSITION, header_value(&format!("inline;filename={}", request.param(1))));
+    Ok(Reply::Raw { headers, body: full(bytes) })
 }
 
 /// `DELETE {file}`.

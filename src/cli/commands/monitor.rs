@@ -93,11 +93,17 @@ fn pretty(event: &Value, takes: impl Fn(&str) -> bool) {
     let (level, message, context) = match event["type"].as_str() {
         Some("logging") => (text(&metadata["level"]), text(&metadata["message"]), metadata["context"].clone()),
         Some("lifecycle") => {
-            let mut context = metadata["context"].as_object().cloned().unwrap_or_default();
-            context
-                .extend(metadata["requestor"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
-            let message = format!("Action: {}, Source: {}", text(&metadata["action"]), text(&metadata["source"]));
-            ("info".to_string(), message, context.into())
+            let mut context = metadata["context"].clone();
+            for value in context.as_object_mut().into_iter().flatten().map(|(_, value)| value) {
+                *value = Value::String(spelled("", value));
+            }
+            let mut message = format!("Action: {}, Source: {}", text(&metadata["action"]), text(&metadata["source"]));
+            let by = &metadata["requestor"];
+            if by.is_object() {
+                let [protocol, name, address] = ["protocol", "username", "address"].map(|key| text(&by[key]));
+                message += &format!(", Requestor: {protocol}/{name} ({address})");
+            }
+            ("info".to_string(), message, context)
         }
         Some("operation") => {
             let [id, class, description] = ["id", "class", "description"].map(|key| text(&metadata[key]));

@@ -156,11 +156,10 @@ fn graphics(lines: &mut Lines, depth: usize, card: &ResourcesGpuCard) {
     }
 }
 
-/// A name with an id or version behind it.
+/// A name with an id or version behind it; nothing without a name.
 fn named(name: &str, id: &str) -> String {
     match (name, id) {
-        (name, "") => name.to_string(),
-        ("", id) => format!("({id})"),
+        (name, "") | (name @ "", _) => name.to_string(),
         (name, id) => format!("{name} ({id})"),
     }
 }

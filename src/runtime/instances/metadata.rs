@@ -18,8 +18,11 @@ impl Instances {
     ///
     /// # Errors
     /// [`crate::Kind::NotFound`] when there is no such instance.
-    pub async fn metadata(&self, project: &str, name: &str) -> Result<Option<ImageMetadata>> {
-        self.at_place((project, name), self.shared(project, name), |place| place.metadata()).await
+    pub async fn metadata(&self, project: &str, name: &str, by: EventRequestor) -> Result<Option<ImageMetadata>> {
+        let found = self.at_place((project, name), self.shared(project, name), |place| place.metadata()).await?;
+        let source = url::of(&format!("instances/{}", url::encode(name)), "metadata", project);
+        self.events.announce(project, "instance-metadata-retrieved", source, &by);
+        Ok(found)
     }
 
     /// Replaces its `metadata.yaml`; `decide` gets the present one, or why it can't be read.

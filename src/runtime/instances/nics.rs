@@ -70,10 +70,16 @@ impl Nics {
         self.all().get(&id).cloned()
     }
 
-    /// The hosts' ends of the interfaces that a guest has, by their names in the guest.
+    /// The links of the host that the interfaces of a guest are on, by their names in the guest: the other end of a cable, the wire.
     pub(super) fn host_names(&self, id: u64) -> HashMap<String, String> {
         let wired = self.of(id).into_iter().flat_map(|w| w.devices);
-        wired.filter_map(|(plan, plugged)| Some((plan.name, value(&plugged, "host_name")?))).collect()
+        let links = wired.filter_map(|(plan, plugged)| match plan.kind {
+            nic::Kind::Macvlan | nic::Kind::Ipvlan => Some((plan.name, plan.parent.to_string())),
+            // It is the guest's.
+            nic::Kind::Physical | nic::Kind::Sriov | nic::Kind::Infiniband => None,
+            nic::Kind::Bridged | nic::Kind::P2p | nic::Kind::Routed => Some((plan.name, value(&plugged, "host_name")?)),
+        });
+        links.collect()
     }
 
     /// The bridge ports that a guest is behind, by the names of its devices.

@@ -56,6 +56,7 @@ pub fn expiry(span: &str, from: Timestamp) -> Timestamp {
         let Some((number, unit)) = part.split_at_checked(part.len().saturating_sub(1)) else { continue };
         let number: i64 = number.parse().unwrap_or(0);
         match unit {
+            "S" => seconds += number,
             "M" => seconds += number * 60,
             "H" => seconds += number * 3600,
             "d" => seconds += number * 86400,

@@ -168,6 +168,7 @@ fn changed(r: &impl Read, before: &InstanceRecord, put: InstancePut) -> Result<I
     let mut after = before.clone();
     after.profiles = profile_ids(r, &before.project, &put.profiles)?;
     instance::check_names(&put.config, target_of(before.kind)).map_err(|e| Site::InstanceUpdate.config(e))?;
+    device::check_names(&put.devices).map_err(|e| Site::InstanceUpdate.devices(e))?;
     (after.config, after.devices) = (put.config, put.devices);
     drop_unset(&mut after.config, &mut after.devices);
     after.ephemeral = put.ephemeral;

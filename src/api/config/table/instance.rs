@@ -40,13 +40,13 @@ pub const ROWS: &[Key] = &[
         .since("cloud_init")
         .long("Templates of the image read it; the guest needs cloud-init to act on it.")
         .applied(),
-    key("cloud-init.user-data", Kind::Text, "User data handed to cloud-init")
+    key("cloud-init.user-data", Kind::CloudConfig, "User data handed to cloud-init")
         .group("cloud-init")
         .default("#cloud-config")
         .since("cloud_init")
         .long("Templates of the image read it; the guest needs cloud-init to act on it.")
         .applied(),
-    key("cloud-init.vendor-data", Kind::Text, "Vendor data handed to cloud-init")
+    key("cloud-init.vendor-data", Kind::CloudConfig, "Vendor data handed to cloud-init")
         .group("cloud-init")
         .default("#cloud-config")
         .since("cloud_init")

@@ -77,7 +77,7 @@ pub(super) fn write(
     let opened = tree.open_to_write(path, !append)?;
     if opened.fresh {
         // Before there is anything to read in it.
-        give(&opened.file, fresh)?;
+        give(&opened.file, fresh).inspect_err(|_| drop(tree.delete(path)))?;
     } else if append {
         rustix::fs::seek(&opened.file, SeekFrom::End(0)).call("seek")?;
     } else {

@@ -144,7 +144,7 @@ impl Tree {
         rustix::fs::mkdirat(&parent, name.text, Mode::from_raw_mode(0o700)).call("mkdir")?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let made = rustix::fs::openat(&parent, name.text, flags, Mode::empty()).call("open")?;
-        give(&made, Fresh { mode: fresh.mode.or(Some(0o750)), ..fresh })
+        give(&made, Fresh { mode: fresh.mode.or(Some(0o750)), ..fresh }).inspect_err(|_| drop(self.delete(path)))
     }
 
     /// Makes a symbolic link, unless the very same is there.

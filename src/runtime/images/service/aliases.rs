@@ -81,7 +81,8 @@ impl Images {
         decide: impl Fn(&ImageAliasesEntry) -> Result<ImageAliasesEntryPut> + Sync,
         by: EventRequestor,
     ) -> Result<()> {
-        self.db
+        let (target, _) = self
+            .db
             .transact(|tx| {
                 let mut alias = repo::images::alias(tx, project, name)?;
                 let put = decide(&entry(alias.clone()))?;
@@ -90,10 +91,13 @@ impl Images {
                 }
                 let image = repo::images::by_prefix(tx, project, &put.target)?;
                 (alias.target, alias.kind, alias.description) = (image.fingerprint, image.kind, put.description);
-                repo::images::update_alias(tx, &alias)
+                repo::images::update_alias(tx, &alias)?;
+                Ok(alias.target)
             })
             .await?;
-        self.events.announce(project, "image-alias-updated", url::of("images/aliases", name, project), &by);
+        let (source, action) = (url::of("images/aliases", name, project), "image-alias-updated");
+        let context = Some(serde_json::Map::from_iter([("target".to_owned(), target.into())]));
+        self.events.lifecycle(Lifecycle { project, action, source, context, requestor: Some(&by) });
         Ok(())
     }
 

@@ -179,8 +179,7 @@ fn refuse(post: &ImagesPost, source: &ImagesPostSource) -> Result<()> {
         return Err(Error::unsupported("Copying an image between projects"));
     }
     match source.protocol.as_str() {
-        "lxd" => Ok(()),
-        "" => Err(Error::invalid("The protocol of the image's server is missing")),
+        "lxd" | "" => Ok(()),
         other => Err(Error::unsupported(format!("An image server of the protocol {other:?}"))),
     }
 }

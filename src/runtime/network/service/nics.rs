@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{Networks, facts};
-use crate::api::config;
+use crate::api::config::{self, Site};
 use crate::api::types::{DeviceMap, Devices};
 use crate::runtime::network::bridge::{Bridge, Family};
 use crate::runtime::network::plan::Nic;
@@ -68,8 +68,7 @@ impl Networks {
 /// [`Kind::Invalid`] with LXD's texts, naming the device.
 pub fn check(r: &impl Read, instance: (&str, &str), own: &Devices) -> Result<()> {
     for (name, map) in own.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "nic")) {
-        let bridged = place(r, map)
-            .map_err(|e| Error::invalid(format!("Invalid devices: Device validation failed for {name:?}: {e}")))?;
+        let bridged = place(r, map).map_err(|e| Site::InstanceUpdate.devices(wrong(name, &e)))?;
         let value = |key: &str| map.get(key).filter(|v| !v.is_empty());
         let Some(at) = value("network").or(value("parent")).filter(|_| bridged) else { continue };
         let twice = |why: String| Error::invalid(format!("Failed add validation for device {name:?}: {why}"));
@@ -97,6 +96,24 @@ pub fn check(r: &impl Read, instance: (&str, &str), own: &Devices) -> Result<()>
         }
     }
     Ok(())
+}
+
+/// Checks the network devices of a profile against the networks they are on.
+///
+/// # Errors
+/// [`Kind::Invalid`] with LXD's texts, naming the device.
+pub fn check_places(r: &impl Read, own: &Devices) -> Result<()> {
+    for (name, map) in own.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "nic")) {
+        place(r, map).map_err(|e| wrong(name, &e).with_kind(Kind::Invalid))?;
+    }
+    Ok(())
+}
+
+/// LXD's words around what is wrong with a device.
+fn wrong(name: &str, why: &Error) -> Error {
+    let loading =
+        if why.kind() == Kind::NotFound { format!("Failed loading device {name:?}: ") } else { String::new() };
+    Error::new(why.kind(), format!("Device validation failed for {name:?}: {loading}{why}"))
 }
 
 /// The devices on the network or link `at` of all projects' instances of this name.
@@ -147,10 +164,10 @@ fn place(r: &impl Read, map: &DeviceMap) -> Result<bool> {
 /// Checks that a device says nothing that its network says, and gives the type that it gets from it.
 fn inherited(r: &impl Read, map: &DeviceMap) -> Result<String> {
     let value = |key: &str| map.get(key).map(String::as_str).filter(|v| !v.is_empty());
+    let nictype = resolved(r, DEFAULT, map)?.remove("nictype").unwrap_or_default();
     if value("nictype").is_some() {
         return Err(Error::invalid("Cannot use \"nictype\" property in conjunction with \"network\" property"));
     }
-    let nictype = resolved(r, DEFAULT, map)?.remove("nictype").unwrap_or_default();
     let said: &[&str] = match nictype.as_str() {
         "bridged" => &["parent", "mtu"],
         _ => &["parent", "mtu", "vlan", "gvrp"],
