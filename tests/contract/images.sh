@@ -89,6 +89,17 @@ for null in '{"properties":{}}' '{"properties":{},"profiles":null}'; do
 	meta .profiles '["default"]'
 done
 
+it "keeps its date of expiry unless a change says one, and has each profile once"
+req PUT $M/$fingerprint '{"expires_at":"2099-01-01T00:00:00Z","profiles":["default"]}'
+req PUT $M/$fingerprint '{"properties":{"a":""},"expires_at":null}'
+req GET $M/$fingerprint
+meta '[.expires_at, .properties, .profiles]' '["2099-01-01T00:00:00Z",{},["default"]]'
+req PUT $M/$fingerprint '{"expires_at":"1970-01-01T00:00:00Z"}'
+req GET $M/$fingerprint
+meta .expires_at '"1970-01-01T00:00:00Z"'
+req PUT $M/$fingerprint '{"profiles":["nope"]}'
+error 400 "Profile 'nope' doesn't exist"
+
 it "gives back the very bytes"
 req GET "$M/$fingerprint/export"
 same "$code" 200 code

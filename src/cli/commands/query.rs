@@ -3,6 +3,7 @@
 use argh::{ArgsInfo, FromArgs};
 use bytes::Bytes;
 use hyper::Method;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::api::client::{Client, Download};
@@ -51,7 +52,7 @@ pub async fn query(cx: &Context, args: Query) -> Result<i32> {
     let method = Method::from_bytes(args.request.as_bytes())
         .map_err(|_| Error::invalid(format!("Invalid HTTP method {:?}", args.request)))?;
     let client = target.client.in_project("");
-    let data = Bytes::from(args.data.clone().unwrap_or_default());
+    let data = args.data.as_deref().map_or_else(Bytes::new, body);
     let Some(mut answer) = ask(&client, method, address, data).await? else { return Ok(0) };
     if args.wait
         && let Some(operation) = answer["operation"].as_str().filter(|operation| !operation.is_empty())
@@ -72,6 +73,12 @@ pub async fn query(cx: &Context, args: Query) -> Result<i32> {
 }
 
 /// Asks, and returns LXD's answer. One that is none, such as a file, is written to standard output.
+/// What is sent: JSON as it is, another text as a JSON string.
+fn body(data: &str) -> Bytes {
+    let json = serde_json::from_str::<IgnoredAny>(data).is_ok();
+    if json { Bytes::copy_from_slice(data.as_bytes()) } else { Value::from(data).to_string().into() }
+}
+
 async fn ask(client: &Client, method: Method, address: &str, data: Bytes) -> Result<Option<Value>> {
     if method == Method::GET && data.is_empty() {
         return match content(client.download(address).await?).await? {
@@ -134,6 +141,7 @@ mod tests {
 
     #[test]
     fn an_answer_says_its_type() {
+        assert_eq!((&*body("{\"a\": 1}"), &*body("a\"b")), (&b"{\"a\": 1}"[..], &br#""a\"b""#[..]));
         assert_eq!(answer(br#"{"type":"sync","metadata":1}"#).unwrap()["metadata"], 1);
         for text in ["hi", "{", "{}", "[1]", r#"{"type":"disk"}"#] {
             assert!(answer(text.as_bytes()).is_none(), "{text}");

@@ -104,7 +104,10 @@ impl Limits {
                 out.push(set("cpu", "cpu.cfs_period_us", period));
                 out.push(set("cpu", "cpu.cfs_quota_us", quota));
             }
-            None if reset => out.push(try_set("cpu", "cpu.cfs_quota_us", -1)),
+            None if reset => {
+                out.push(try_set("cpu", "cpu.cfs_quota_us", -1));
+                out.push(try_set("cpu", "cpu.cfs_period_us", 100_000));
+            }
             None => {}
         }
         self.v1_memory(reset, &mut out);

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::api::types::{EventRequestor, Image, ImageAlias, ImagePut, InstanceSource, Operation, Timestamp};
+use crate::api::types::{EventRequestor, Image, ImageAlias, ImagePut, InstanceSource, Operation};
 use crate::runtime::events::Events;
 use crate::runtime::leases::{Class, Leases, Want};
 use crate::runtime::operations::{NewOperation, Operations};
@@ -109,14 +109,16 @@ impl Images {
                 if put.auto_update && record.source.is_none() {
                     return Err(Error::unsupported("Following the source of an image"));
                 }
-                if let Some(names) = &put.profiles {
-                    let ids = names.iter().map(|name| Ok(repo::profiles::by_name(tx, project, name)?.id));
-                    record.profiles = ids.collect::<Result<_>>()?;
-                }
+                record.profiles = match &put.profiles {
+                    Some(names) => profile_ids(tx, project, names)?,
+                    None => profile_ids(tx, project, &["default".to_owned()])?,
+                };
                 record.public = put.public;
                 record.properties = put.properties;
                 record.properties.retain(|_, value| !value.is_empty());
-                record.expires_at = if put.expires_at.is_zero() { Timestamp::EPOCH } else { put.expires_at };
+                if !put.expires_at.is_zero() {
+                    record.expires_at = put.expires_at;
+                }
                 repo::images::update(tx, &record)?;
                 Ok(record.fingerprint)
             })
@@ -214,4 +216,17 @@ pub(super) fn show(r: &impl Read, i: ImageRecord) -> Result<Image> {
 
 pub(super) fn kind_name(kind: InstanceKind) -> &'static str {
     kind.as_str()
+}
+
+/// The ids of profiles that an image brings, each once.
+fn profile_ids(r: &impl Read, project: &str, names: &[String]) -> Result<Vec<u64>> {
+    let mut ids = Vec::new();
+    for name in names {
+        let found = repo::profiles::by_name(r, project, name);
+        let id = found.map_err(|_| Error::invalid(format!("Profile '{name}' doesn't exist")))?.id;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::Images;
+use super::{Images, profile_ids};
 use crate::api::types::{EventRequestor, Operation, Timestamp};
 use crate::runtime::events::Lifecycle;
 use crate::runtime::images::import::{Imported, Received, Receiver};
@@ -193,8 +193,7 @@ impl Images {
             .transact(|tx| {
                 let names =
                     if wanted.profiles.is_empty() { vec!["default".to_owned()] } else { wanted.profiles.clone() };
-                let ids = names.iter().map(|name| Ok(repo::profiles::by_name(tx, project, name)?.id));
-                let record = ImageRecord { profiles: ids.collect::<Result<_>>()?, ..record.clone() };
+                let record = ImageRecord { profiles: profile_ids(tx, project, &names)?, ..record.clone() };
                 repo::images::insert(tx, &record)
             })
             .await;
