@@ -95,10 +95,12 @@ impl Idmap {
         (self.to_host(Ids::Uid, 0).unwrap_or(0), self.to_host(Ids::Gid, 0).unwrap_or(0))
     }
 
-    /// The text for `/proc/PID/uid_map` or `gid_map` (user_namespaces(7)).
+    /// The text for `/proc/PID/uid_map` or `gid_map` (user_namespaces(7)). (LXD writes what is for both twice.)
     pub fn proc_text(&self, ids: Ids) -> String {
-        let lines = self.0.iter().filter(|e| e.is(ids));
-        lines.map(|e| format!("{} {} {}\n", e.ns_id, e.host_id, e.range)).collect()
+        let mut ranges: Vec<_> = self.0.iter().filter(|e| e.is(ids)).map(|e| (e.ns_id, e.host_id, e.range)).collect();
+        ranges.sort_unstable();
+        ranges.dedup();
+        ranges.into_iter().map(|(guest, host, count)| format!("{guest} {host} {count}\n")).collect()
     }
 }
 
@@ -158,6 +160,8 @@ mod tests {
         assert_eq!(map.to_guest(Ids::Gid, 199_999), None);
         assert_eq!(map.proc_text(Ids::Gid), "0 200000 70000\n");
         assert_eq!(Idmap::default().root(), (0, 0));
+        let both = IdmapEntry { is_uid: true, is_gid: true, host_id: 5, ns_id: 0, range: 1 };
+        assert_eq!(Idmap(vec![both, both]).proc_text(Ids::Uid), "0 5 1\n");
     }
 
     #[test]
