@@ -23,7 +23,6 @@ mod trusted;
 mod waiting;
 mod welcome;
 mod yaml_in;
-mod yaml_null;
 
 use argv::Parsed;
 use context::Context;

@@ -1,11 +1,8 @@
 //! YAML that people write: configuration files, preseeds, what comes back from the editor.
 
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer};
-use serde_saphyr::Options;
-use serde_saphyr::options::DuplicateKeyPolicy;
+use serde::de::DeserializeOwned;
 
-use super::yaml_null::NullIsEmpty;
+use crate::api::types::{self, Twice};
 use crate::error::{Ctx, Kind, Result};
 
 /// Reads a document. Of a key that stands twice the last one counts, as in LXD; what is `null`, as an empty document is,
@@ -15,19 +12,7 @@ pub fn from_yaml<T: DeserializeOwned + Default>(text: &str) -> Result<T> {
     if text.lines().all(blank) {
         return Ok(T::default());
     }
-    let mut options = Options::default();
-    options.duplicate_keys = DuplicateKeyPolicy::LastWins;
-    let read = serde_saphyr::from_str_with_options::<Written<T>>(text, options);
-    Ok(read.ctx(Kind::Invalid, || "Failed reading YAML")?.0)
-}
-
-/// A value as people write it.
-struct Written<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Written<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Written<T>, D::Error> {
-        T::deserialize(NullIsEmpty(from)).map(Written)
-    }
+    types::from_yaml(text, Twice::LastCountsNullIsEmpty).ctx(Kind::Invalid, || "Failed reading YAML")
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::blocking;
 use super::spec::resident::Record;
 use super::sys::link::{Link, Watched};
 use super::sys::{channel, process, spawn};
+use crate::api::types;
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// Whoever owns nothing, everywhere: below all ranges of ids that guests have. What such helpers become.
@@ -151,6 +152,6 @@ fn read_record(run: &Path, name: &str) -> Result<Option<Record>> {
     match fs::read(&path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         // One that can't be read is of no use; the helper behind it, if any, is in the way of no one but us.
-        text => Ok(serde_json::from_slice(&text.ctx(Kind::Internal, || format!("Failed reading {path:?}"))?).ok()),
+        text => Ok(types::from_slice(&text.ctx(Kind::Internal, || format!("Failed reading {path:?}"))?).ok()),
     }
 }

@@ -1,7 +1,7 @@
 //! Background operations: waiting for their end, and watching them on the way.
 
 use super::{Client, Socket, path, with_query};
-use crate::api::types::{Event, Operation, from_tree};
+use crate::api::types::{self, Event, Operation, from_tree};
 use crate::error::{Ctx, Error, Kind, Result};
 
 impl Client {
@@ -77,7 +77,7 @@ impl Events {
     /// The next event; none when the server closed the stream.
     pub async fn next(&mut self) -> Result<Option<Event>> {
         let Some(text) = self.socket.text().await? else { return Ok(None) };
-        serde_json::from_str(&text).map(Some).ctx(Kind::Internal, || "Failed reading an event")
+        types::from_slice(text.as_bytes()).map(Some).ctx(Kind::Internal, || "Failed reading an event")
     }
 
     /// The next event as the JSON text it came in.

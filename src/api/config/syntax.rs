@@ -2,9 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use serde_saphyr::options::DuplicateKeyPolicy;
-
 use super::kind::require;
+use crate::api::types;
 
 /// `ADDRESS/LENGTH`, of IPv4 or IPv6; a `network` has no bits behind its length.
 pub(super) fn cidr(text: &str, v4: bool, network: bool) -> Result<(), String> {
@@ -106,10 +105,9 @@ pub(super) fn rlimit(text: &str) -> Result<(), String> {
 
 /// A YAML mapping, as cloud-init's network configuration is one. A key may be there twice.
 pub(super) fn yaml(text: &str) -> Result<(), String> {
-    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins };
-    match serde_saphyr::from_str_with_options::<serde_json::Value>(text, options) {
-        Ok(serde_json::Value::Object(_) | serde_json::Value::Null) => Ok(()),
-        Ok(_) => Err("yaml: unmarshal errors:\n  line 1: not a mapping".into()),
+    match types::is_yaml_map(text) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("yaml: unmarshal errors:\n  line 1: not a mapping".into()),
         Err(e) => Err(format!("yaml: {e}")),
     }
 }

@@ -24,6 +24,7 @@ mod server;
 mod sql;
 mod storage;
 mod time;
+mod tree;
 mod warning;
 
 pub use self::time::Timestamp;
@@ -43,6 +44,7 @@ pub use resources::*;
 pub use server::*;
 pub use sql::*;
 pub use storage::*;
+pub use tree::*;
 pub use warning::*;
 
 /// Configuration keys and values, sorted as Go prints maps.
@@ -51,23 +53,6 @@ pub type ConfigMap = BTreeMap<String, String>;
 pub type DeviceMap = BTreeMap<String, String>;
 /// Devices by name.
 pub type Devices = BTreeMap<String, DeviceMap>;
-
-/// Reads a JSON document into one of the objects here; members that are `null` count as missing.
-///
-/// Go clients send `null` for empty lists, maps and strings, and every member may be missing.
-pub fn from_json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
-    if memchr::memmem::find(bytes, b"null").is_none() {
-        return serde_json::from_slice(bytes);
-    }
-    let mut value: serde_json::Value = serde_json::from_slice(bytes)?;
-    drop_nulls(&mut value);
-    from_tree(&value)
-}
-
-/// Reads an object out of a tree by way of its text: to have every type's reader for trees too would make the file larger by 2 %.
-pub fn from_tree<T: serde::de::DeserializeOwned>(tree: &serde_json::Value) -> serde_json::Result<T> {
-    serde_json::from_slice(&serde_json::to_vec(tree)?)
-}
 
 /// Removes members that are `null`, at any depth.
 pub fn drop_nulls(value: &mut serde_json::Value) {

@@ -5,7 +5,7 @@ use std::io::Read;
 use serde_json::{Value, json};
 
 use super::api::Api;
-use crate::api::types::{SqlBatch, SqlDump, SqlResult};
+use crate::api::types::{self, SqlBatch, SqlDump, SqlResult};
 use crate::cli::output;
 use crate::error::{Ctx, Error, Kind, Result};
 
@@ -34,8 +34,8 @@ fn failed(what: &str, error: &Error) -> Error {
     Error::new(error.kind(), format!("Failed to {what}: {error}"))
 }
 
-fn read<T: for<'a> serde::Deserialize<'a>>(value: Value) -> Result<T> {
-    serde_json::from_value(value).map_err(|e| Error::internal(format!("Failed reading the server's answer: {e}")))
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T> {
+    types::from_tree(&value).map_err(|e| Error::internal(format!("Failed reading the server's answer: {e}")))
 }
 
 fn shown(batch: &SqlBatch) -> String {

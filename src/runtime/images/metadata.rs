@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_saphyr::{DuplicateKeyPolicy, Options};
 
 use super::architecture;
-use crate::api::types::{ImageMetadata, ImageMetadataTemplate};
+use crate::api::types::{self, ImageMetadata, ImageMetadataTemplate, Twice};
 use crate::error::{Error, Result};
 
 /// Bytes that a `metadata.yaml` may have.
@@ -24,18 +23,9 @@ pub fn parse(text: &str) -> Result<ImageMetadata> {
         // LXD's text.
         return Err(Error::invalid("EOF"));
     }
-    let options = serde_saphyr::options! {
-        duplicate_keys: DuplicateKeyPolicy::LastWins,
-        with_snippet: false,
-        // Anchors are for people who write one twice, not for a billion laughs.
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 20_000 },
-    };
-    let raw: Option<Raw> = read(text, options)?;
+    let raw: Option<Raw> =
+        types::from_yaml(text, Twice::LastCounts).map_err(|e| Error::invalid(format!("yaml: {e}")))?;
     Ok(raw.unwrap_or_default().into())
-}
-
-fn read<'a, T: Deserialize<'a>>(text: &'a str, options: Options) -> Result<T> {
-    serde_saphyr::from_str_with_options(text, options).map_err(|e| Error::invalid(format!("yaml: {e}")))
 }
 
 /// Reads and judges: an architecture that exists (made LXD's name for it) and a creation date are demanded.

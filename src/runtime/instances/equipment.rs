@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use super::expand::{Expanded, expand};
 use super::{Instances, confine};
 use crate::api::config::instance::Config;
+use crate::api::types;
 use crate::runtime::blocking;
 use crate::runtime::devices::{self, Awaited, Fitted};
 use crate::runtime::instances::container::Running;
@@ -327,7 +328,7 @@ async fn event(events: Option<Uevents>) {
 fn read(path: &Path) -> Result<Option<Noted>> {
     match fs::read(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        text => Ok(serde_json::from_slice(&text.ctx(Kind::Internal, || format!("Failed reading {path:?}"))?).ok()),
+        text => Ok(types::from_slice(&text.ctx(Kind::Internal, || format!("Failed reading {path:?}"))?).ok()),
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::MutexGuard;
 use super::plan::is_privileged;
 use super::{Instances, expand};
 use crate::api::config::instance::{self, Config};
-use crate::api::types::ConfigMap;
+use crate::api::types::{self, ConfigMap};
 use crate::runtime::spec::idmap::{Idmap, IdmapEntry, Ids, MIN_RANGE};
 use crate::store::records::InstanceRecord;
 use crate::store::repo;
@@ -106,7 +106,8 @@ pub(super) fn text(map: &Idmap) -> String {
 
 fn parse(record: &InstanceRecord, key: &str) -> Result<Idmap> {
     let text = record.config.get(key).map_or("[]", String::as_str);
-    serde_json::from_str(text).ctx(Kind::Internal, || format!("Failed reading {key:?} of instance {:?}", record.name))
+    types::from_slice(text.as_bytes())
+        .ctx(Kind::Internal, || format!("Failed reading {key:?} of instance {:?}", record.name))
 }
 
 fn base_of(record: &InstanceRecord) -> u32 {

@@ -8,7 +8,7 @@ use super::create::{pool_of, volume_of};
 use super::files::Kept;
 use super::machine::State;
 use super::{Instances, ids};
-use crate::api::types::ConfigMap;
+use crate::api::types::{self, ConfigMap};
 use crate::runtime::images::place::{Place, Text};
 use crate::runtime::spec::Idmap;
 use crate::runtime::spec::pack::{Algorithm, Compression, NoCompression, PackPlace, Part};
@@ -197,7 +197,7 @@ fn place_of(root: Root, ids: Idmap) -> PackPlace {
 pub(super) fn ids_on_disk(config: &ConfigMap) -> Result<Idmap> {
     const KEY: &str = IDS_ON_DISK;
     let text = config.get(KEY).map_or("[]", String::as_str);
-    serde_json::from_str(text).ctx(Kind::Internal, || format!("Failed reading {KEY:?} of the instance"))
+    types::from_slice(text.as_bytes()).ctx(Kind::Internal, || format!("Failed reading {KEY:?} of the instance"))
 }
 
 /// What lies beside the root of an instance, at this path of the archive: `metadata.yaml` and the templates. They are ours and small, so

@@ -8,7 +8,7 @@ use super::expand::{Expanded, expand};
 use super::{Instances, confine, container, doors, equipment, ids, logs, nvidia, start_log, templates};
 use crate::api::config::device;
 use crate::api::config::instance::Config;
-use crate::api::types::{ConfigMap, Timestamp};
+use crate::api::types::{self, ConfigMap, Timestamp};
 use crate::runtime::blocking;
 use crate::runtime::devices::nic;
 use crate::runtime::spec::intercept::{Intercept, Mounts};
@@ -203,7 +203,7 @@ impl Instances {
         let wanted = if mapped { Idmap::default() } else { spec.idmap.clone() };
         spec.shift = if mapped { Shift::Mount } else { Shift::OnDisk };
         let on_disk = record.config.get(KEY).map_or("[]", String::as_str);
-        let on_disk: Idmap = serde_json::from_str(on_disk)
+        let on_disk: Idmap = types::from_slice(on_disk.as_bytes())
             .map_err(|e| Error::internal(format!("Failed reading \"{KEY}\" of the instance: {e}")))?;
         if !mapped && matches!(spec.root, RootSource::Overlay { .. }) {
             return Err(Error::unsupported("An unprivileged container in an overlay pool without idmapped mounts"));

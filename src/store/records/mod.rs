@@ -116,7 +116,8 @@ pub(super) fn decode<R: Record>(value: &Value) -> Result<R> {
     for version in value.version..R::VERSION {
         json = R::upgrade(version, json)?;
     }
-    crate::api::types::from_tree(&json).ctx(Kind::Internal, || format!("Failed reading a row of {:?}", R::TABLE))
+    let text = serde_json::to_vec(&json).and_then(|text| serde_json::from_slice(&text));
+    text.ctx(Kind::Internal, || format!("Failed reading a row of {:?}", R::TABLE))
 }
 
 /// Reads the JSON of a row.

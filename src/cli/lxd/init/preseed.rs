@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::api::types::{ConfigMap, Devices};
+use crate::api::types::{self, ConfigMap, Devices, Twice};
 use crate::error::{Ctx, Kind, Result};
 
 /// What `lxd init` is to set up. Field order is that of LXD's YAML; fields it does not know are refused.
@@ -96,8 +96,7 @@ impl Preseed {
         if text.trim().is_empty() {
             return Ok(Preseed::default());
         }
-        let options = serde_saphyr::options! { with_snippet: false };
-        serde_saphyr::from_str_with_options::<Option<Preseed>>(text, options)
+        types::from_yaml::<Option<Preseed>>(text, Twice::Refused)
             .ctx(Kind::Invalid, || "Failed to parse the preseed")
             .map(Option::unwrap_or_default)
     }

@@ -13,6 +13,7 @@ use rustix::pipe::SpliceFlags;
 
 use super::tree::{Tree, give};
 use super::{Call, Trouble, tell};
+use crate::api::types;
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::content::Rest;
 use crate::runtime::spec::files::{FilesAnswer, FoundKind, Fresh};
@@ -105,7 +106,7 @@ fn take(file: &OwnedFd, (socket, pipe): (&OwnedFd, OwnedFd)) -> Result<(), Troub
     // Whatever was sent is here before the pipe ends.
     match channel::try_receive(socket, MAX_MESSAGE) {
         Ok(Some((rest, fds))) => {
-            let rest = serde_json::from_slice(&rest).what(|| "reading a message")?;
+            let rest = types::from_slice(&rest).what(|| "reading a message")?;
             let [connection] = fds.try_into().map_err(|_| Fail::new("reading a message: no connection"))?;
             take_rest(rest, &connection, (file, &mut refused))?;
         }

@@ -14,6 +14,7 @@ use rustix::mount::MountAttrFlags;
 
 use super::caller::Caller;
 use super::{Verdict, program};
+use crate::api::types;
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::idmap::Ids;
 use crate::runtime::spec::intercept::{MOUNTS, Mounts, mount_options};
@@ -72,7 +73,7 @@ pub(super) fn mount(caller: &Caller<'_>) -> io::Result<Verdict> {
 /// What is allowed now: it may be changed while the guest runs.
 fn allowed(caller: &Caller<'_>) -> io::Result<Mounts> {
     let file = rustix::fs::openat(caller.guest.dir, MOUNTS, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    Ok(serde_json::from_reader(io::BufReader::new(fs::File::from(file)))?)
+    Ok(types::from_slice(io::read_to_string(fs::File::from(file))?.as_bytes())?)
 }
 
 fn by_kernel(caller: &Caller<'_>, wanted: &Wanted, shift: bool) -> io::Result<Verdict> {

@@ -9,6 +9,7 @@ use rustix::net::{SocketFlags, sockopt};
 use super::leases::{Entry, Leases};
 use super::serve::Server;
 use super::{limits, names};
+use crate::api::types;
 use crate::runtime::helper::{read_plan, say};
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::net::{FromNet, LEASES_A_MESSAGE, Lease, MAX_REQUEST, NetPlan, ToNet};
@@ -60,7 +61,7 @@ impl Control {
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return Some(true),
             _ => return Some(false),
         };
-        let answer = match serde_json::from_slice::<ToNet>(&packet) {
+        let answer = match types::from_slice::<ToNet>(&packet) {
             Ok(ToNet::Hello { .. }) => ready(server),
             Ok(ToNet::SetPlan) => set_plan(server, &fds),
             Ok(ToNet::Leases) => return Some(tell_leases(daemon, server)),

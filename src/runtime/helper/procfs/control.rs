@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SocketFlags, sockopt};
 
+use crate::api::types;
 use crate::runtime::helper::say;
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::procfs::{FromProcfs, MAX_REQUEST, ToProcfs};
@@ -107,7 +108,7 @@ impl Control {
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return Some(true),
             _ => return Some(false),
         };
-        match serde_json::from_slice::<ToProcfs>(&packet) {
+        match types::from_slice::<ToProcfs>(&packet) {
             Ok(ToProcfs::Hello) => Some(self.tell_ready(peer, orphan)),
             Ok(ToProcfs::Stop) => {
                 let _ = say(peer, &FromProcfs::Done, &[]);

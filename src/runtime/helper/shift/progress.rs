@@ -13,6 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::api::types;
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::Idmap;
 
@@ -116,9 +117,7 @@ impl Progress {
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Fail> {
     match fs::read(path) {
-        Ok(content) => {
-            serde_json::from_slice(&content).map(Some).map_err(|e| Fail::new(format!("reading {path:?}: {e}")))
-        }
+        Ok(content) => types::from_slice(&content).map(Some).map_err(|e| Fail::new(format!("reading {path:?}: {e}"))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e).what(|| format!("reading {path:?}")),
     }

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_saphyr::DuplicateKeyPolicy;
 
-use crate::api::types::{Instance, InstanceSnapshot, Profile, StoragePool, StorageVolume, Timestamp};
+use crate::api::types::{self, Instance, InstanceSnapshot, Profile, StoragePool, StorageVolume, Timestamp, Twice};
 use crate::runtime::instances::packing::IDS_ON_DISK;
 use crate::{Ctx, Error, Kind, Result};
 
@@ -135,16 +135,11 @@ pub struct OnDisk {
     pub snapshots: Vec<InstanceSnapshot>,
 }
 
-fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
+fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
     if text.len() > LIMIT {
         return Err(Error::invalid(format!("The description of the instance is longer than {LIMIT} bytes")));
     }
-    let options = serde_saphyr::options! {
-        duplicate_keys: DuplicateKeyPolicy::LastWins,
-        with_snippet: false,
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 20_000 },
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|e| Error::invalid(format!("yaml: {e}")))
+    types::from_yaml(text, Twice::LastCounts).map_err(|e| Error::invalid(format!("yaml: {e}")))
 }
 
 /// Reads an index.

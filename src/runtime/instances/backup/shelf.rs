@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::api::types::Timestamp;
+use crate::api::types::{self, Timestamp};
 use crate::runtime::random;
 use crate::{Ctx, Error, Kind, Result};
 
@@ -116,7 +116,7 @@ impl Shelf {
         }
         let path = self.facts(name);
         let text = fs::read(&path).ctx(Kind::Internal, || format!("Failed reading {path:?}"))?;
-        serde_json::from_slice(&text).ctx(Kind::Internal, || format!("Failed reading {path:?}"))
+        types::from_slice(&text).ctx(Kind::Internal, || format!("Failed reading {path:?}"))
     }
 
     /// Opens the archive of a backup.

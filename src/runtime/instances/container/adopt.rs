@@ -10,6 +10,7 @@ use rustix::fs::FlockOperation;
 
 use super::RunDirs;
 use super::running::Running;
+use crate::api::types;
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::blocking;
 use crate::runtime::spec::VERSION;
@@ -179,5 +180,5 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(dirs: &RunDirs, name: &str) -
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         text => text.ctx(Kind::Internal, || format!("Failed reading {path:?}"))?,
     };
-    serde_json::from_slice(&text).map(Some).ctx(Kind::Internal, || format!("Failed reading {path:?}"))
+    types::from_slice(&text).map(Some).ctx(Kind::Internal, || format!("Failed reading {path:?}"))
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use crate::api::types;
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::runtime::blocking;
 use crate::runtime::spec::resident::{Begun, DeviceRecord};
@@ -113,7 +114,7 @@ fn records<P: DeserializeOwned>(directory: &Path) -> Result<Vec<(PathBuf, Device
         entries => entries.ctx(Kind::Internal, || format!("Failed reading {directory:?}"))?,
     };
     let read = |path: PathBuf| {
-        let record = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+        let record = types::from_slice(&fs::read(&path).ok()?).ok()?;
         Some((path, record))
     };
     let paths = entries.flatten().map(|entry| entry.path());

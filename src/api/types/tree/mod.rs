@@ -1,0 +1,227 @@
+//! Documents, in JSON or YAML, as the one tree that all types are read from.
+//!
+//! Between text and type, so that each type's reader is made once, and not for every format, each of which is larger than
+//! this one. Objects are read by their members' names alone. What isn't as wanted is named by its path: `devices.root: …`.
+
+mod read;
+mod yaml;
+
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+
+pub use yaml::{Twice, from_yaml, is_yaml_map};
+
+/// A document, or a part of one.
+#[derive(Clone, Debug, PartialEq)]
+enum Tree {
+    /// Nothing.
+    Null,
+    /// Nothing, which is an empty text, list or map where one is wanted.
+    Blank,
+    /// True or false.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A text.
+    Text(String),
+    /// YAML without quotes: a text where one is wanted, else what it looks like.
+    Plain(String),
+    /// A list.
+    List(Vec<Tree>),
+    /// Members, in their order; one name may stand twice.
+    Map(Vec<(String, Tree)>),
+}
+
+/// Reads a JSON document.
+///
+/// # Errors
+/// What is no JSON, with its line; what isn't as the type wants it, with its path.
+pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    read(serde_json::from_slice(json)?)
+}
+
+/// Reads a JSON document; members that are `null` count as missing.
+///
+/// Go clients send `null` for empty lists, maps and strings, and every member may be missing.
+///
+/// # Errors
+/// As [`from_slice`].
+pub fn from_json<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    let mut tree: Tree = serde_json::from_slice(json)?;
+    tree.drop_nulls();
+    read(tree)
+}
+
+/// Reads an object out of a tree of JSON.
+///
+/// # Errors
+/// What isn't as the type wants it, with its path.
+pub fn from_tree<T: DeserializeOwned>(tree: &serde_json::Value) -> serde_json::Result<T> {
+    read(Tree::deserialize(tree)?)
+}
+
+fn read<T: DeserializeOwned>(tree: Tree) -> serde_json::Result<T> {
+    T::deserialize(tree).map_err(serde_json::Error::custom)
+}
+
+impl Tree {
+    fn drop_nulls(&mut self) {
+        match self {
+            Tree::Map(members) => {
+                members.retain(|(_, member)| *member != Tree::Null);
+                members.iter_mut().for_each(|(_, member)| member.drop_nulls());
+            }
+            Tree::List(list) => list.iter_mut().for_each(Tree::drop_nulls),
+            _ => {}
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Tree, D::Error> {
+        from.deserialize_any(Whatever)
+    }
+}
+
+struct Whatever;
+
+impl<'de> Visitor<'de> for Whatever {
+    type Value = Tree;
+
+    fn expecting(&self, to: &mut fmt::Formatter) -> fmt::Result {
+        to.write_str("a document")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+        Ok(Tree::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
+        Ok(Tree::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
+        Ok(Tree::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
+        Ok(Number::from_f64(value).map_or(Tree::Null, Tree::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
+        Ok(Tree::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Tree, E> {
+        Ok(Tree::Text(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Tree, A::Error> {
+        let mut list = Vec::new();
+        while let Some(element) = elements.next_element()? {
+            list.push(element);
+        }
+        Ok(Tree::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Tree, A::Error> {
+        let mut map = Vec::new();
+        while let Some(member) = members.next_entry()? {
+            map.push(member);
+        }
+        Ok(Tree::Map(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Kind {
+        Plain,
+        Wrapped(u8),
+        Pair(u8, String),
+        Named { a: Option<i64>, b: f64 },
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "say", rename_all = "lowercase")]
+    enum Said {
+        Hello {
+            to: u32,
+        },
+        Bye,
+        #[serde(other, skip_serializing)]
+        Unknown,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct All {
+        kinds: Vec<Kind>,
+        said: Said,
+        by_number: BTreeMap<u32, (bool, char)>,
+        #[serde(default)]
+        left_out: String,
+        #[serde(flatten)]
+        rest: BTreeMap<String, serde_json::Value>,
+    }
+
+    fn all() -> All {
+        All {
+            kinds: vec![
+                Kind::Plain,
+                Kind::Wrapped(7),
+                Kind::Pair(1, "x".into()),
+                Kind::Named { a: None, b: 0.5 },
+                Kind::Named { a: Some(-3), b: 1e30 },
+            ],
+            said: Said::Hello { to: 3 },
+            by_number: [(5, (true, 'ä'))].into(),
+            left_out: String::new(),
+            rest: [("7".into(), serde_json::json!({"list": [1, null, "a", -1.5]}))].into(),
+        }
+    }
+
+    #[test]
+    fn types_of_all_shapes_come_back_as_they_were() {
+        let text = serde_json::to_string(&all()).unwrap();
+        assert_eq!(from_slice::<All>(text.as_bytes()).unwrap(), all());
+        assert_eq!(from_tree::<All>(&serde_json::to_value(all()).unwrap()).unwrap(), all());
+        assert_eq!(from_slice::<Said>(br#"{"say":"later","x":1}"#).unwrap(), Said::Unknown);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_path() {
+        let said = |text: &str| from_slice::<BTreeMap<String, Vec<Kind>>>(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(said(r#"{"a":["plain",{"named":{"b":"x"}}]}"#), "a.1.b: invalid type: string \"x\", expected f64");
+        assert_eq!(said(r#"{"a":{}}"#), "a: invalid type: map, expected a sequence");
+        assert!(said(r#"{"a":["bent"]}"#).starts_with("a.0: unknown variant `bent`"));
+        assert!(said("{\"a\":\n]").ends_with("at line 2 column 1"));
+        for wrong in
+            [r#"{"wrapped":300}"#, r#"{"wrapped":-1}"#, r#"{"wrapped":"7"}"#, r#"{"wrapped":null}"#, "[7]", "{}"]
+        {
+            assert!(from_slice::<Kind>(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+        assert!(from_slice::<Kind>(br#"{"named":[1,2]}"#).is_err());
+    }
+
+    #[test]
+    fn a_member_that_is_null_is_missing_where_that_is_asked_for() {
+        let text = br#"{"kinds":[{"named":{"a":null,"b":1}}],"said":{"say":"bye"},"by_number":{},"left_out":null,"x":{"y":null}}"#;
+        let read: All = from_json(text).unwrap();
+        assert_eq!((read.left_out.as_str(), &read.rest["x"]), ("", &serde_json::json!({})));
+        assert!(from_slice::<All>(text).is_err());
+    }
+}
