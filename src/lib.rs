@@ -6,6 +6,7 @@
 pub mod api;
 pub mod cli;
 pub mod error;
+pub mod order;
 pub mod runtime;
 pub mod store;
 

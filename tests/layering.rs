@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The parts of the program, lowest first: (level, path). The longest path that fits decides.
 const PARTS: &[(u8, &str)] = &[
     (0, "error"),
+    (0, "order"),
     (1, "api::types"),
     (2, "api::extensions"),
     (2, "api::config"),

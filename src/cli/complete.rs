@@ -15,6 +15,7 @@ use crate::api::config::device::kind_of;
 use crate::api::config::instance::Target as Of;
 use crate::api::config::{Subject, completions, value_completions};
 use crate::api::types::{DeviceMap, from_tree};
+use crate::order::{Gather, Order};
 
 /// How long a server may take to say names.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -98,7 +99,7 @@ async fn options(cx: &Context, command: &'static Command, current: &str) -> Vec<
     }
     let mut all: Vec<Candidate> =
         flags(command).map(|flag| (format!("--{}", flag.long), flag.about.to_string())).collect();
-    all.sort();
+    all.order();
     all
 }
 
@@ -238,7 +239,7 @@ async fn device(cx: &Context, place: &Place<'_>) -> Option<DeviceMap> {
     let [holder, name, rest @ ..] = &place.words[..] else { return None };
     if let (true, [kind, rest @ ..]) = (place.command.usage.contains("<type>"), rest) {
         let pairs = rest.iter().filter_map(|word| word.split_once('='));
-        return Some(pairs.chain([("type", *kind)]).map(|(key, value)| (key.into(), value.into())).collect());
+        return Some(pairs.chain([("type", *kind)]).map(|(key, value)| (key.into(), value.into())).gather());
     }
     let target = cx.target(holder).ok()?;
     let list = if place.command.usage.contains("<profile>") { "profiles" } else { "instances" };

@@ -1,5 +1,6 @@
 //! Help texts, laid out as LXD's client lays them out, from the table.
 
+use crate::order::Order;
 use std::fmt::Write;
 
 use super::table::{Command, Flag, GLOBAL, Kind};
@@ -52,7 +53,7 @@ pub fn usage(command: &Command, path: &[&str], depth: Depth) -> String {
     }
     if path.len() == 1 {
         let mut flags: Vec<&Flag> = command.flags.iter().chain(GLOBAL).collect();
-        flags.sort_by_key(|f| f.long);
+        flags.order_by_key(|f| f.long);
         section(&mut out, "Flags", &flags);
     } else {
         section(&mut out, "Flags", &command.flags.iter().collect::<Vec<_>>());

@@ -1,5 +1,6 @@
 //! Manual pages of the commands, in the formats of LXD's client, from the table.
 
+use crate::order::Order;
 use std::fmt::Write;
 
 use super::help::{flag_lines, usage_line};
@@ -75,7 +76,7 @@ impl Page<'_> {
     fn own(&self) -> Vec<&'static Flag> {
         let global: &[Flag] = if self.path.len() == 1 { GLOBAL } else { &[] };
         let mut flags: Vec<&Flag> = self.command.flags.iter().chain(global).collect();
-        flags.sort_by_key(|flag| flag.long);
+        flags.order_by_key(|flag| flag.long);
         flags
     }
 

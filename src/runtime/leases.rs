@@ -4,6 +4,7 @@
 //! All leases of an operation are asked for at once and taken in one order for everybody: by class
 //! (project < image < pool < volume < network < profile < instance), then by id.
 
+use crate::order::Order;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -69,7 +70,7 @@ impl Leases {
     /// if any want says so.
     pub async fn take(&self, mut wants: Vec<Want>) -> Lease {
         // Exclusive sorts after shared of the same thing; the reversed dedup keeps the stronger one.
-        wants.sort();
+        wants.order();
         wants.reverse();
         wants.dedup_by(|weaker, stronger| weaker.class == stronger.class && weaker.id == stronger.id);
         wants.reverse();

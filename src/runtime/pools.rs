@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::api::config::{self, Site, names};
 use crate::api::types::{EventRequestor, ResourcesStoragePool, StoragePool, StoragePoolPut, StoragePoolsPost};
+use crate::order::Gather;
 use crate::runtime::events::Events;
 use crate::runtime::leases::{Class, Leases, Want};
 use crate::runtime::storage::{self, Driver, Emptier, PoolPaths};
@@ -102,7 +103,7 @@ impl Pools {
         let Some(layered) = driver.layered().filter(|_| pool.phase == Phase::Created) else { return Ok(()) };
         let images = self.db.view(|v| repo::images::list(v, None))?;
         let of = |i: &ImageRecord| [i.fingerprint.clone(), format!("{}.privileged", i.fingerprint)];
-        let keep: BTreeSet<String> = images.iter().flat_map(of).collect();
+        let keep: BTreeSet<String> = images.iter().flat_map(of).gather();
         if !layered.sweep(&keep)?.is_empty() {
             self.wake_emptier(pool);
         }

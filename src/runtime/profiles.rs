@@ -3,6 +3,7 @@
 use crate::api::config::instance::Target;
 use crate::api::config::{Site, device, drop_unset, instance, names};
 use crate::api::types::{ConfigMap, Devices, EventRequestor, Profile, ProfilePut, ProfilesPost};
+use crate::order::Order;
 use crate::runtime::events::Events;
 use crate::runtime::instances::Instances;
 use crate::runtime::leases::{Class, Leases, Want};
@@ -149,6 +150,6 @@ fn show(r: &impl Read, p: ProfileRecord) -> Result<Profile> {
             used_by.push(url::of("instances", &i.name, &i.project));
         }
     }
-    used_by.sort();
+    used_by.order();
     Ok(Profile { used_by, ..plain(p) })
 }

@@ -11,6 +11,7 @@ use crate::api::config;
 use crate::api::types::{
     Cluster, ClusterMemberConfigKey, ConfigMap, EventRequestor, ServerEnvironment, ServerStorageDriverInfo,
 };
+use crate::order::Gather;
 use crate::runtime::events::Events;
 use crate::runtime::host::environment::Facts;
 use crate::runtime::https::Https;
@@ -250,7 +251,7 @@ impl Server {
 }
 
 fn read(r: &impl Read) -> Result<ConfigMap> {
-    Ok(r.scan_all::<ServerConfigRecord>()?.into_iter().map(|c| (c.key, c.value)).collect())
+    Ok(r.scan_all::<ServerConfigRecord>()?.into_iter().map(|c| (c.key, c.value)).gather())
 }
 
 /// Places in `LXD_DIR`.

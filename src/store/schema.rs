@@ -11,6 +11,7 @@ use super::key::Key;
 use super::records::{self, VERSIONS};
 use super::tables::Table;
 use super::{Read, Snapshot, Tx};
+use crate::order::Gather;
 use crate::{Error, Kind, Result};
 
 /// The layout of tables, keys and values.
@@ -24,7 +25,7 @@ struct Schema {
 
 impl Schema {
     fn ours() -> Schema {
-        let records = VERSIONS.iter().map(|(table, version)| (table.info().name.to_owned(), *version)).collect();
+        let records = VERSIONS.iter().map(|(table, version)| (table.info().name.to_owned(), *version)).gather();
         Schema { schema: SCHEMA, records }
     }
 }

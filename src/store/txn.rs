@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::key::Key;
+use crate::order::Order;
 use crate::{Error, Kind, Result};
 
 /// The number of a commit; grows by one with each.
@@ -155,7 +156,7 @@ impl Commit {
             return Err(Error::new(Kind::Invalid, text));
         }
         let mut keys: Vec<&Key> = self.ops.iter().map(Op::key).collect();
-        keys.sort_unstable();
+        keys.order();
         match keys.windows(2).any(|pair| pair[0] == pair[1]) {
             true => Err(Error::internal("Failed writing to the database: two changes of one row")),
             false => Ok(()),

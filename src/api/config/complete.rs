@@ -4,6 +4,7 @@ use super::device;
 use super::instance::{self, Target};
 use super::key::{Key, Support};
 use super::{network, pool, project, server, table, volume};
+use crate::order::Order;
 
 /// What a key is to be completed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub fn names(subject: Subject<'_>, start: &str) -> Vec<String> {
     let fitting = rows.iter().filter(|row| !matches!(row.support, Support::Later(_)) && !row.name.contains("NAME"));
     let mut names: Vec<String> = fitting.map(|row| row.name.trim_end_matches('*').to_owned()).collect();
     names.retain(|name| name.starts_with(start));
-    names.sort_unstable();
+    names.order();
     names.dedup();
     names
 }

@@ -2,6 +2,7 @@
 
 use crate::api::types::ConfigMap;
 use crate::error::{Error, Result};
+use crate::order::Gather;
 
 use super::cpu::{Allowance, Cpu};
 use super::key::{Key, Live, On, find};
@@ -223,7 +224,7 @@ impl<'a> Config<'a> {
 
 /// Keys whose values differ, older spellings as they are written.
 pub fn changed<'a>(before: &'a ConfigMap, after: &'a ConfigMap) -> Vec<&'a str> {
-    let names: std::collections::BTreeSet<&str> = before.keys().chain(after.keys()).map(String::as_str).collect();
+    let names: std::collections::BTreeSet<&str> = before.keys().chain(after.keys()).map(String::as_str).gather();
     let value = |map: &'a ConfigMap, name: &str| map.get(name).map_or("", String::as_str);
     names.into_iter().filter(|name| value(before, name) != value(after, name)).collect()
 }

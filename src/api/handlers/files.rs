@@ -12,6 +12,7 @@ use time::UtcDateTime;
 use super::part::{self, Part};
 use crate::api::request::{LARGE, Line, Request};
 use crate::api::response::{Body, Reply, full, header_name, header_value};
+use crate::order::Order;
 use crate::runtime::instances::container::files::Visit;
 use crate::runtime::spec::files::{FilesTask, Found, FoundKind, Fresh, MAX_PATH};
 use crate::{Ctx, Error, Kind, Result};
@@ -240,7 +241,7 @@ async fn listing(visit: &mut Visit, found: &Found) -> Result<Reply> {
         all.extend_from_slice(&bytes);
     }
     let mut names: Vec<_> = all.split(|b| *b == 0).map(String::from_utf8_lossy).filter(|n| !n.is_empty()).collect();
-    names.sort_unstable();
+    names.order();
     let mut http = Reply::sync(&names)?.into_http();
     http.headers_mut().extend(described(found));
     let (head, body) = http.into_parts();

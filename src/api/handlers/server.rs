@@ -9,6 +9,7 @@ use crate::api::extensions::EXTENSIONS;
 use crate::api::request::{Request, owned};
 use crate::api::response::{Reply, check_etag};
 use crate::api::types::{ConfigMap, Server, ServerPut, ServerUntrusted};
+use crate::order::Gather;
 use crate::runtime::auth::password;
 use crate::runtime::{blocking, host};
 use crate::{Error, Result};
@@ -57,7 +58,7 @@ fn shown(config: &ConfigMap) -> BTreeMap<String, Value> {
         PASSWORD => Value::Bool(true),
         _ => Value::from(value.clone()),
     };
-    config.iter().map(|(key, text)| (key.clone(), value(key, text))).collect()
+    config.iter().map(|(key, text)| (key.clone(), value(key, text))).gather()
 }
 
 /// `PUT /1.0`: replaces the server's configuration.
@@ -90,7 +91,7 @@ async fn change(mut request: Request, keep_others: bool) -> Result<Reply> {
         let kept = present
             .iter()
             .filter(|(key, _)| keep_others || key.starts_with("user.") || (same_password && *key == PASSWORD));
-        let mut all: ConfigMap = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let mut all: ConfigMap = kept.map(|(key, value)| (key.clone(), value.clone())).gather();
         all.extend(new.clone());
         Ok(all)
     };

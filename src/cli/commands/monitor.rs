@@ -7,6 +7,7 @@ use crate::api::types::Timestamp;
 use crate::cli::context::Context;
 use crate::cli::output::{emit, json_compact, note, say, sorted, yaml_untyped};
 use crate::error::{Error, Result};
+use crate::order::Order;
 
 /// `lxc monitor`.
 #[derive(FromArgs, ArgsInfo)]
@@ -79,7 +80,7 @@ fn spelled(key: &str, value: &Value) -> String {
         Value::Array(items) => format!("[{}]", items.iter().map(|v| spelled("", v)).collect::<Vec<_>>().join(" ")),
         Value::Object(map) => {
             let mut members: Vec<String> = map.iter().map(|(k, v)| format!("{k}:{}", spelled("", v))).collect();
-            members.sort();
+            members.order();
             format!("map[{}]", members.join(" "))
         }
         other => other.to_string(),

@@ -11,6 +11,7 @@ use crate::cli::context::{Context, Target};
 use crate::cli::input::{settings, storage_overrides};
 use crate::cli::output::{Rows, bytes_iec, emit, render, sort_rows, yaml};
 use crate::error::Result;
+use crate::order::Order;
 
 /// `lxc storage info`.
 #[derive(FromArgs, ArgsInfo)]
@@ -145,7 +146,7 @@ fn users(urls: &[String]) -> Value {
         kinds.entry(kind.to_string()).or_default().push(format!("{name}{notes}"));
     }
     let sorted = kinds.into_iter().map(|(kind, mut names)| {
-        names.sort();
+        names.order();
         (kind, json!(names))
     });
     Value::Object(sorted.collect::<Map<_, _>>())

@@ -13,6 +13,7 @@ use crate::api::types::{
     ConfigMap, RecoverPost, RecoverResult, RecoverVolume, StoragePool, StoragePoolsPost, from_tree,
 };
 use crate::error::{Error, Result};
+use crate::order::Order;
 
 /// Carries out `lxd recover`. Blocks, also on the answers.
 ///
@@ -143,7 +144,7 @@ fn drivers(server: &Value) -> Vec<String> {
     let told = server.pointer("/environment/storage_supported_drivers").and_then(Value::as_array);
     let mut names: Vec<String> =
         told.into_iter().flatten().filter_map(|driver| driver["Name"].as_str()).map(str::to_string).collect();
-    names.sort();
+    names.order();
     names
 }
 

@@ -1,5 +1,6 @@
 //! The tables of `lxd`'s commands and flags, and the help made from them. The words are LXD 5.0's.
 
+use crate::order::Order;
 use std::fmt::Write;
 
 /// What follows a flag.
@@ -176,7 +177,7 @@ fn root_help() -> String {
         writeln!(text, "  {:<18} {}", verb.name, verb.short).ok();
     }
     let mut flags: Vec<&Flag> = GLOBAL.iter().chain(DAEMON).collect();
-    flags.sort_by_key(|flag| flag.long);
+    flags.order_by_key(|flag| flag.long);
     text.push_str(&section("Flags", &flags));
     text.push_str("\nUse \"lxd [command] --help\" for more information about a command.\n");
     text

@@ -1,5 +1,6 @@
 //! JSON as Go's encoder writes it: `<`, `>`, `&` and the line separators escaped.
 
+use crate::order::Order;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -43,7 +44,7 @@ pub fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let mut members: Vec<(&String, &Value)> = map.iter().collect();
-            members.sort_by_key(|(name, _)| *name);
+            members.order_by_key(|(name, _)| *name);
             Value::Object(members.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect())
         }
         Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),

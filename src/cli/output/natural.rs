@@ -1,10 +1,11 @@
 //! The order of rows: by columns, with numbers inside names compared as numbers.
 
+use crate::order::Order;
 use std::cmp::Ordering;
 
 /// Sorts rows by their first column, then the next, in natural order; rows with an empty cell come last.
 pub fn sort_rows(rows: &mut [Vec<String>]) {
-    rows.sort_by(|a, b| by_columns(a, b));
+    rows.order_by(|a, b| by_columns(a, b));
 }
 
 fn by_columns(a: &[String], b: &[String]) -> Ordering {

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use super::sysfs::{entries, matches, numbers, text};
 use super::{Fitting, unix};
 use crate::api::types::DeviceMap;
+use crate::order::Order;
 use crate::runtime::spec::Node;
 use crate::{Error, Result};
 
@@ -50,7 +51,7 @@ pub fn fit(device: &DeviceMap, root: &Path) -> Result<Option<Fitting>> {
         _ => nodes(device, &cards, root),
     };
     // Cards share NVIDIA's nodes.
-    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    found.order_by(|(a, _), (b, _)| a.cmp(b));
     found.dedup_by(|(a, _), (b, _)| a == b);
     if found.is_empty() {
         let (gi, ci) = (value(device, "mig.gi"), value(device, "mig.ci"));
@@ -79,7 +80,7 @@ fn cards(root: &Path) -> Vec<Card> {
     let by_bus = entries(&root.join("sys/bus/pci/devices"))
         .filter(|place| text(place, "class").is_some_and(|class| class.starts_with(DISPLAY)));
     let mut places: Vec<PathBuf> = by_class.chain(by_bus).filter_map(|place| fs::canonicalize(place).ok()).collect();
-    places.sort();
+    places.order();
     places.dedup();
     places.retain(|place| !place.join("physfn").exists());
     let card = |place: PathBuf| Some(Card { address: address(&place)?, place });

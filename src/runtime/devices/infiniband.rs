@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use super::sysfs::{entries, numbers, text};
 use super::{Fitting, unix};
 use crate::api::types::DeviceMap;
+use crate::order::Order;
 use crate::{Error, Result};
 
 /// `ARPHRD_INFINIBAND` of linux/if_arp.h.
@@ -64,7 +65,7 @@ pub fn choose(
     let of_port = |place: &PathBuf| text(place, "dev_port") == port;
     let all = functions.iter().flat_map(|function| entries(&function.join("net")));
     let mut all: Vec<Chosen> = all.filter(of_port).filter_map(|place| interface(&place)).collect();
-    all.sort_by(|a, b| (&a.slot, &a.interface).cmp(&(&b.slot, &b.interface)));
+    all.order_by(|a, b| (&a.slot, &a.interface).cmp(&(&b.slot, &b.interface)));
     let taken = || Error::invalid("All virtual functions on parent device are already in use");
     all.into_iter().find(|chosen| free(&chosen.interface)).ok_or_else(taken)
 }
@@ -96,7 +97,7 @@ pub fn fit(slot: &str, root: &Path) -> Fitting {
         Some((Path::new("/dev/infiniband").join(name), numbers(&place)?))
     };
     let mut found: Vec<(PathBuf, (u32, u32))> = verbs.chain(management).filter_map(node).collect();
-    found.sort();
+    found.order();
     let own = |numbers| unix::own_node(&DeviceMap::new(), false, numbers);
     found.into_iter().map(|(path, numbers)| Fitting::of_node(own(numbers), path.clone(), path)).collect()
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Fitting, unix};
 use crate::api::config::is_true;
 use crate::api::types::DeviceMap;
+use crate::order::Order;
 use crate::{Error, Result};
 
 /// A node that was found.
@@ -31,7 +32,7 @@ pub fn fit(device: &DeviceMap, root: &Path) -> Result<Option<Fitting>> {
         "usb" => (usb(device, root), "Required USB device not found"),
         _ => (hotplug(device, root), "Required Unix Hotplug device not found"),
     };
-    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found.order_by(|a, b| a.path.cmp(&b.path));
     match (found.is_empty(), required) {
         (true, true) => Err(Error::invalid(missing)),
         (true, false) => Ok(None),

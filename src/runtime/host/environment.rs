@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::tree::{Tree, assignment};
 use crate::api::types::ServerEnvironment;
+use crate::order::Gather;
 
 /// What the host is, as clients see it. Gather it once at start: none of it changes while the daemon runs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -129,7 +130,7 @@ fn lxc_features(features: KernelFeatures) -> [(&'static str, bool); 14] {
 }
 
 fn strings(rows: &[(&str, bool)]) -> BTreeMap<String, String> {
-    rows.iter().map(|(name, on)| (name.to_string(), on.to_string())).collect()
+    rows.iter().map(|(name, on)| (name.to_string(), on.to_string())).gather()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::api::types::{
     NetworkStateVlan,
 };
 use crate::error::{Error, Result};
+use crate::order::Order;
 use crate::runtime::network::netlink::{Address, Netlink};
 
 const IFF_UP: u32 = 0x1;
@@ -28,7 +29,7 @@ pub fn list(tree: &Tree) -> Vec<Network> {
         .filter(|name| !name.starts_with("veth") && is_interface(tree, name))
         .map(|name| (tree.count(file(&name, "ifindex")), name))
         .collect();
-    names.sort();
+    names.order();
     names.into_iter().map(|(_, name)| network(tree, name)).collect()
 }
 

@@ -1,5 +1,6 @@
 //! Reading the small files of `/proc`, `/sys` and `/etc` below a root that tests can move.
 
+use crate::order::Order;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -62,7 +63,7 @@ impl Tree {
     pub fn list(&self, path: impl AsRef<Path>) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.path(path)) else { return Vec::new() };
         let mut names: Vec<String> = entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
-        names.sort();
+        names.order();
         names
     }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::architecture;
 use crate::api::types::{self, ImageMetadata, ImageMetadataTemplate, Twice};
 use crate::error::{Error, Result};
+use crate::order::Gather;
 
 /// Bytes that a `metadata.yaml` may have.
 pub const MAX: usize = 1 << 20;
@@ -85,7 +86,7 @@ impl From<Seconds> for i64 {
 }
 
 fn texts(map: Option<BTreeMap<String, Option<String>>>) -> BTreeMap<String, String> {
-    map.unwrap_or_default().into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect()
+    map.unwrap_or_default().into_iter().map(|(key, value)| (key, value.unwrap_or_default())).gather()
 }
 
 impl From<Raw> for ImageMetadata {

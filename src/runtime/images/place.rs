@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use super::{metadata, template};
 use crate::api::types::ImageMetadata;
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::order::Order;
 use crate::runtime::sys::root;
 
 const METADATA: &str = "metadata.yaml";
@@ -90,7 +91,7 @@ impl Place {
                 names.push(name.to_owned());
             }
         }
-        names.sort_unstable();
+        names.order();
         Ok(names)
     }
 

@@ -14,6 +14,7 @@ use super::Instances;
 use super::boot::AT_ONCE;
 use crate::Result;
 use crate::api::config::instance::Config;
+use crate::order::Order;
 use crate::runtime::url;
 use crate::runtime::warnings::Warnings;
 use crate::store::records::{InstanceRecord, Severity};
@@ -85,7 +86,7 @@ impl Instances {
 /// What is started together, in order, and what is waited after each.
 fn batches<T>(mut wishes: Vec<Wish<T>>) -> Vec<(Vec<T>, Duration)> {
     // Highest priority first; names decide between equals.
-    wishes.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
+    wishes.order_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
     let mut batches: Vec<(Vec<T>, Duration)> = Vec::new();
     let mut last = None;
     for wish in wishes {

@@ -14,6 +14,7 @@ use super::delete::remove_directory;
 use super::expand::{Expanded, expand};
 use super::{Instances, container, copied, doors, ids};
 use crate::api::config::instance::Config;
+use crate::order::Gather;
 use crate::runtime::blocking;
 use crate::runtime::network::netlink::Netlink;
 use crate::runtime::network::tc;
@@ -75,7 +76,7 @@ impl Instances {
 
     /// Removes logs of no instance: those of the old name, after a renaming that was cut short.
     fn sweep_logs(&self, records: &[InstanceRecord]) {
-        let known: BTreeSet<PathBuf> = records.iter().map(|r| self.places.logs(&r.project, &r.name)).collect();
+        let known: BTreeSet<PathBuf> = records.iter().map(|r| self.places.logs(&r.project, &r.name)).gather();
         let found = std::fs::read_dir(self.places.root.join("logs")).into_iter().flatten().flatten();
         let directories = found.filter(|entry| entry.file_type().is_ok_and(|t| t.is_dir())).map(|entry| entry.path());
         for path in directories.filter(|path| !known.contains(path)) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::expand::Expanded;
 use crate::api::types::ConfigMap;
+use crate::order::Gather;
 use crate::runtime::random;
 
 /// The key with the identity of the guest: cloud-init does its work anew when it changes.
@@ -29,7 +30,7 @@ pub(super) fn changed(was: &Expanded, becomes: &Expanded) -> bool {
     let value = |config: &ConfigMap, key: &str| config.get(key).cloned().unwrap_or_default();
     let interfaces = |e: &Expanded| {
         let nics = e.devices.iter().filter(|(_, d)| d.get("type").is_some_and(|t| t == "nic"));
-        nics.map(|(name, d)| (name.clone(), d.get("name").cloned())).collect::<BTreeMap<_, _>>()
+        nics.map(|(name, d)| (name.clone(), d.get("name").cloned())).gather::<BTreeMap<_, _>>()
     };
     KEYS.iter().any(|key| value(&was.config, key) != value(&becomes.config, key))
         || interfaces(was) != interfaces(becomes)

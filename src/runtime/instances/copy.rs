@@ -7,6 +7,7 @@ use super::snapshots::snapshot_of;
 use super::{Instances, profile_ids, sizes};
 use crate::api::config::names;
 use crate::api::types::{ConfigMap, EventRequestor, InstancesPost, Operation, Timestamp};
+use crate::order::Gather;
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::operations::{Handle, NewOperation};
 use crate::runtime::storage::{Content, Driver, Guest, Place, Volume};
@@ -378,7 +379,7 @@ pub(super) fn insert_snapshots(tx: &mut crate::store::Tx, instance: u64, like: &
 fn kept(config: &ConfigMap) -> ConfigMap {
     let stays =
         |key: &str| !key.starts_with("volatile.") || matches!(key, "volatile.base_image" | "volatile.last_state.idmap");
-    config.iter().filter(|(key, _)| stays(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+    config.iter().filter(|(key, _)| stays(key)).map(|(k, v)| (k.clone(), v.clone())).gather()
 }
 
 /// The volatile keys that are a copy's own.

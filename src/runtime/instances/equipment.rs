@@ -20,6 +20,7 @@ use super::expand::{Expanded, expand};
 use super::{Instances, confine};
 use crate::api::config::instance::Config;
 use crate::api::types;
+use crate::order::{Gather, Order};
 use crate::runtime::blocking;
 use crate::runtime::devices::{self, Awaited, Fitted};
 use crate::runtime::instances::container::Running;
@@ -93,7 +94,7 @@ impl Equipment {
 /// Mounts in the order in which they are made: one below another one has to come after it.
 pub(super) fn mounts(fitted: &Fitted) -> Vec<Mount> {
     let mut mounts: Vec<Mount> = fitted.values().flat_map(|fitting| fitting.mounts.clone()).collect();
-    mounts.sort_by_key(|m| m.target.components().count());
+    mounts.order_by_key(|m| m.target.components().count());
     mounts
 }
 
@@ -174,7 +175,7 @@ impl Instances {
         let (rules_before, rules_after) = (rules(own, &had), rules(own, wanted));
         running.throttle(throttles(&had), throttles(wanted)).await?;
         noted.now.retain(|name, fitting| wanted.get(name) == Some(fitting));
-        let gone: Fitted = had.into_iter().filter(|(name, _)| !noted.now.contains_key(name)).collect();
+        let gone: Fitted = had.into_iter().filter(|(name, _)| !noted.now.contains_key(name)).gather();
         for mount in mounts(&gone).iter().rev() {
             running.detach_mount(&mount.target).await?;
         }
@@ -184,7 +185,7 @@ impl Instances {
         if rules_before != rules_after {
             running.change_device_rules(rules_before, rules_after).await?;
         }
-        let new: Fitted = wanted.clone().into_iter().filter(|(name, _)| !noted.now.contains_key(name)).collect();
+        let new: Fitted = wanted.clone().into_iter().filter(|(name, _)| !noted.now.contains_key(name)).gather();
         let mut added: Vec<PathBuf> = Vec::new();
         for mount in mounts(&new) {
             if let Err(e) = running.attach_mount(&mount).await {
@@ -226,7 +227,7 @@ impl Instances {
         self.equipment.wait_for(id, Awaited::of(&expanded.devices));
         let wanted = self.fit(id, expanded).await?;
         let lacking: Fitted =
-            wanted.into_iter().filter(|(name, fitting)| noted.now.get(name) != Some(fitting)).collect();
+            wanted.into_iter().filter(|(name, fitting)| noted.now.get(name) != Some(fitting)).gather();
         for mount in mounts(&lacking).iter().rev() {
             // It may have it all the same, when the daemon died between the deed and the note.
             running.detach_mount(&mount.target).await?;

@@ -21,6 +21,7 @@ use super::container::{ExecProcess, ExecSpec, ExecStreams, Running, Stdio, retur
 use super::logs::Logs;
 use super::streams::{Receiver, Stream, receive_input, send_output};
 use crate::api::types::{EventRequestor, ExecControl, InstanceExecPost, Operation, from_json};
+use crate::order::Gather;
 use crate::runtime::operations::{Handle, NewOperation, Socket, Sockets};
 use crate::{Ctx, Error, Kind, Result};
 
@@ -70,7 +71,7 @@ fn split((sockets, connecting): (Sockets, Connecting)) -> (Option<Sockets>, Conn
 
 /// The command with the instance's variables of now, not those of its start, and the request's over them.
 fn exec_spec(post: &InstanceExecPost, of_instance: &[(String, String)]) -> ExecSpec {
-    let mut environment: BTreeMap<String, String> = of_instance.iter().cloned().collect();
+    let mut environment: BTreeMap<String, String> = of_instance.iter().cloned().gather();
     environment.extend(post.environment.clone());
     let size = |wanted: i64, usual: u16| u16::try_from(wanted).ok().filter(|n| *n > 0).unwrap_or(usual);
     let stdio = match post.interactive {
@@ -94,7 +95,7 @@ fn metadata(spec: &ExecSpec, sockets: &Sockets) -> Map<String, Value> {
     let shown = environment.into_iter().filter(|(name, _)| name != "container");
     let all = json!({
         "command": spec.command,
-        "environment": shown.collect::<BTreeMap<_, _>>(),
+        "environment": shown.gather::<BTreeMap<_, _>>(),
         "fds": sockets.secrets(),
         "interactive": matches!(spec.stdio, Stdio::Terminal(..)),
     });

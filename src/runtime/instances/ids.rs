@@ -10,6 +10,7 @@ use super::plan::is_privileged;
 use super::{Instances, expand};
 use crate::api::config::instance::{self, Config};
 use crate::api::types::{self, ConfigMap};
+use crate::order::Order;
 use crate::runtime::spec::idmap::{Idmap, IdmapEntry, Ids, MIN_RANGE};
 use crate::store::records::InstanceRecord;
 use crate::store::repo;
@@ -137,7 +138,7 @@ fn end(map: &Idmap, base: u32) -> u32 {
 /// The first id of `size` that nobody has, behind those that all share; those it has already (`now`) if they are free.
 fn free(taken: &[Range<u32>], size: u32, now: u32, host: &Range<u32>) -> Result<u32> {
     let mut taken = taken.to_vec();
-    taken.sort_by_key(|range| range.start);
+    taken.order_by_key(|range| range.start);
     let first = u64::from(host.start) + u64::from(MIN_RANGE);
     let end_of = |base: u64| base + u64::from(size);
     let fits = |base: u64| {
@@ -215,7 +216,7 @@ fn with_raw(map: Idmap, text: &str) -> std::result::Result<Idmap, String> {
             entries = entries.into_iter().flat_map(|e| without(e, guest, raw.range)).collect();
             let (is_uid, is_gid) = (kind == Ids::Uid, kind == Ids::Gid);
             entries.push(IdmapEntry { is_uid, is_gid, host_id: host, ns_id: guest, range: raw.range });
-            entries.sort_by_key(|e| e.ns_id);
+            entries.order_by_key(|e| e.ns_id);
         }
         parts.extend(entries);
     }

@@ -7,6 +7,7 @@ use super::Instances;
 use super::expand::expand;
 use crate::Result;
 use crate::api::types::{ConfigMap, DeviceMap, Devices};
+use crate::order::Gather;
 use crate::runtime::blocking;
 use crate::runtime::devices::{infiniband, nic};
 use crate::runtime::network::netlink::Netlink;
@@ -20,7 +21,7 @@ impl Instances {
     pub(super) async fn choose_infiniband(&self, id: u64) -> Result<()> {
         let record = self.db.view(|v| repo::instances::by_id(v, id))?;
         let devices: Devices = self.db.view(|v| expand(v, &record))?.devices;
-        let devices: Devices = devices.into_iter().filter(|(_, device)| is_infiniband(device)).collect();
+        let devices: Devices = devices.into_iter().filter(|(_, device)| is_infiniband(device)).gather();
         if devices.is_empty() {
             return Ok(());
         }

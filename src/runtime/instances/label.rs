@@ -8,6 +8,7 @@ use super::plan::is_privileged;
 use crate::api::config::instance::{self, Config};
 use crate::api::config::read_raw_lxc;
 use crate::api::types::ConfigMap;
+use crate::order::Gather;
 use crate::runtime::blocking;
 use crate::runtime::server::instance_directory;
 use crate::runtime::warnings::Warnings;
@@ -81,7 +82,7 @@ impl Instances {
                 // One that could not be adopted may still run: a profile that is unloaded sets its processes free.
                 let may_run = |r: &&InstanceRecord| self.places.run(r.id).exists();
                 let keep: BTreeSet<String> =
-                    records.iter().filter(may_run).map(|r| instance_directory(&r.project, &r.name)).collect();
+                    records.iter().filter(may_run).map(|r| instance_directory(&r.project, &r.name)).gather();
                 let apparmor = self.apparmor.clone();
                 blocking(move || apparmor.sweep(&keep)).await
             }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::Instances;
 use crate::api::types::EventRequestor;
+use crate::order::Order;
 use crate::runtime::url;
 use crate::{Ctx, Error, Kind, Result};
 
@@ -58,7 +59,7 @@ impl Logs {
         };
         let mut names: Vec<String> =
             entries.flatten().filter_map(|e| e.file_name().into_string().ok()).filter(|n| is_log(n)).collect();
-        names.sort();
+        names.order();
         Ok(names)
     }
 

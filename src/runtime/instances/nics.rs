@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Instances;
 use super::expand::{Expanded, expand};
 use crate::api::types::ConfigMap;
+use crate::order::Gather;
 use crate::runtime::blocking;
 use crate::runtime::devices::nic::{self, Owner, Parents, Plan, Plugged};
 use crate::runtime::sys::fault;
@@ -95,7 +96,7 @@ impl Nics {
         let keys = wired.flat_map(|(plan, plugged)| {
             plugged.into_iter().map(move |(key, value)| (format!("volatile.{}.{key}", plan.device), value))
         });
-        keys.collect()
+        keys.gather()
     }
 }
 

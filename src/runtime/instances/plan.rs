@@ -9,6 +9,7 @@ use super::{Instances, confine, container, doors, equipment, ids, logs, nvidia, 
 use crate::api::config::device;
 use crate::api::config::instance::Config;
 use crate::api::types::{self, ConfigMap, Timestamp};
+use crate::order::Gather;
 use crate::runtime::blocking;
 use crate::runtime::devices::nic;
 use crate::runtime::spec::intercept::{Intercept, Mounts};
@@ -352,7 +353,7 @@ fn plain_mount(PlainDirectory { source, target }: PlainDirectory) -> Mount {
 /// The variables of every program in a guest: `environment.*` over those that tell what it has.
 pub(super) fn environment(expanded: &Expanded) -> Vec<(String, String)> {
     let own = Config(&expanded.config).below("environment.").map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let mut variables: BTreeMap<String, String> = nvidia::environment(expanded).into_iter().collect();
+    let mut variables: BTreeMap<String, String> = nvidia::environment(expanded).into_iter().gather();
     variables.extend(own);
     variables.into_iter().collect()
 }

@@ -7,6 +7,7 @@ use super::create::volume_of;
 use super::expand::{Expanded, expand};
 use crate::api::config::{device, units};
 use crate::api::types::InstanceStateDisk;
+use crate::order::Gather;
 use crate::runtime::blocking;
 use crate::runtime::storage::Volume;
 use crate::runtime::storage::quota::{self, Limited};
@@ -71,7 +72,7 @@ impl Instances {
 
     /// What is held by the disks of an instance, as far as that is counted. Blocks.
     pub(super) fn disks(&self, id: u64) -> BTreeMap<String, InstanceStateDisk> {
-        self.root_usage(id).into_iter().collect()
+        self.root_usage(id).into_iter().gather()
     }
 
     fn root_usage(&self, id: u64) -> Option<(String, InstanceStateDisk)> {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::subnet::Subnet;
 use crate::api::config::Kind as Value;
 use crate::api::types::NetworkAclRule;
+use crate::order::Gather;
 use crate::{Error, Result};
 
 /// The most rules in one direction: each becomes rules of the firewall.
@@ -230,7 +231,7 @@ fn with_icmp(rule: &NetworkAclRule, source: Subjects, destination: Subjects) -> 
 /// Names that rules speak of, other lists among them.
 pub fn names<'a>(rules: impl Iterator<Item = &'a NetworkAclRule>) -> BTreeSet<&'a str> {
     let lists = rules.flat_map(|rule| [rule.source.as_str(), rule.destination.as_str()]);
-    lists.flat_map(|list| list.split(',')).filter(|s| !s.is_empty() && family(s).is_none()).collect()
+    lists.flat_map(|list| list.split(',')).filter(|s| !s.is_empty() && family(s).is_none()).gather()
 }
 
 /// Refuses, as LXD does on a bridge, rules with subjects that only OVN networks have.

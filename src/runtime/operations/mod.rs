@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{Notify, watch};
 
 use crate::api::types::{EventRequestor, Operation, StatusCode, Timestamp};
+use crate::order::Order;
 use crate::runtime::events::Events;
 use crate::runtime::random;
 use crate::{Error, Kind, Result};
@@ -273,7 +274,7 @@ impl Operations {
         let all = self.lock();
         let mine = all.values().filter(|e| project.is_none_or(|p| e.project == p || e.project.is_empty()));
         let mut list: Vec<Operation> = mine.map(|e| e.state.borrow().clone()).collect();
-        list.sort_by_key(|op| op.created_at);
+        list.order_by_key(|op| op.created_at);
         list
     }
 

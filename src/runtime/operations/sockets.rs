@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 use tokio_tungstenite::WebSocketStream;
 
+use crate::order::Order;
 use crate::runtime::random;
 use crate::{Error, Kind, Result};
 
@@ -38,7 +39,7 @@ impl Sockets {
     pub fn secrets(&self) -> Map<String, Value> {
         let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut rows: Vec<_> = slots.iter().map(|s| (s.1.clone(), Value::from(s.0.clone()))).collect();
-        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        rows.order_by(|a, b| a.0.cmp(&b.0));
         rows.into_iter().collect()
     }
 

@@ -12,6 +12,7 @@ use super::database::Content;
 use super::fill::Row;
 use super::tables::Table;
 use crate::api::types::{ConfigMap, DeviceMap, Devices};
+use crate::order::{Gather, Order};
 use crate::store::records::Phase;
 use crate::store::{Tx, repo};
 use crate::{Error, Kind, Result};
@@ -91,7 +92,7 @@ pub(super) fn plan(tables: &'static [Table], before: &Content, after: &Content) 
     let mut planner = Planner { before, after, fixes: Vec::new() };
     for table in tables {
         let (old, new) = (&before[table.name], &after[table.name]);
-        for id in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
+        for id in old.keys().chain(new.keys()).gather::<BTreeSet<_>>() {
             let (old, new) = (old.get(id), new.get(id));
             if old != new && !planner.went_along(table, old, new) {
                 planner.change(table, old, new)?;
@@ -100,7 +101,7 @@ pub(super) fn plan(tables: &'static [Table], before: &Content, after: &Content) 
     }
     // What is taken away first makes room for what is set.
     let mut fixes = planner.fixes;
-    fixes.sort_by_key(|fix| matches!(fix, Fix::Set(..)));
+    fixes.order_by_key(|fix| matches!(fix, Fix::Set(..)));
     Ok(fixes)
 }
 

@@ -11,6 +11,7 @@ use super::paths::PoolPaths;
 use super::trash::random_name;
 use super::volume::{Volume, VolumeKind};
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::order::Gather;
 
 /// The directory of links to the snapshots of instances.
 fn snapshots_directory(kind: VolumeKind) -> &'static str {
@@ -58,7 +59,7 @@ pub fn remove(paths: &PoolPaths, volume: &Volume) -> Result<()> {
 
 /// Makes the missing links of `known` volumes and removes links to volumes of this pool that are not among them.
 pub(super) fn reconcile(paths: &PoolPaths, known: &BTreeSet<&Volume>) -> Result<()> {
-    let with_snapshots: BTreeSet<Volume> = known.iter().filter(|v| v.is_snapshot()).map(|v| v.owner()).collect();
+    let with_snapshots: BTreeSet<Volume> = known.iter().filter(|v| v.is_snapshot()).map(|v| v.owner()).gather();
     let linked = || VolumeKind::ALL.into_iter().filter(|k| k.linked());
     for kind in linked() {
         for volume in

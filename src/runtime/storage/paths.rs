@@ -9,6 +9,7 @@ use rustix::fs::{Gid, Mode, OFlags, Uid};
 use super::volume::{Volume, VolumeKind};
 use crate::api::types::{ConfigMap, PoolUsage, ResourcesStoragePool};
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::order::Order;
 
 /// The name of the directory with all pools below `LXD_DIR`.
 const POOLS: &str = "storage-pools";
@@ -86,7 +87,7 @@ impl PoolPaths {
             let name = entry.ctx(Kind::Internal, failed)?.file_name();
             volumes.extend(name.to_str().and_then(|name| Volume::parse(kind, name)));
         }
-        volumes.sort();
+        volumes.order();
         Ok(volumes)
     }
 

@@ -11,6 +11,7 @@ use super::marks::{self, Mark};
 use super::volume::{Volume, VolumeKind};
 use super::{links, trash, tree};
 use crate::error::{Ctx, Kind, Result};
+use crate::order::Gather;
 
 /// What was found, and done about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl Layout {
         let mut found = Found::default();
         trash::release(self.dir(trash::TRASH)?)?;
         let pending = self.dir(marks::PENDING)?;
-        let is_known: BTreeSet<&Volume> = known.iter().collect();
+        let is_known: BTreeSet<&Volume> = known.iter().gather();
         for mark in marks::read(&pending)? {
             match mark {
                 Mark::Create(volume) => {

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
+use crate::order::Order;
 use crate::runtime::spec::shim::Process;
 
 /// How a process ended.
@@ -149,7 +150,7 @@ pub fn close_from(first: u32) -> io::Result<()> {
 /// Closes every descriptor from 3 on but these.
 pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut kept: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd() as u32).collect();
-    kept.sort_unstable();
+    kept.order();
     let mut first = 3;
     for number in kept.into_iter().filter(|number| *number >= 3).chain([u32::MAX]) {
         if first < number {

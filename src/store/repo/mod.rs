@@ -32,6 +32,7 @@ pub use uses::User;
 
 use super::records::{ProfileRecord, ProjectRecord};
 use super::{Prefix, Table, Tx};
+use crate::order::Gather;
 use crate::{Error, Result};
 
 /// The name of the project and of the profile that are always there.
@@ -45,7 +46,7 @@ pub(super) fn first_rows(tx: &mut Tx) -> Result<()> {
         ProjectRecord {
             name: DEFAULT.into(),
             description: "Default LXD project".into(),
-            config: features.iter().map(|key| ((*key).into(), "true".into())).collect(),
+            config: features.iter().map(|key| ((*key).into(), "true".into())).gather(),
             ..Default::default()
         },
     )?;

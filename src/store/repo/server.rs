@@ -4,11 +4,12 @@ use super::super::records::ServerConfigRecord;
 use super::super::{Read, Tx};
 use crate::Result;
 use crate::api::types::ConfigMap;
+use crate::order::Gather;
 
 /// The whole configuration.
 pub fn config(r: &impl Read) -> Result<ConfigMap> {
     let rows = r.scan_all::<ServerConfigRecord>()?;
-    Ok(rows.into_iter().map(|row| (row.key, row.value)).collect())
+    Ok(rows.into_iter().map(|row| (row.key, row.value)).gather())
 }
 
 /// The value of one key.

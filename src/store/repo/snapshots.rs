@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::records::SnapshotRecord;
 use super::super::{Key, Prefix, Read, Table, Tx};
 use super::{index, instances};
+use crate::order::Order;
 use crate::{Error, Kind, Result};
 
 fn name_key(instance: u64, name: &str) -> Key {
@@ -23,7 +24,7 @@ fn taken() -> Error {
 pub fn list(r: &impl Read, instance: u64) -> Result<Vec<SnapshotRecord>> {
     let prefix = Prefix::of(Table::InstanceSnapshotNames, &instance.to_string());
     let mut snapshots: Vec<SnapshotRecord> = index::records(r, &prefix)?;
-    snapshots.sort_by_key(|s| (s.created_at, s.id));
+    snapshots.order_by_key(|s| (s.created_at, s.id));
     Ok(snapshots)
 }
 
@@ -33,7 +34,7 @@ pub fn all(r: &impl Read) -> Result<BTreeMap<u64, Vec<SnapshotRecord>>> {
     for snapshot in index::records::<SnapshotRecord>(r, &Prefix::table(Table::InstanceSnapshotNames))? {
         all.entry(snapshot.instance).or_default().push(snapshot);
     }
-    all.values_mut().for_each(|snapshots| snapshots.sort_by_key(|s| (s.created_at, s.id)));
+    all.values_mut().for_each(|snapshots| snapshots.order_by_key(|s| (s.created_at, s.id)));
     Ok(all)
 }
 

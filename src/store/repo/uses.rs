@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::records::{self, ProfileRecord};
 use super::super::{AsKey, Key, KeyBytes, Prefix, Read, Table, Tx};
 use crate::api::types::{DeviceMap, Devices};
+use crate::order::Gather;
 use crate::{Error, Result};
 
 /// What uses something, by id.
@@ -89,5 +90,5 @@ pub(super) fn named_by(devices: &Devices) -> BTreeSet<Target> {
             _ => None,
         }
     };
-    devices.values().filter_map(named).collect()
+    devices.values().filter_map(named).gather()
 }

@@ -8,6 +8,7 @@ use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, render, say, sort_rows};
 use crate::error::{Error, Result};
+use crate::order::Order;
 
 /// `lxc cluster list`.
 pub async fn list(cx: &Context, args: Format) -> Result<i32> {
@@ -19,7 +20,7 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
         if m.database && !roles.iter().any(|role| role.starts_with("database")) {
             roles.push("database".into());
         }
-        roles.sort();
+        roles.order();
         let mut row = vec![m.server_name.clone(), m.url.clone(), roles.join("\n"), m.architecture.clone()];
         row.extend([m.failure_domain.clone(), m.description.clone(), m.status.to_uppercase(), m.message.clone()]);
         row

@@ -11,6 +11,7 @@ use crate::api::client::{FileContent, Piece, Upload, file_address};
 use crate::cli::context::Context;
 use crate::cli::transfer::sending;
 use crate::error::{Error, Result};
+use crate::order::Order;
 
 /// `lxc file push`.
 #[derive(FromArgs, ArgsInfo)]
@@ -216,7 +217,7 @@ async fn walk(cx: &Context, to: &Place, source: &str, path: &str) -> Result<Vec<
             let name = name.into_string().map_err(|name| Error::invalid(format!("The name {name:?} is no text")))?;
             names.push(format!("{source}/{name}"));
         }
-        names.sort_by(|a, b| b.cmp(a));
+        names.order_by(|a, b| b.cmp(a));
         return Ok(names);
     }
     let content = if kind.is_symlink() {

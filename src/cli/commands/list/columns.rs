@@ -3,6 +3,7 @@
 use crate::api::types::{InstanceFull, StatusCode};
 use crate::cli::output::{bytes_iec, date};
 use crate::error::{Error, Result};
+use crate::order::Order;
 
 /// A column.
 pub enum Column {
@@ -203,7 +204,7 @@ fn addresses(full: &InstanceFull, family: &str) -> String {
             }
         }
     }
-    out.sort();
+    out.order();
     out.reverse();
     out.join("\n")
 }

@@ -11,6 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, bytes_iec, emit, fill, render, say, sort_rows, yaml};
 use crate::error::{Error, Result};
+use crate::order::Order;
 
 pub mod acl;
 pub mod attach;
@@ -59,7 +60,7 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 pub async fn show(cx: &Context, args: OnMember) -> Result<i32> {
     let target = cx.named(&args.words[0], "network name")?;
     let mut network: Network = target.client.get(&address(&target.name, &[], &args.target)).await?;
-    network.used_by.sort();
+    network.used_by.order();
     emit(yaml(&document(json!(network))).as_bytes());
     Ok(0)
 }

@@ -6,6 +6,7 @@ use super::preseed::{Preseed, PreseedNetwork, PreseedPool, PreseedProfile, Prese
 use crate::api::types::{ConfigMap, Devices, from_tree};
 use crate::cli::lxd::api::{Api, segment};
 use crate::error::{Error, Result};
+use crate::order::Gather;
 
 /// One step back.
 enum Undo {
@@ -170,7 +171,7 @@ fn described(new: &str, before: &Value) -> String {
 
 fn strings(config: Option<&Value>) -> ConfigMap {
     let Some(Value::Object(map)) = config else { return ConfigMap::new() };
-    map.iter().map(|(key, value)| (key.clone(), value.as_str().map_or(value.to_string(), str::to_string))).collect()
+    map.iter().map(|(key, value)| (key.clone(), value.as_str().map_or(value.to_string(), str::to_string))).gather()
 }
 
 fn failed(what: &str, error: &Error) -> Error {

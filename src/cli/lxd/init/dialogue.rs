@@ -10,6 +10,7 @@ use crate::api::types::DeviceMap;
 use crate::cli::lxd::api::{Api, Reply, segment};
 use crate::cli::lxd::ask::Ask;
 use crate::error::{Error, Result};
+use crate::order::{Gather, Order};
 
 /// Asks what to set up. Nothing is changed.
 ///
@@ -52,7 +53,7 @@ fn storage<I: BufRead, O: Write>(
     let mut drivers = supported_drivers(&server.metadata);
     let best = drivers.first().cloned();
     let best = best.ok_or_else(|| Error::invalid("The server has no storage driver that can be set up"))?;
-    drivers.sort();
+    drivers.order();
     let driver = match drivers.len() {
         1 => best,
         _ => ask.choice("Name of the storage backend to use", &drivers, &best)?,
@@ -125,7 +126,7 @@ fn nic(name: &str, network: &Reply) -> DeviceMap {
         _ => &[("nictype", "macvlan"), ("parent", name)],
     };
     let rows = rows.iter().chain(&[("name", "eth0"), ("type", "nic")]);
-    rows.map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    rows.map(|(key, value)| (key.to_string(), value.to_string())).gather()
 }
 
 fn daemon<I: BufRead, O: Write>(ask: &mut Ask<I, O>, preseed: &mut Preseed) -> Result<()> {

@@ -4,6 +4,7 @@
 //! bare where they can be, lines folded after 80 cells, keys sorted with numbers as numbers. The input is JSON, whose
 //! objects keep the order of the API's fields.
 
+use crate::order::Order;
 use serde_json::{Map, Value};
 
 mod scalar;
@@ -47,7 +48,7 @@ impl Writer {
     fn mapping(&mut self, map: &Map<String, Value>, indent: usize, sorted: bool, started: bool) {
         let mut members: Vec<(&String, &Value)> = map.iter().collect();
         if sorted || !self.typed {
-            members.sort_by(|a, b| key_order(a.0, b.0));
+            members.order_by(|a, b| key_order(a.0, b.0));
         }
         for (at, (key, value)) in members.into_iter().enumerate() {
             if at > 0 || !started {
@@ -84,7 +85,7 @@ impl Writer {
 
     fn deep(&mut self, map: &Map<String, Value>, indent: usize) {
         let mut members: Vec<(&String, &Value)> = map.iter().collect();
-        members.sort_by(|a, b| key_order(a.0, b.0));
+        members.order_by(|a, b| key_order(a.0, b.0));
         for (key, value) in members {
             self.pad(indent);
             let column = self.column();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::leases::Leases;
 use super::{limits, names};
+use crate::order::Order;
 use crate::runtime::spec::net::{Mac, NetPlan, V6Mode};
 
 /// ICMPv6 type of an echo request.
@@ -55,13 +56,13 @@ impl Slaac {
         let network = names::network6(v6.address, 64).to_bits();
         let named = leases.iter().filter(|e| e.name.is_some()).filter_map(|e| e.mac);
         let mut wanted: Vec<Mac> = named.chain(plan.hosts.iter().map(|h| h.mac)).collect();
-        wanted.sort_unstable();
+        wanted.order();
         wanted.dedup();
         wanted.truncate(limits::LEASES);
         let address = |mac: Mac| Ipv6Addr::from_bits(network | u128::from(mac.interface_id()));
         self.entries.retain(|c| wanted.binary_search(&c.mac).is_ok() && c.address == address(c.mac));
         let mut known: Vec<Mac> = self.entries.iter().map(|c| c.mac).collect();
-        known.sort_unstable();
+        known.order();
         for mac in wanted.into_iter().filter(|mac| known.binary_search(mac).is_err()) {
             let next = now + FIRST;
             self.entries.push(Candidate { mac, address: address(mac), answered: false, tries: 0, next });

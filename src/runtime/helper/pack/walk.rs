@@ -13,6 +13,7 @@ use super::compress::Packed;
 use super::content::{self, BUFFER};
 use super::member::Head;
 use super::place::Tree;
+use crate::order::Order;
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::idmap::Ids;
 use crate::runtime::spec::marks;
@@ -287,7 +288,7 @@ fn names(fd: &OwnedFd, path: &[u8]) -> Result<Vec<CString>, Fail> {
             return Err(Fail::new(format!("listing {:?}: there are too many files", shown(path))));
         }
     }
-    names.sort();
+    names.order();
     Ok(names)
 }
 

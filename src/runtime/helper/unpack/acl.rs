@@ -1,5 +1,7 @@
 //! POSIX ACLs: from the text that tar carries to the attribute that the kernel takes.
 
+use crate::order::Order;
+
 /// The kernel's form (`include/uapi/linux/posix_acl_xattr.h`, version 2) of a text like
 /// `user::rw-,user:1000:r--,group::r--,mask::rw-,other::---`. `None` when an entry isn't understood: names of users
 /// mean nothing outside the image, so only numbers count (star adds them as a fourth field).
@@ -15,7 +17,7 @@ pub(super) fn from_text(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     // The kernel wants the order of its tags, and ids rising within one.
-    entries.sort_by_key(|(tag, _, id)| (*tag, *id));
+    entries.order_by_key(|(tag, _, id)| (*tag, *id));
     let mut out = 2u32.to_le_bytes().to_vec();
     for (tag, permissions, id) in entries {
         out.extend(tag.to_le_bytes());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::Tree;
 use super::device::ranges;
 use crate::api::types::{ResourcesCpu, ResourcesCpuCache, ResourcesCpuCore, ResourcesCpuSocket, ResourcesCpuThread};
+use crate::order::Order;
 
 const CPUS: &str = "sys/devices/system/cpu";
 
@@ -40,7 +41,7 @@ pub(super) fn cpu(tree: &Tree, architecture: &str) -> ResourcesCpu {
 fn numbers(tree: &Tree) -> Vec<u64> {
     let names = tree.list(CPUS);
     let mut ids: Vec<u64> = names.iter().filter_map(|name| name.strip_prefix("cpu")?.parse().ok()).collect();
-    ids.sort_unstable();
+    ids.order();
     ids
 }
 

@@ -9,6 +9,7 @@ use crate::api::types::{
     ResourcesGpu, ResourcesGpuCard, ResourcesGpuCardDrm, ResourcesGpuCardMdev, ResourcesGpuCardNvidia,
     ResourcesGpuCardSriov,
 };
+use crate::order::{Gather, Order};
 
 const DRM: &str = "sys/class/drm";
 /// PCI classes of display controllers begin so.
@@ -88,7 +89,7 @@ fn sriov(host: &Host, dir: &str) -> Option<ResourcesGpuCardSriov> {
     let maximum = host.tree.number(format!("{dir}/sriov_totalvfs"))?;
     let links = host.tree.list(dir).into_iter().filter(|name| name.starts_with("virtfn"));
     let mut vfs: Vec<_> = links.map(|link| card(host, &format!("{dir}/{link}"))).collect();
-    vfs.sort_by(|a, b| a.pci_address.cmp(&b.pci_address));
+    vfs.order_by(|a, b| a.pci_address.cmp(&b.pci_address));
     Some(ResourcesGpuCardSriov {
         current_vfs: host.tree.count(format!("{dir}/sriov_numvfs")),
         maximum_vfs: maximum,
@@ -130,7 +131,7 @@ fn mdev(host: &Host, dir: &str) -> BTreeMap<String, ResourcesGpuCardMdev> {
         };
         (name, found)
     };
-    host.tree.list(&types).into_iter().map(read).collect()
+    host.tree.list(&types).into_iter().map(read).gather()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::super::Tree;
 use crate::api::types::{ResourcesMemory, ResourcesMemoryNode};
+use crate::order::Order;
 
 const BLOCKS: &str = "sys/devices/system/memory";
 const NODES: &str = "sys/devices/system/node";
@@ -25,7 +26,7 @@ pub(super) fn memory(tree: &Tree) -> ResourcesMemory {
 fn nodes(tree: &Tree, page: u64) -> Vec<ResourcesMemoryNode> {
     let names = tree.list(NODES);
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.strip_prefix("node")?.parse().ok()).collect();
-    numbers.sort_unstable();
+    numbers.order();
     numbers.into_iter().map(|number| node(tree, number, page)).collect()
 }
 

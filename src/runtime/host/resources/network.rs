@@ -10,6 +10,7 @@ use crate::api::types::{
     ResourcesNetwork, ResourcesNetworkCard, ResourcesNetworkCardPort, ResourcesNetworkCardPortInfiniband,
     ResourcesNetworkCardSriov,
 };
+use crate::order::Order;
 
 const NET: &str = "sys/class/net";
 /// PCI classes of network controllers begin so.
@@ -73,7 +74,7 @@ fn sriov(host: &Host, dir: &str) -> Option<ResourcesNetworkCardSriov> {
     let maximum = host.tree.number(format!("{dir}/sriov_totalvfs"))?;
     let links = host.tree.list(dir).into_iter().filter(|name| name.starts_with("virtfn"));
     let mut vfs: Vec<_> = links.map(|link| card(host, &format!("{dir}/{link}"))).collect();
-    vfs.sort_by(|a, b| a.pci_address.cmp(&b.pci_address));
+    vfs.order_by(|a, b| a.pci_address.cmp(&b.pci_address));
     Some(ResourcesNetworkCardSriov {
         current_vfs: host.tree.count(format!("{dir}/sriov_numvfs")),
         maximum_vfs: maximum,

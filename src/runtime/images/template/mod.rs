@@ -28,6 +28,7 @@ use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
 
 use crate::api::types::ImageMetadata;
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::order::Gather;
 use value::Value;
 
 /// Bytes of one template's text.
@@ -153,7 +154,7 @@ fn values(
         ("ephemeral", flag(context.ephemeral)),
     ]);
     let strings = |map: &BTreeMap<String, String>| Value::map(map.iter().map(|(k, v)| (k.as_str(), v.as_str())));
-    let devices = context.devices.iter().map(|(name, device)| (name.clone(), strings(device))).collect();
+    let devices = context.devices.iter().map(|(name, device)| (name.clone(), strings(device))).gather();
     BTreeMap::from([
         ("trigger".to_owned(), Value::Trigger(trigger.name())),
         ("path".to_owned(), Value::text(path)),

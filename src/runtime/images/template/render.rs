@@ -7,6 +7,7 @@ use super::expression::{Expression, Filter};
 use super::parser::{Loop, Node};
 use super::value::Value;
 use crate::error::Result;
+use crate::order::Gather;
 
 /// Prints a template with these values.
 pub(super) fn nodes(nodes: &[Node], values: BTreeMap<String, Value>) -> Result<String> {
@@ -148,6 +149,6 @@ fn position(at: usize, count: usize) -> Value {
         ("First", Value::Bool(at == 0)),
         ("Last", Value::Bool(at + 1 == count)),
     ];
-    let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).gather();
     Value::Map("pongo2.tagForLoopInformation", fields)
 }

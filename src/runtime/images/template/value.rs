@@ -1,5 +1,6 @@
 //! Values of templates, with pongo2's ideas of truth, numbers and equality.
 
+use crate::order::Gather;
 use std::collections::BTreeMap;
 
 use jiff::Zoned;
@@ -35,7 +36,7 @@ impl Value {
 
     pub(super) fn map<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
         let entries = entries.into_iter().map(|(key, value)| (key.to_owned(), Value::text(value)));
-        Value::Map("map[string]string", entries.collect())
+        Value::Map("map[string]string", entries.gather())
     }
 
     /// As `{{ }}` prints it.

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::api::types::{self, Instance, InstanceSnapshot, Profile, StoragePool, StorageVolume, Timestamp, Twice};
+use crate::order::Gather;
 use crate::runtime::instances::packing::IDS_ON_DISK;
 use crate::{Ctx, Error, Kind, Result};
 
@@ -158,9 +159,9 @@ pub fn parse(text: &str) -> Result<Contents> {
     let Some((instance, snapshots)) = described else {
         return Err(Error::invalid("Backup has no description of the instance"));
     };
-    let packed: BTreeSet<String> = raw.snapshots.into_iter().collect();
+    let packed: BTreeSet<String> = raw.snapshots.into_iter().gather();
     let snapshots: Vec<InstanceSnapshot> = snapshots.into_iter().flatten().map(bare).collect();
-    let known: BTreeSet<&String> = snapshots.iter().map(|s| &s.name).collect();
+    let known: BTreeSet<&String> = snapshots.iter().map(|s| &s.name).gather();
     if let Some(name) = packed.iter().find(|name| !known.contains(name)) {
         return Err(Error::invalid(format!("Backup has no description of the snapshot {name:?}")));
     }

@@ -18,6 +18,7 @@ use rustix::fs::{CWD, RenameFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::api::types::{self, Timestamp};
+use crate::order::Order;
 use crate::runtime::random;
 use crate::{Ctx, Error, Kind, Result};
 
@@ -100,7 +101,7 @@ impl Shelf {
                 }
             }
         }
-        found.sort_by(|a, b| a.0.cmp(&b.0));
+        found.order_by(|a, b| a.0.cmp(&b.0));
         Ok(found)
     }
 

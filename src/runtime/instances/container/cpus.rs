@@ -1,5 +1,6 @@
 //! Sets of processors, and the balancer that turns `limits.cpu` counts into sets (pure).
 
+use crate::order::{Gather, Order};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Processors by number.
@@ -77,7 +78,7 @@ pub enum Demand {
 /// Gives each container its set. Pinned ones get what they name (of those online); counted ones the least used
 /// processors, so that the load is spread. A count beyond what is online means all. Same input, same answer.
 pub fn balance<K: Clone + Ord>(online: &CpuSet, demands: &BTreeMap<K, Demand>) -> BTreeMap<K, CpuSet> {
-    let mut load: BTreeMap<u32, u32> = online.iter().map(|cpu| (cpu, 0)).collect();
+    let mut load: BTreeMap<u32, u32> = online.iter().map(|cpu| (cpu, 0)).gather();
     let mut sets = BTreeMap::new();
     let mut take = |key: &K, set: CpuSet, load: &mut BTreeMap<u32, u32>| {
         set.iter().for_each(|cpu| *load.entry(cpu).or_default() += 1);
@@ -91,7 +92,7 @@ pub fn balance<K: Clone + Ord>(online: &CpuSet, demands: &BTreeMap<K, Demand>) -
     for (key, demand) in demands {
         if let Demand::Count(count) = demand {
             let mut free: Vec<(u32, u32)> = load.iter().map(|(cpu, used)| (*used, *cpu)).collect();
-            free.sort_unstable();
+            free.order();
             take(key, free.into_iter().take(*count as usize).map(|(_, cpu)| cpu).collect(), &mut load);
         }
     }

@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use crate::api::types::{InstanceStateNetwork, InstanceStateNetworkAddress, InstanceStateNetworkCounters};
 use crate::error::{Ctx, Kind, Result};
+use crate::order::Gather;
 use crate::runtime::sys::netlink;
 
 /// Interfaces by name. Answered by the kernel at once; the socket must not be used by two at the same time.
@@ -17,7 +18,7 @@ pub(super) fn state(socket: BorrowedFd<'_>, sequence: u32) -> Result<BTreeMap<St
 }
 
 fn combine(links: &[Vec<u8>], addresses: &[Vec<u8>]) -> BTreeMap<String, InstanceStateNetwork> {
-    let mut found: BTreeMap<u32, (String, InstanceStateNetwork)> = links.iter().filter_map(|m| link(m)).collect();
+    let mut found: BTreeMap<u32, (String, InstanceStateNetwork)> = links.iter().filter_map(|m| link(m)).gather();
     for message in addresses {
         if let Some((index, address)) = address(message)
             && let Some((_, interface)) = found.get_mut(&index)
@@ -25,7 +26,7 @@ fn combine(links: &[Vec<u8>], addresses: &[Vec<u8>]) -> BTreeMap<String, Instanc
             interface.addresses.push(address);
         }
     }
-    found.into_values().collect()
+    found.into_values().gather()
 }
 
 /// One attribute after another: kind and content.
@@ -97,7 +98,7 @@ fn address(message: &[u8]) -> Option<(u32, InstanceStateNetworkAddress)> {
     let found: BTreeMap<u16, IpAddr> = attributes(message.get(8..)?)
         .filter(|(kind, _)| matches!(kind, 1 | 2))
         .filter_map(|(k, c)| Some((k, ip(c)?)))
-        .collect();
+        .gather();
     let address = found.get(&2).or_else(|| found.get(&1))?;
     let scope = match address {
         a if a.is_loopback() => "local",

@@ -1,6 +1,7 @@
 //! Values a field is compared with, as bytes in the network's order: one, a span, or several in a set without a name.
 
 use super::model::Span;
+use crate::order::Order;
 
 /// Spans of bytes, all of one length, in order, that neither overlap nor touch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +16,7 @@ impl Values {
     pub fn new<T: Copy>(spans: &[Span<T>], bytes: impl Fn(T) -> Vec<u8>) -> Values {
         let mut all: Vec<_> = spans.iter().map(|s| (bytes(s.from), bytes(s.to))).collect();
         all.retain(|(from, to)| from <= to && from.len() == to.len());
-        all.sort();
+        all.order();
         let single = all.iter().all(|(from, to)| from == to);
         let mut merged: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         for (from, to) in all {

@@ -6,6 +6,7 @@ use super::{
     Action, Chain, ChainKind, FILTER, Hook, IcmpVersion, Match, Protocol, Rule, Side, Span, accept, chain, icmp,
     icmpv6, port,
 };
+use crate::order::Order;
 use crate::runtime::network::nft::Reject;
 
 /// NF_CT_STATE_BIT of established and related connections.
@@ -74,7 +75,7 @@ pub struct AclDefault {
 /// whatever they say.
 pub fn acls(network: &str, rules: &[AclRule], ingress: AclDefault, egress: AclDefault) -> Vec<Chain> {
     let mut sorted: Vec<&AclRule> = rules.iter().collect();
-    sorted.sort_by_key(|rule| rule.action);
+    sorted.order_by_key(|rule| rule.action);
     let mut decisions = vec![accept(vec![Match::Connection(KNOWN)])];
     decisions.extend(sorted.into_iter().flat_map(|rule| lines(network, rule)));
     for (direction, default) in [(AclDirection::Egress, egress), (AclDirection::Ingress, ingress)] {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{Networks, set};
 use crate::api::config::{self, Site};
 use crate::api::types::{EventRequestor, NetworkAcl, NetworkAclPut, NetworkAclsPost};
+use crate::order::Gather;
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::network::acl::{self, Direction};
 use crate::runtime::network::bridge::Bridge;
@@ -168,7 +169,7 @@ impl Networks {
 /// The record with what was put, checked.
 fn changed(r: &impl Read, before: &AclRecord, mut put: NetworkAclPut) -> Result<AclRecord> {
     let others = repo::network_acls::list(r, Some(&before.project))?;
-    let names: BTreeSet<String> = others.into_iter().map(|a| a.name).collect();
+    let names: BTreeSet<String> = others.into_iter().map(|a| a.name).gather();
     config::network::check_acl(&put.config).map_err(as_lxd)?;
     acl::normalise(&mut put.ingress);
     acl::normalise(&mut put.egress);

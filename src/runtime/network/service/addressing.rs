@@ -9,6 +9,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::leases::by_itself;
 use super::{Networks, nics};
 use crate::api::types::{ConfigMap, DeviceMap, Devices};
+use crate::order::Gather;
 use crate::runtime::network::bridge::{Bridge, Family};
 use crate::runtime::network::serve;
 use crate::store::records::{InstanceRecord, NetworkRecord};
@@ -88,7 +89,7 @@ impl Networks {
         }
         let others = self.db.view(|v| nics::on(v, &network.name))?;
         let others = others.into_iter().filter(|n| !device.is(&n.project, &n.instance, &n.device));
-        let mut taken: BTreeSet<IpAddr> = others.filter_map(|n| n.ipv4?.parse().ok()).collect();
+        let mut taken: BTreeSet<IpAddr> = others.filter_map(|n| n.ipv4?.parse::<IpAddr>().ok()).gather();
         let leases = self.given(network).await;
         let address = |text: &str| text.parse::<IpAddr>().ok().filter(IpAddr::is_ipv4);
         taken.extend(leases.iter().filter(|l| l.hwaddr != device.mac).filter_map(|l| address(&l.address)));

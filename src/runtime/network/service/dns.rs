@@ -16,6 +16,7 @@ use hickory_proto::serialize::binary::BinEncodable;
 use super::{Networks, nics};
 use crate::api::config::is_true;
 use crate::api::types::NetworkLease;
+use crate::order::Gather;
 use crate::runtime::network::bridge::{Bridge, Family};
 use crate::runtime::network::dns::answer;
 use crate::runtime::network::dns::content::{self, Host};
@@ -127,7 +128,7 @@ impl Networks {
         let leases = self.leases(&network.project, &network.name).await?;
         let nics = self.db.view(|v| nics::on(v, &network.name))?;
         let own = nics.iter().filter(|nic| nic.project == network.project).filter_map(|nic| nic.hwaddr.as_deref());
-        let own: BTreeSet<String> = own.map(str::to_ascii_lowercase).collect();
+        let own: BTreeSet<String> = own.map(str::to_ascii_lowercase).gather();
         let bridge = Bridge(&network.config);
         let hidden = zone.config.get("network.nat").is_some_and(|v| !v.is_empty() && !is_true(v));
         let shown = |address: IpAddr| !hidden || !bridge.nat(if address.is_ipv4() { Family::V4 } else { Family::V6 });

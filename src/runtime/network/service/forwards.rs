@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::{Networks, not_loaded, set};
 use crate::api::types::{EventRequestor, NetworkForward, NetworkForwardPut, NetworkForwardsPost};
+use crate::order::Order;
 use crate::runtime::leases::{Class, Want};
 use crate::runtime::network::bridge::{Bridge, Family};
 use crate::runtime::network::forward;
@@ -33,7 +34,7 @@ impl Networks {
     pub fn forwards(&self, project: &str, network: &str) -> Result<Vec<NetworkForward>> {
         let record = self.with_forwards(project, network)?;
         let mut all = self.db.view(|v| repo::networks::forwards(v, record.id))?;
-        all.sort_by_key(|f| f.listen_address.parse::<IpAddr>().ok());
+        all.order_by_key(|f| f.listen_address.parse::<IpAddr>().ok());
         Ok(all.into_iter().map(show).collect())
     }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::{Networks, nics};
 use crate::Result;
 use crate::api::types::NetworkLease;
+use crate::order::Gather;
 use crate::runtime::network::bridge::{Bridge, Family};
 use crate::runtime::network::plan::Nic;
 use crate::runtime::network::serving::Lease;
@@ -30,7 +31,7 @@ impl Networks {
         let nics = self.db.view(|v| nics::on(v, name))?;
         let (nics, others): (Vec<&Nic>, Vec<&Nic>) = nics.iter().partition(|nic| nic.project == project);
         leases.extend(nics.iter().flat_map(|nic| kept(nic, bridge)));
-        let known: BTreeSet<String> = leases.iter().map(|l| l.address.clone()).collect();
+        let known: BTreeSet<String> = leases.iter().map(|l| l.address.clone()).gather();
         let given = self.given(&record).await;
         // What no project's instance has is seen in the network's own project.
         let of = |nics: &[&Nic], l: &NetworkLease| nics.iter().any(|n| n.hwaddr.as_deref() == Some(l.hwaddr.as_str()));

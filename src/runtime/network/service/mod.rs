@@ -13,6 +13,7 @@ use super::plan::{self, Facts};
 use super::serve;
 use super::serving::{self, NetDirs, Running};
 use crate::api::types::{ConfigMap, Network};
+use crate::order::Gather;
 use crate::runtime::events::Events;
 use crate::runtime::leases::Leases;
 use crate::runtime::spec::net::NetPlan;
@@ -80,7 +81,7 @@ impl Networks {
         if place != DEFAULT {
             return Ok(networks);
         }
-        let ours: BTreeSet<String> = networks.iter().map(|n| n.name.clone()).collect();
+        let ours: BTreeSet<String> = networks.iter().map(|n| n.name.clone()).gather();
         let links = blocking(|| Ok(host::networks::list(&host::Tree::host()))).await?;
         for link in links.into_iter().filter(|link| !ours.contains(&link.name)) {
             networks.push(self.with_users(link)?);
@@ -242,7 +243,7 @@ async fn alone(mut running: Arc<Running>) -> Running {
 
 /// The keys that have a value: an empty one takes a key away.
 fn set(config: &ConfigMap) -> ConfigMap {
-    config.iter().filter(|(_, value)| !value.is_empty()).map(|(k, v)| (k.clone(), v.clone())).collect()
+    config.iter().filter(|(_, value)| !value.is_empty()).map(|(k, v)| (k.clone(), v.clone())).gather()
 }
 
 /// The folder of a network, as LXD makes it.

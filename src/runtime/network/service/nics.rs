@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::{Networks, facts};
 use crate::api::config::{self, Site};
 use crate::api::types::{DeviceMap, Devices};
+use crate::order::Gather;
 use crate::runtime::network::bridge::{Bridge, Family};
 use crate::runtime::network::plan::Nic;
 use crate::runtime::network::serve;
@@ -34,7 +35,7 @@ impl Networks {
     pub async fn tell(&self, project: &str, devices: impl IntoIterator<Item = &Devices>) {
         let Ok(place) = self.place(project) else { return };
         let nics = devices.into_iter().flatten().filter(|(_, d)| d.get("type").is_some_and(|t| t == "nic"));
-        let names: BTreeSet<&String> = nics.filter_map(|(_, d)| d.get("network").or_else(|| d.get("parent"))).collect();
+        let names: BTreeSet<&String> = nics.filter_map(|(_, d)| d.get("network").or_else(|| d.get("parent"))).gather();
         for name in names {
             let Ok(network) = self.db.view(|v| repo::networks::by_name(v, &place, name)) else { continue };
             if let Err(e) = self.tell_one(network.id).await {

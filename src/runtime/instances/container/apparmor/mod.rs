@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::order::Order;
 
 pub use text::Variant;
 
@@ -260,7 +261,7 @@ fn look() -> std::result::Result<Host, String> {
 /// Names and contents of the files below a directory, in order.
 fn read_tree(directory: &Path, into: &mut String) {
     let mut paths: Vec<PathBuf> = fs::read_dir(directory).into_iter().flatten().flatten().map(|e| e.path()).collect();
-    paths.sort_unstable();
+    paths.order();
     for path in &paths {
         if into.len() > FEATURES {
             return;

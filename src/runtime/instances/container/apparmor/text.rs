@@ -4,6 +4,7 @@
 //! host's, so there the profile is the border: paths below `/proc` and `/sys` by which the host itself is changed can't be
 //! written, and nothing can be mounted that gives them other paths. With nesting a guest mounts what it likes.
 
+use crate::order::{Gather, Order};
 use std::fmt::Write;
 
 /// Which profile a guest gets.
@@ -145,7 +146,7 @@ fn all_but(text: &mut String, directory: &str, names: &[(&str, Below<'_>)]) {
     let stems: Vec<(&str, bool)> =
         names.iter().map(|(name, _)| (name.trim_end_matches('*'), name.ends_with('*'))).collect();
     let mut starts: Vec<&str> = stems.iter().flat_map(|(stem, _)| (0..=stem.len()).map(|end| &stem[..end])).collect();
-    starts.sort_unstable();
+    starts.order();
     starts.dedup();
     for start in starts {
         if stems.contains(&(start, true)) {
@@ -154,7 +155,7 @@ fn all_but(text: &mut String, directory: &str, names: &[(&str, Below<'_>)]) {
         let next: String = stems
             .iter()
             .filter_map(|(stem, _)| stem.strip_prefix(start)?.chars().next())
-            .collect::<std::collections::BTreeSet<char>>()
+            .gather::<std::collections::BTreeSet<char>>()
             .into_iter()
             .collect();
         let _ = writeln!(text, "deny {directory}/{start}[^/{next}]*{{,/**}} wkl,");
