@@ -37,26 +37,34 @@ use crate::{Ctx, Error, Kind, Result};
 ///
 /// # Errors
 /// Whatever the work fails with; [`Kind::Internal`] when it panics.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> impl Future<Output = Result<T>> + Send {
     let (slot, theirs) = slot();
-    let erased: Box<dyn FnOnce() + Send> = Box::new(move || fill(&theirs, work()));
-    tokio::task::spawn_blocking(erased).await.ctx(Kind::Internal, || "Failed running a blocking task")?;
-    taken(&slot)
+    filled(run_blocking(Box::new(move || fill(&theirs, work()))), slot)
+}
+
+async fn run_blocking(work: Box<dyn FnOnce() + Send>) -> Result<()> {
+    tokio::task::spawn_blocking(work).await.ctx(Kind::Internal, || "Failed running a blocking task")
 }
 
 /// Runs a change in a task of its own and waits for it: who stops waiting can't cut it in half.
 ///
 /// # Errors
 /// The change's own, or [`Kind::Internal`] when it panics.
-pub async fn owned<T: Send + 'static>(change: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+pub fn owned<T: Send + 'static>(
+    change: impl Future<Output = Result<T>> + Send + 'static,
+) -> impl Future<Output = Result<T>> + Send {
     let (slot, theirs) = slot();
-    let erased: BoxFuture<'static, ()> = Box::pin(async move { fill(&theirs, change.await) });
-    tokio::spawn(erased).await.ctx(Kind::Internal, || "Failed running the request")?;
-    taken(&slot)
+    filled(run_owned(Box::pin(async move { fill(&theirs, change.await) })), slot)
+}
+
+async fn run_owned(change: BoxFuture<'static, ()>) -> Result<()> {
+    tokio::spawn(change).await.ctx(Kind::Internal, || "Failed running the request")
 }
 
 // The way of a result out of a task whose type doesn't say it: tokio's code for a task exists once for each type, and three
-// hundred of them were a tenth of the file.
+// hundred of them were a tenth of the file. What waits for it knows only the result's type, for the same reason.
 type Slot<T> = Arc<Mutex<Option<Result<T>>>>;
 
 fn slot<T>() -> (Slot<T>, Slot<T>) {
@@ -68,7 +76,8 @@ fn fill<T>(slot: &Slot<T>, result: Result<T>) {
     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
 }
 
-fn taken<T>(slot: &Slot<T>) -> Result<T> {
+async fn filled<T>(done: impl Future<Output = Result<()>>, slot: Slot<T>) -> Result<T> {
+    done.await?;
     let result = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     result.unwrap_or_else(|| Err(Error::internal("A task ended without a result")))
 }

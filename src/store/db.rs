@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -61,11 +61,19 @@ impl Db {
     /// with nothing written. Returns with the local view at the revision or beyond. Dropping the future takes nothing
     /// back that was sent already. Fails with [`Kind::Busy`] when others were faster every time, and with
     /// [`Kind::Unavailable`] when the disk refused.
-    pub async fn transact<T: Send>(&self, mut change: impl FnMut(&mut Tx) -> Result<T> + Send) -> Result<(T, Rev)> {
-        let mut value = None;
-        let mut keep = |tx: &mut Tx| change(tx).map(|made| value = Some(made));
-        let rev = self.run(&mut keep, &|pause| Box::pin(tokio::time::sleep(pause))).await?;
-        Ok((value.ok_or_else(unchanged)?, rev))
+    pub fn transact<'a, T: Send + 'a>(
+        &'a self,
+        mut change: impl FnMut(&mut Tx) -> Result<T> + Send + 'a,
+    ) -> impl Future<Output = Result<(T, Rev)>> + Send {
+        let slot = Arc::new(Mutex::new(None));
+        let theirs = slot.clone();
+        let keep = move |tx: &mut Tx| change(tx).map(|made| *lock(&theirs) = Some(made));
+        made(self.run_sleeping(Box::new(keep)), slot)
+    }
+
+    /// Once for all changes, as [`Db::run`].
+    async fn run_sleeping(&self, mut change: Box<dyn FnMut(&mut Tx) -> Result<()> + Send + '_>) -> Result<Rev> {
+        self.run(&mut change, &|pause| Box::pin(tokio::time::sleep(pause))).await
     }
 
     /// [`Db::transact`] for threads that may block; needs no runtime.
@@ -120,6 +128,17 @@ impl Db {
     pub fn watch(&self, prefix: Prefix, from: Rev) -> Watch {
         self.store.watch(prefix, from)
     }
+}
+
+/// What a change has made, once it is committed.
+async fn made<T>(committed: impl Future<Output = Result<Rev>>, slot: Arc<Mutex<Option<T>>>) -> Result<(T, Rev)> {
+    let rev = committed.await?;
+    let value = lock(&slot).take();
+    Ok((value.ok_or_else(unchanged)?, rev))
+}
+
+fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
