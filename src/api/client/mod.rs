@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use hyper::Method;
 use hyper::client::conn::http1::SendRequest;
 use serde::Serialize;
@@ -131,10 +132,15 @@ impl Client {
 
     /// `GET`s an object and its ETag (as sent, in quotes; empty when there is none), for a later [`Client::put`].
     pub async fn get_with_etag<T: DeserializeOwned>(&self, path: &str) -> Result<(T, String)> {
-        let reply = self.call(Method::GET, path, Bytes::new(), "").await?;
+        let reply = self.asked(path).await?;
         let value = types::from_json(reply.metadata().as_bytes())
             .ctx(Kind::Internal, || format!("Failed reading the server's answer to {path:?}"))?;
         Ok((value, reply.etag))
+    }
+
+    /// The future is the same for all types, so that no one's holds another copy of it.
+    fn asked<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Reply>> {
+        Box::pin(self.call(Method::GET, path, Bytes::new(), ""))
     }
 
     /// `GET /1.0`: what the server is and can do.
@@ -154,26 +160,36 @@ impl Client {
     }
 
     /// Sends a change that is done when the answer arrives; an operation is waited for.
-    pub async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Result<()> {
-        self.send_matching(method, path, body, "").await
+    pub fn send(&self, method: Method, path: &str, body: &impl Serialize) -> impl Future<Output = Result<()>> {
+        self.send_text(method, path, text_of(path, body), "")
     }
 
     /// As [`Client::send`], refused with [`Kind::Precondition`] when the object no longer has this ETag.
-    pub async fn send_matching(&self, method: Method, path: &str, body: &impl Serialize, etag: &str) -> Result<()> {
-        match self.start_matching(method, path, body, etag).await? {
+    pub fn send_matching(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+        etag: &str,
+    ) -> impl Future<Output = Result<()>> {
+        self.send_text(method, path, text_of(path, body), etag)
+    }
+
+    async fn send_text(&self, method: Method, path: &str, body: Result<Bytes>, etag: &str) -> Result<()> {
+        match self.start_text(method, path, body, etag).await? {
             Started::Done(_) => Ok(()),
             Started::Operation(operation) => self.wait(&operation.id).await.map(drop),
         }
     }
 
     /// `POST`s and waits, as [`Client::send`].
-    pub async fn post(&self, path: &str, body: &impl Serialize) -> Result<()> {
-        self.send(Method::POST, path, body).await
+    pub fn post(&self, path: &str, body: &impl Serialize) -> impl Future<Output = Result<()>> {
+        self.send(Method::POST, path, body)
     }
 
     /// `PUT`s and waits; `etag` may be empty.
-    pub async fn put(&self, path: &str, body: &impl Serialize, etag: &str) -> Result<()> {
-        self.send_matching(Method::PUT, path, body, etag).await
+    pub fn put(&self, path: &str, body: &impl Serialize, etag: &str) -> impl Future<Output = Result<()>> {
+        self.send_matching(Method::PUT, path, body, etag)
     }
 
     /// `DELETE`s and waits.
@@ -182,20 +198,21 @@ impl Client {
     }
 
     /// Sends a change and returns without waiting for its operation.
-    pub async fn start(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Started> {
-        self.start_matching(method, path, body, "").await
+    pub fn start(&self, method: Method, path: &str, body: &impl Serialize) -> impl Future<Output = Result<Started>> {
+        self.start_text(method, path, text_of(path, body), "")
     }
 
     /// Sends a change that has to begin an operation, and returns it.
-    pub async fn begin(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Operation> {
-        self.start(method, path, body).await?.operation()
+    pub fn begin(&self, method: Method, path: &str, body: &impl Serialize) -> impl Future<Output = Result<Operation>> {
+        self.begin_text(method, path, text_of(path, body))
     }
 
-    async fn start_matching(&self, method: Method, path: &str, body: &impl Serialize, etag: &str) -> Result<Started> {
-        let text = serde_json::to_vec(body).ctx(Kind::Internal, || format!("Failed writing the request {path:?}"))?;
-        // `()` is how a caller says "no body"; LXD takes an empty body where it takes `null`.
-        let text = if text == b"null" { Bytes::new() } else { Bytes::from(text) };
-        self.call(method, path, text, etag).await?.started()
+    async fn begin_text(&self, method: Method, path: &str, body: Result<Bytes>) -> Result<Operation> {
+        self.start_text(method, path, body, "").await?.operation()
+    }
+
+    async fn start_text(&self, method: Method, path: &str, body: Result<Bytes>, etag: &str) -> Result<Started> {
+        self.call(method, path, body?, etag).await?.started()
     }
 
     /// Sends any request and returns the envelope that came back, errors of the server as errors.
@@ -229,4 +246,10 @@ impl Client {
         let response = self.exchange(self.request(Method::GET, path)?, small(Bytes::new())).await?;
         envelope::text(response, path).await
     }
+}
+
+fn text_of(path: &str, body: &impl Serialize) -> Result<Bytes> {
+    let text = serde_json::to_vec(body).ctx(Kind::Internal, || format!("Failed writing the request {path:?}"))?;
+    // `()` is how a caller says "no body"; LXD takes an empty body where it takes `null`.
+    Ok(if text == b"null" { Bytes::new() } else { Bytes::from(text) })
 }

@@ -11,6 +11,7 @@ use crate::cli::input::piped;
 use crate::cli::output::{emit, say, yaml};
 use crate::cli::yaml_in::from_yaml;
 use crate::error::{Ctx, Kind, Result};
+use crate::order::Order;
 
 /// Something on a server that has a configuration.
 pub(super) struct Thing {
@@ -22,11 +23,15 @@ pub(super) struct Thing {
 
 impl Thing {
     /// Prints it.
-    pub async fn show<T: DeserializeOwned + Serialize>(&self) -> Result<i32> {
-        let seen: T = self.client.get(&self.address).await?;
-        let mut seen = json!(seen);
+    pub fn show<T: DeserializeOwned + Serialize>(&self) -> impl Future<Output = Result<i32>> {
+        self.show_as(part::<T>)
+    }
+
+    async fn show_as(&self, shown: Part) -> Result<i32> {
+        let seen: Value = self.client.get(&self.address).await?;
+        let mut seen = shown(&seen)?;
         if let Some(users) = seen.get_mut("used_by").and_then(Value::as_array_mut) {
-            users.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+            users.order_by(|a, b| a.as_str().cmp(&b.as_str()));
         }
         emit(yaml(&seen).as_bytes());
         Ok(0)
@@ -42,8 +47,8 @@ impl Thing {
     }
 
     /// Sets keys; empty values unset them.
-    pub async fn set<T: DeserializeOwned + Serialize>(&self, keys: ConfigMap) -> Result<i32> {
-        self.change::<T>(|put| {
+    pub fn set<T: DeserializeOwned + Serialize>(&self, keys: ConfigMap) -> impl Future<Output = Result<i32>> {
+        self.change_as(part::<T>, move |put| {
             for (key, value) in keys {
                 match value.is_empty() {
                     true => _ = put["config"].as_object_mut().map(|config| config.remove(&key)),
@@ -52,36 +57,47 @@ impl Thing {
             }
             Ok(())
         })
-        .await
     }
 
     /// Reads it as JSON, lets `edit` change it, and writes back what of it can be changed (`T`).
-    pub async fn change<T: DeserializeOwned + Serialize>(
+    pub fn change<T: DeserializeOwned + Serialize>(
         &self,
         edit: impl FnOnce(&mut Value) -> Result<()>,
-    ) -> Result<i32> {
+    ) -> impl Future<Output = Result<i32>> {
+        self.change_as(part::<T>, edit)
+    }
+
+    async fn change_as(&self, changeable: Part, edit: impl FnOnce(&mut Value) -> Result<()>) -> Result<i32> {
         let (seen, etag): (Value, String) = self.client.get_with_etag(&self.address).await?;
-        let put: T = read(seen)?;
-        let mut put = json!(put);
+        let mut put = changeable(&seen)?;
         edit(&mut put)?;
         self.client.put(&self.address, &put, &etag).await?;
         Ok(0)
     }
 
     /// Takes it from standard input, or lets the user's editor change it. `S` is shown, `T` is written back.
-    pub async fn edit<S, T>(&self, what: &str, changeable: &str) -> Result<i32>
+    pub fn edit<S, T>(&self, what: &str, changeable: &str) -> impl Future<Output = Result<i32>>
     where
         S: DeserializeOwned + Serialize,
         T: DeserializeOwned + Serialize + Default,
     {
-        let put = async |text: &str, etag: &str| self.client.put(&self.address, &from_yaml::<T>(text)?, etag).await;
+        self.edit_as((what, changeable), part::<S>, |text| Ok(json!(from_yaml::<T>(text)?)))
+    }
+
+    async fn edit_as(
+        &self,
+        (what, changeable): (&str, &str),
+        shown: Part,
+        written: fn(&str) -> Result<Value>,
+    ) -> Result<i32> {
+        let put = async |text: &str, etag: &str| self.client.put(&self.address, &written(text)?, etag).await;
         match piped()? {
             Some(text) => put(&text, "").await?,
             None => {
-                let (seen, etag): (S, String) = self.client.get_with_etag(&self.address).await?;
+                let (seen, etag): (Value, String) = self.client.get_with_etag(&self.address).await?;
                 let help =
                     format!("### A {what}. Lines that begin with # are left out; {changeable} can be changed.\n\n");
-                let text = format!("{help}{}", yaml(&json!(seen)));
+                let text = format!("{help}{}", yaml(&shown(&seen)?));
                 in_editor(&text, async |text| put(text, &etag).await).await?;
             }
         }
@@ -89,8 +105,10 @@ impl Thing {
     }
 }
 
-/// A server's answer as a typed object; `null` counts as missing.
-fn read<T: DeserializeOwned>(mut seen: Value) -> Result<T> {
-    crate::api::types::drop_nulls(&mut seen);
-    from_tree(&seen).ctx(Kind::Invalid, || "Failed reading the server's answer")
+/// Makes of a server's answer what a type has of it. A type is only that here: what is done with it is made once for all.
+type Part = fn(&Value) -> Result<Value>;
+
+fn part<T: DeserializeOwned + Serialize>(seen: &Value) -> Result<Value> {
+    let part: T = from_tree(seen).ctx(Kind::Invalid, || "Failed reading the server's answer")?;
+    Ok(json!(part))
 }
