@@ -35,7 +35,6 @@ use serde_json::Value;
 
 use crate::api::request::Request;
 use crate::api::request::filter::Filter;
-use crate::api::request::members::Members;
 use crate::api::response::Reply;
 use crate::{Ctx, Kind, Result};
 
@@ -66,7 +65,7 @@ fn overlay<T: Serialize + DeserializeOwned>(present: &T, patch: Value) -> Result
             }
         }
     }
-    T::deserialize(Members(merged)).ctx(Kind::Invalid, || "Failed reading the changed object")
+    crate::api::types::from_request(&merged).ctx(Kind::Invalid, || "Failed reading the changed object")
 }
 
 /// `/1.0/KIND/NAME`, with the project when it isn't the default one.

@@ -3,16 +3,16 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::members::Members;
+use crate::api::types::from_request;
 use crate::{Error, Result};
 
-/// Reads an object by the rules of [`Members`]; missing members take their defaults, unknown ones are ignored, and so is
+/// Reads an object by the rules of [`from_request`]; missing members take their defaults, unknown ones are ignored, and so is
 /// what follows the object.
 ///
 /// # Errors
 /// [`crate::Kind::Invalid`] with `EOF`, `unexpected EOF` or `invalid character …` as Go says them.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    read(tree(bytes)?)
+    read(&tree(bytes)?)
 }
 
 /// What a PATCH names, all of which a `T` could have.
@@ -21,12 +21,12 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 /// Those of [`parse`].
 pub fn parse_patch<T: DeserializeOwned>(bytes: &[u8]) -> Result<Value> {
     let tree = tree(bytes)?;
-    read::<T>(tree.clone())?;
+    read::<T>(&tree)?;
     Ok(tree)
 }
 
-fn read<T: DeserializeOwned>(tree: Value) -> Result<T> {
-    T::deserialize(Members(tree)).map_err(|e| Error::invalid(format!("json: cannot unmarshal the request: {e}")))
+fn read<T: DeserializeOwned>(tree: &Value) -> Result<T> {
+    from_request(tree).map_err(|e| Error::invalid(format!("json: cannot unmarshal the request: {e}")))
 }
 
 /// The first value of a body, which has to be an object.

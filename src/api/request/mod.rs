@@ -14,7 +14,6 @@ use crate::{Error, Kind, Result};
 pub mod filter;
 pub mod json;
 mod line;
-pub mod members;
 mod payload;
 mod websocket;
 

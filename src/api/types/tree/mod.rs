@@ -1,7 +1,8 @@
 //! Documents, in JSON or YAML, as the one tree that all types are read from.
 //!
 //! Between text and type, so that each type's reader is made once, and not for every format, each of which is larger than
-//! this one. Objects are read by their members' names alone. What isn't as wanted is named by its path: `devices.root: …`.
+//! this one. JSON is read by the rules of the decoder that LXD has (Go's `encoding/json`): members of structures are known
+//! whatever the case of their letters, the last of two of a name counts, and a list is no structure.
 
 mod read;
 mod yaml;
@@ -30,14 +31,16 @@ enum Tree {
     Plain(String),
     /// A list.
     List(Vec<Tree>),
-    /// Members, in their order; one name may stand twice.
+    /// Members of JSON, in their order; one name may stand twice.
+    Object(Vec<(String, Tree)>),
+    /// A map of YAML, each key of which stands once, and is known by its own spelling alone.
     Map(Vec<(String, Tree)>),
 }
 
 /// Reads a JSON document.
 ///
 /// # Errors
-/// What is no JSON, with its line; what isn't as the type wants it, with its path.
+/// What is no JSON, with its line; what isn't as the type wants it, by the names of the members it is in.
 pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
     read(serde_json::from_slice(json)?)
 }
@@ -57,9 +60,19 @@ pub fn from_json<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
 /// Reads an object out of a tree of JSON.
 ///
 /// # Errors
-/// What isn't as the type wants it, with its path.
+/// What isn't as the type wants it, by the names of the members it is in.
 pub fn from_tree<T: DeserializeOwned>(tree: &serde_json::Value) -> serde_json::Result<T> {
     read(Tree::deserialize(tree)?)
+}
+
+/// Reads an object out of a request's tree, in which `null` is what is empty, and counts as missing in structures.
+///
+/// # Errors
+/// As [`from_tree`].
+pub fn from_request<T: DeserializeOwned>(tree: &serde_json::Value) -> serde_json::Result<T> {
+    let mut tree = Tree::deserialize(tree)?;
+    tree.blank_nulls();
+    read(tree)
 }
 
 fn read<T: DeserializeOwned>(tree: Tree) -> serde_json::Result<T> {
@@ -69,11 +82,20 @@ fn read<T: DeserializeOwned>(tree: Tree) -> serde_json::Result<T> {
 impl Tree {
     fn drop_nulls(&mut self) {
         match self {
-            Tree::Map(members) => {
+            Tree::Object(members) => {
                 members.retain(|(_, member)| *member != Tree::Null);
                 members.iter_mut().for_each(|(_, member)| member.drop_nulls());
             }
             Tree::List(list) => list.iter_mut().for_each(Tree::drop_nulls),
+            _ => {}
+        }
+    }
+
+    fn blank_nulls(&mut self) {
+        match self {
+            Tree::Null => *self = Tree::Blank,
+            Tree::Object(members) => members.iter_mut().for_each(|(_, member)| member.blank_nulls()),
+            Tree::List(list) => list.iter_mut().for_each(Tree::blank_nulls),
             _ => {}
         }
     }
@@ -135,7 +157,7 @@ impl<'de> Visitor<'de> for Whatever {
         while let Some(member) = members.next_entry()? {
             map.push(member);
         }
-        Ok(Tree::Map(map))
+        Ok(Tree::Object(map))
     }
 }
 
@@ -144,8 +166,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use serde::{Deserialize, Serialize};
+    use serde_json::json;
 
     use super::*;
+    use crate::api::types::{InstancePut, InstancesPost};
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
@@ -190,7 +214,7 @@ mod tests {
             said: Said::Hello { to: 3 },
             by_number: [(5, (true, 'ä'))].into(),
             left_out: String::new(),
-            rest: [("7".into(), serde_json::json!({"list": [1, null, "a", -1.5]}))].into(),
+            rest: [("7".into(), json!({"list": [1, null, "a", -1.5]}))].into(),
         }
     }
 
@@ -203,25 +227,48 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_by_its_path() {
-        let said = |text: &str| from_slice::<BTreeMap<String, Vec<Kind>>>(text.as_bytes()).unwrap_err().to_string();
-        assert_eq!(said(r#"{"a":["plain",{"named":{"b":"x"}}]}"#), "a.1.b: invalid type: string \"x\", expected f64");
-        assert_eq!(said(r#"{"a":{}}"#), "a: invalid type: map, expected a sequence");
-        assert!(said(r#"{"a":["bent"]}"#).starts_with("a.0: unknown variant `bent`"));
-        assert!(said("{\"a\":\n]").ends_with("at line 2 column 1"));
+    fn what_is_wrong_is_named_by_its_members() {
+        let said = |text: &str| from_slice::<Vec<Kind>>(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(said(r#"["plain",{"named":{"b":"x"}}]"#), "b: invalid type: string \"x\", expected f64");
+        assert_eq!(said("{}"), "invalid type: map, expected a sequence");
+        assert!(said(r#"["bent"]"#).starts_with("unknown variant `bent`"));
+        assert!(said("[\n}").ends_with("at line 2 column 1"));
         for wrong in
             [r#"{"wrapped":300}"#, r#"{"wrapped":-1}"#, r#"{"wrapped":"7"}"#, r#"{"wrapped":null}"#, "[7]", "{}"]
         {
             assert!(from_slice::<Kind>(wrong.as_bytes()).is_err(), "{wrong}");
         }
         assert!(from_slice::<Kind>(br#"{"named":[1,2]}"#).is_err());
+        let said = |tree| from_request::<InstancesPost>(&tree).err().map(|e| e.to_string()).unwrap_or_default();
+        assert_eq!(said(json!({"source": []})), "source: invalid type: array, expected an object");
+        assert_eq!(said(json!({"config": {"a": 1}})), "config: invalid type: integer `1`, expected a string");
+        assert_eq!(
+            said(json!({"source": {"properties": 5}})),
+            "source: properties: invalid type: integer `5`, expected a map"
+        );
+        assert!(from_request::<InstancePut>(&json!({"stateful": "x"})).is_err());
+    }
+
+    #[test]
+    fn members_are_known_in_any_case_and_null_is_empty() {
+        let tree = json!({
+            "Name": "c1", "name": "c2", "SOURCE": {"Type": "image", "alias": null, "Nobody": [1]},
+            "config": {"user.A": "b", "USER.a": null}, "devices": {"d": null}, "profiles": ["x", null], "ephemeral": null,
+        });
+        let post: InstancesPost = from_request(&tree).unwrap();
+        assert_eq!((post.name.as_str(), post.source.kind.as_str(), post.source.alias.as_str()), ("c2", "image", ""));
+        let config: Vec<_> = post.config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(config, [("USER.a", ""), ("user.A", "b")]);
+        assert!(post.devices["d"].is_empty());
+        assert_eq!(post.profiles, Some(vec!["x".to_owned(), String::new()]));
+        assert!(from_yaml::<InstancePut>("Description: x", Twice::Refused).unwrap().description.is_empty());
     }
 
     #[test]
     fn a_member_that_is_null_is_missing_where_that_is_asked_for() {
         let text = br#"{"kinds":[{"named":{"a":null,"b":1}}],"said":{"say":"bye"},"by_number":{},"left_out":null,"x":{"y":null}}"#;
         let read: All = from_json(text).unwrap();
-        assert_eq!((read.left_out.as_str(), &read.rest["x"]), ("", &serde_json::json!({})));
+        assert_eq!((read.left_out.as_str(), &read.rest["x"]), ("", &json!({})));
         assert!(from_slice::<All>(text).is_err());
     }
 }

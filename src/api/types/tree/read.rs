@@ -12,26 +12,20 @@ use serde::forward_to_deserialize_any;
 use super::Tree;
 use super::yaml::{float, truth, whole};
 
-/// What isn't as it was wanted, and where.
+/// What isn't as it was wanted.
 #[derive(Debug)]
-pub(super) struct Wrong {
-    path: String,
-    what: String,
-}
+pub(super) struct Wrong(String);
 
 impl Wrong {
     #[cold]
-    fn within(mut self, name: &dyn Display) -> Wrong {
-        let dot = if self.path.is_empty() { "" } else { "." };
-        self.path = format!("{name}{dot}{}", self.path);
-        self
+    fn within(self, name: &str) -> Wrong {
+        Wrong(format!("{name}: {}", self.0))
     }
 }
 
 impl Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let colon = if self.path.is_empty() { "" } else { ": " };
-        write!(f, "{}{colon}{}", self.path, self.what)
+        f.write_str(&self.0)
     }
 }
 
@@ -40,7 +34,7 @@ impl std::error::Error for Wrong {}
 impl serde::de::Error for Wrong {
     #[cold]
     fn custom<T: Display>(what: T) -> Wrong {
-        Wrong { path: String::new(), what: what.to_string() }
+        Wrong(what.to_string())
     }
 }
 
@@ -57,11 +51,21 @@ impl Tree {
             },
             Tree::Text(text) | Tree::Plain(text) => Unexpected::Str(text),
             Tree::List(_) => Unexpected::Seq,
-            Tree::Map(_) => Unexpected::Map,
+            Tree::Object(_) | Tree::Map(_) => Unexpected::Map,
         };
         Wrong::invalid_type(found, wanted)
     }
 
+    /// The members of an object or map.
+    fn members(self, wanted: &dyn Expected) -> Result<Vec<(String, Tree)>, Wrong> {
+        match self {
+            Tree::Object(members) | Tree::Map(members) => Ok(members),
+            Tree::Blank => Ok(Vec::new()),
+            _ => Err(self.unwanted(wanted)),
+        }
+    }
+
+    #[inline(never)]
     fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match &self {
             Tree::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
@@ -96,6 +100,7 @@ impl<'de> Deserializer<'de> for Tree {
         deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32 deserialize_f64
     }
 
+    #[inline(never)]
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match self {
             Tree::Null | Tree::Blank => visitor.visit_unit(),
@@ -108,10 +113,11 @@ impl<'de> Deserializer<'de> for Tree {
                 _ => Tree::Plain(text).number(visitor),
             },
             Tree::List(_) => self.deserialize_seq(visitor),
-            Tree::Map(_) => self.deserialize_map(visitor),
+            Tree::Object(_) | Tree::Map(_) => self.deserialize_map(visitor),
         }
     }
 
+    #[inline(never)]
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         let value = match &self {
             Tree::Bool(value) => Some(*value),
@@ -125,6 +131,7 @@ impl<'de> Deserializer<'de> for Tree {
         }
     }
 
+    #[inline(never)]
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match self {
             Tree::Text(text) | Tree::Plain(text) => visitor.visit_string(text),
@@ -145,6 +152,7 @@ impl<'de> Deserializer<'de> for Tree {
         self.deserialize_string(visitor)
     }
 
+    #[inline(never)]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match self {
             Tree::Null | Tree::Blank => visitor.visit_none(),
@@ -156,6 +164,7 @@ impl<'de> Deserializer<'de> for Tree {
         visitor.visit_newtype_struct(self)
     }
 
+    #[inline(never)]
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         let list = match self {
             Tree::List(list) => list,
@@ -163,7 +172,7 @@ impl<'de> Deserializer<'de> for Tree {
             _ => return Err(self.unwanted(&visitor)),
         };
         let length = list.len();
-        let mut elements = Elements(list.into_iter().enumerate());
+        let mut elements = Elements(list.into_iter());
         let read = visitor.visit_seq(&mut elements)?;
         match elements.0.len() {
             0 => Ok(read),
@@ -184,24 +193,28 @@ impl<'de> Deserializer<'de> for Tree {
         self.deserialize_seq(visitor)
     }
 
+    #[inline(never)]
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        let members = match self {
-            Tree::Map(members) => members,
-            Tree::Blank => Vec::new(),
-            _ => return Err(self.unwanted(&visitor)),
-        };
-        visitor.visit_map(Members { rest: members.into_iter(), at: (String::new(), Tree::Null) })
+        let members = self.members(&visitor)?;
+        visitor.visit_map(Members { rest: members.into_iter(), at: (String::new(), Tree::Null), named: false })
     }
 
+    #[inline(never)]
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Wrong> {
-        self.deserialize_map(visitor)
+        let members = match self {
+            Tree::List(_) => return Err(Wrong::custom("invalid type: array, expected an object")),
+            Tree::Object(members) => known(members, fields),
+            _ => self.members(&visitor)?,
+        };
+        visitor.visit_map(Members { rest: members.into_iter(), at: (String::new(), Tree::Null), named: true })
     }
 
+    #[inline(never)]
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -210,7 +223,7 @@ impl<'de> Deserializer<'de> for Tree {
     ) -> Result<V::Value, Wrong> {
         match self {
             Tree::Text(name) | Tree::Plain(name) => visitor.visit_enum(Variant(name, None)),
-            Tree::Map(mut members) if members.len() == 1 => {
+            Tree::Object(mut members) | Tree::Map(mut members) if members.len() == 1 => {
                 let (name, content) = members.remove(0);
                 visitor.visit_enum(Variant(name, Some(content)))
             }
@@ -233,14 +246,35 @@ impl IntoDeserializer<'_, Wrong> for Tree {
     }
 }
 
-struct Elements(std::iter::Enumerate<std::vec::IntoIter<Tree>>);
+/// The members of a structure by their own names, each once, without those that are blank.
+fn known(members: Vec<(String, Tree)>, fields: &[&str]) -> Vec<(String, Tree)> {
+    let mut places = vec![None; fields.len()];
+    let mut known: Vec<(String, Tree)> = Vec::with_capacity(members.len());
+    for (name, member) in members.into_iter().filter(|(_, member)| *member != Tree::Blank) {
+        let spelled = fields.iter().position(|field| *field == name);
+        let Some(field) = spelled.or_else(|| fields.iter().position(|field| field.eq_ignore_ascii_case(&name))) else {
+            known.push((name, member));
+            continue;
+        };
+        match places[field] {
+            Some(place) => known[place] = (fields[field].to_owned(), member),
+            None => {
+                places[field] = Some(known.len());
+                known.push((fields[field].to_owned(), member));
+            }
+        }
+    }
+    known
+}
+
+struct Elements(std::vec::IntoIter<Tree>);
 
 impl<'de> SeqAccess<'de> for Elements {
     type Error = Wrong;
 
+    #[inline(never)]
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Wrong> {
-        let Some((number, element)) = self.0.next() else { return Ok(None) };
-        seed.deserialize(element).map(Some).map_err(|wrong| wrong.within(&number))
+        self.0.next().map(|element| seed.deserialize(element)).transpose()
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -248,10 +282,11 @@ impl<'de> SeqAccess<'de> for Elements {
     }
 }
 
-/// Members that are still to come, and the one that is being read.
+/// Members that are still to come, and the one that is being read, which errors name in a structure.
 struct Members {
     rest: std::vec::IntoIter<(String, Tree)>,
     at: (String, Tree),
+    named: bool,
 }
 
 impl<'de> MapAccess<'de> for Members {
@@ -263,9 +298,11 @@ impl<'de> MapAccess<'de> for Members {
         seed.deserialize(Name(&self.at.0)).map(Some)
     }
 
+    #[inline(never)]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Wrong> {
         let value = std::mem::replace(&mut self.at.1, Tree::Null);
-        seed.deserialize(value).map_err(|wrong| wrong.within(&self.at.0))
+        let read = seed.deserialize(value);
+        if self.named { read.map_err(|wrong| wrong.within(&self.at.0)) } else { read }
     }
 }
 
@@ -349,7 +386,7 @@ impl<'de> VariantAccess<'de> for Variant {
         self.1.unwrap_or(Tree::Null).deserialize_seq(visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Wrong> {
-        self.1.unwrap_or(Tree::Null).deserialize_map(visitor)
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Wrong> {
+        self.1.unwrap_or(Tree::Null).deserialize_struct("", fields, visitor)
     }
 }

@@ -35,7 +35,7 @@ pub enum Twice {
 /// Reads a document in YAML; an empty one is null.
 ///
 /// # Errors
-/// What is no YAML, with its line; what isn't as the type wants it, with its path.
+/// What is no YAML, with its line; what isn't as the type wants it, by the names of the members it is in.
 pub fn from_yaml<T: DeserializeOwned>(text: &str, twice: Twice) -> serde_json::Result<T> {
     read(document(text, twice).map_err(serde_json::Error::custom)?)
 }
