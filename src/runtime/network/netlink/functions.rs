@@ -1,20 +1,23 @@
 //! Virtual functions of network cards (SR-IOV), as their parent sees them (`IFLA_VFINFO_LIST`).
 
-use netlink_packet_core::{NlaBuffer, NlasIterator, ParseableParametrized};
-use netlink_packet_route::AddressFamily;
 use netlink_packet_route::link::{
     LinkAttribute, LinkExtentMask, LinkVfInfo, VfInfo, VfInfoMac, VfInfoSpoofCheck, VfInfoVlan,
 };
 
 use super::links::Which;
 use super::socket::Message;
-use super::{MacAddr, Netlink, bytes};
+use super::{MacAddr, Netlink, bytes, wire};
 use crate::error::{Ctx, Kind, Result};
 
 const NEW_LINK: u16 = 16;
 const GET_LINK: u16 = 18;
 /// Bytes of `struct ifinfomsg`.
 const HEAD: usize = 16;
+/// IFLA_VFINFO_LIST, and what is in each IFLA_VF_INFO of it (linux/if_link.h).
+const FUNCTIONS: u16 = 22;
+const MAC: u16 = 1;
+const VLAN: u16 = 2;
+const SPOOF_CHECK: u16 = 4;
 
 /// What a virtual function is told by its parent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,11 +59,16 @@ impl Function {
         LinkVfInfo(options.into_iter().flatten().collect())
     }
 
-    fn take(&mut self, info: &VfInfo, number: u32) {
-        match info {
-            VfInfo::Mac(v) if v.vf_id == number => self.mac = MacAddr::from_bytes(&v.mac[..6]),
-            VfInfo::Vlan(v) if v.vf_id == number => self.vlan = u16::try_from(v.vlan_id).ok(),
-            VfInfo::SpoofCheck(v) if v.vf_id == number => self.checked = Some(v.enabled),
+    /// What one attribute says of the function of this number, which is in front of each value.
+    fn take(&mut self, (kind, value): (u16, &[u8]), number: u32) {
+        let Some((_, value)) = value.split_first_chunk().filter(|(of, _)| u32::from_ne_bytes(**of) == number) else {
+            return;
+        };
+        let word = value.get(..4).and_then(wire::word);
+        match kind {
+            MAC => self.mac = value.get(..6).and_then(MacAddr::from_bytes),
+            VLAN => self.vlan = word.and_then(|tag| u16::try_from(tag).ok()),
+            SPOOF_CHECK => self.checked = word.map(|on| on != 0),
             _ => {}
         }
     }
@@ -71,12 +79,9 @@ fn read(answer: &Message, number: u32) -> Option<Function> {
         return None;
     }
     let mut found = Function::default();
-    for attribute in NlasIterator::new(answer.body.get(HEAD..)?).flatten() {
-        let attribute: NlaBuffer<&[u8]> = attribute;
-        if let Ok(LinkAttribute::VfInfoList(list)) = LinkAttribute::parse_with_param(&attribute, AddressFamily::Unspec)
-        {
-            list.iter().flat_map(|function| &function.0).for_each(|info| found.take(info, number));
-        }
+    let all = wire::find(answer.body.get(HEAD..)?, FUNCTIONS).unwrap_or_default();
+    for (_, function) in wire::attributes(all) {
+        wire::attributes(function).for_each(|attribute| found.take(attribute, number));
     }
     Some(found)
 }

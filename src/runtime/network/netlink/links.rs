@@ -3,15 +3,11 @@
 use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use netlink_packet_core::{NlaBuffer, NlasIterator, ParseableParametrized};
-use netlink_packet_route::AddressFamily;
-use netlink_packet_route::link::{
-    InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkHeader, LinkInfo, LinkMessage, Prop, State, Stats64,
-};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkHeader, LinkMessage, Prop};
 
 use super::kinds::LinkKind;
 use super::socket::{CREATE, EXCL, Message, Refusal};
-use super::{HardwareAddress, MacAddr, Netlink, bytes};
+use super::{HardwareAddress, MacAddr, Netlink, bytes, wire};
 use crate::error::{Ctx, Error, Kind, Result};
 
 const NEW_LINK: u16 = 16;
@@ -20,6 +16,8 @@ const GET_LINK: u16 = 18;
 const DELETE_PROPERTY: u16 = 109;
 /// Bytes of `struct ifinfomsg`.
 const HEAD: usize = 16;
+/// IFLA_VLAN_ID
+const VLAN_ID: u16 = 1;
 /// IFNAMSIZ without the zero at the end.
 const MAX_NAME: usize = 15;
 
@@ -275,7 +273,7 @@ pub(super) fn named(which: Which<'_>) -> LinkMessage {
     message
 }
 
-/// Reads one attribute after another: one that the crate does not understand (a newer kernel's) hides only itself.
+/// Read by hand: the crate's reader knows every attribute of every kind of link, and is a hundred times as large.
 fn link(answer: &Message) -> Option<Link> {
     if answer.kind != NEW_LINK {
         return None;
@@ -288,53 +286,51 @@ fn link(answer: &Message) -> Option<Link> {
         loopback: header.flags.contains(LinkFlags::Loopback),
         ..Link::default()
     };
-    for attribute in NlasIterator::new(answer.body.get(HEAD..)?).flatten() {
-        let attribute: NlaBuffer<&[u8]> = attribute;
-        if let Ok(attribute) = LinkAttribute::parse_with_param(&attribute, AddressFamily::Unspec) {
-            link.take(attribute);
-        }
-    }
+    wire::attributes(answer.body.get(HEAD..)?).for_each(|(kind, value)| link.take(kind, value));
     Some(link)
 }
 
 impl Link {
-    fn take(&mut self, attribute: LinkAttribute) {
-        match attribute {
-            LinkAttribute::IfName(name) => self.name = name,
-            LinkAttribute::Address(bytes) => {
-                self.mac = MacAddr::from_bytes(&bytes);
-                self.address = HardwareAddress(bytes);
+    fn take(&mut self, kind: u16, value: &[u8]) {
+        let word = wire::word(value);
+        match kind {
+            libc::IFLA_IFNAME => self.name = wire::text(value),
+            libc::IFLA_ADDRESS => {
+                self.mac = MacAddr::from_bytes(value);
+                self.address = HardwareAddress(value.to_vec());
             }
-            LinkAttribute::Mtu(mtu) => self.mtu = mtu,
-            LinkAttribute::TxQueueLen(length) => self.queue_length = length,
-            LinkAttribute::Controller(index) => self.master = Some(index),
-            LinkAttribute::Link(index) => self.parent = Some(index).filter(|index| *index != 0),
-            LinkAttribute::LinkNetNsId(id) => self.parent_netns = Some(id),
-            LinkAttribute::OperState(State::Down | State::LowerLayerDown | State::NotPresent) => self.running = false,
-            LinkAttribute::Stats64(stats) => self.counters = counters(&stats),
-            LinkAttribute::LinkInfo(info) => info.into_iter().for_each(|info| self.take_info(info)),
+            libc::IFLA_MTU => self.mtu = word.unwrap_or(self.mtu),
+            libc::IFLA_TXQLEN => self.queue_length = word.unwrap_or(self.queue_length),
+            libc::IFLA_MASTER => self.master = word,
+            libc::IFLA_LINK => self.parent = word.filter(|index| *index != 0),
+            libc::IFLA_LINK_NETNSID => self.parent_netns = word.map(u32::cast_signed),
+            // Not present, down, or what it is made on is down (RFC 2863).
+            libc::IFLA_OPERSTATE if matches!(value, [1..=3]) => self.running = false,
+            libc::IFLA_STATS64 => self.counters = counters(value).unwrap_or_default(),
+            libc::IFLA_LINKINFO => self.take_info(value),
             _ => {}
         }
     }
 
-    fn take_info(&mut self, info: LinkInfo) {
-        match info {
-            LinkInfo::Kind(kind) => self.kind = kind.to_string(),
-            LinkInfo::Data(InfoData::Vlan(vlan)) => {
-                self.vlan = vlan.iter().find_map(|v| if let InfoVlan::Id(id) = v { Some(*id) } else { None });
-            }
-            _ => {}
+    fn take_info(&mut self, info: &[u8]) {
+        self.kind = wire::find(info, libc::IFLA_INFO_KIND).map(wire::text).unwrap_or_default();
+        if self.kind == "vlan" {
+            let tag = wire::find(info, libc::IFLA_INFO_DATA).and_then(|options| wire::find(options, VLAN_ID));
+            self.vlan = tag.and_then(|tag| Some(u16::from_ne_bytes(tag.try_into().ok()?)));
         }
     }
 }
 
-fn counters(stats: &Stats64) -> Counters {
-    Counters {
-        rx_bytes: stats.rx_bytes,
-        tx_bytes: stats.tx_bytes,
-        rx_packets: stats.rx_packets,
-        tx_packets: stats.tx_packets,
-    }
+/// The first four numbers of `struct rtnl_link_stats64`.
+fn counters(stats: &[u8]) -> Option<Counters> {
+    let (numbers, _) = stats.as_chunks::<8>();
+    let &[rx_packets, tx_packets, rx_bytes, tx_bytes] = numbers.first_chunk::<4>()?;
+    Some(Counters {
+        rx_bytes: u64::from_ne_bytes(rx_bytes),
+        tx_bytes: u64::from_ne_bytes(tx_bytes),
+        rx_packets: u64::from_ne_bytes(rx_packets),
+        tx_packets: u64::from_ne_bytes(tx_packets),
+    })
 }
 
 #[cfg(test)]
