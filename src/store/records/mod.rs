@@ -105,19 +105,23 @@ pub enum Phase {
 /// Reads a record, of whatever version.
 pub(super) fn decode<R: Record>(value: &Value) -> Result<R> {
     if value.version == R::VERSION {
-        return parse(value);
+        parse(value)
+    } else {
+        parse(&upgraded(value, (R::TABLE, R::VERSION), R::upgrade)?)
     }
-    if value.version > R::VERSION || value.version == 0 {
-        let text =
-            format!("Failed reading the database: version {} of {:?} is not known here", value.version, R::TABLE);
+}
+
+/// A row of another version as one of this program's.
+fn upgraded(value: &Value, (table, ours): (Table, u32), step: fn(u32, Json) -> Result<Json>) -> Result<Value> {
+    if value.version > ours || value.version == 0 {
+        let text = format!("Failed reading the database: version {} of {table:?} is not known here", value.version);
         return Err(Error::internal(text));
     }
     let mut json: Json = parse(value)?;
-    for version in value.version..R::VERSION {
-        json = R::upgrade(version, json)?;
+    for version in value.version..ours {
+        json = step(version, json)?;
     }
-    let text = serde_json::to_vec(&json).and_then(|text| serde_json::from_slice(&text));
-    text.ctx(Kind::Internal, || format!("Failed reading a row of {:?}", R::TABLE))
+    Ok(Value { version: ours, json: encode(&json)?, ..value.clone() })
 }
 
 /// Reads the JSON of a row.
