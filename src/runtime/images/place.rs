@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{metadata, template};
-use crate::api::types::ImageMetadata;
+use crate::api::types::{self, ImageMetadata};
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::order::Order;
 use crate::runtime::sys::root;
@@ -61,7 +61,7 @@ impl Place {
 
     /// Replaces `metadata.yaml`.
     pub fn write_metadata(&self, metadata: &ImageMetadata) -> Result<()> {
-        let text = serde_saphyr::to_string(metadata).ctx(Kind::Internal, || format!("Failed writing {METADATA:?}"))?;
+        let text = types::to_yaml(metadata).ctx(Kind::Internal, || format!("Failed writing {METADATA:?}"))?;
         if text.len() > metadata::MAX {
             return Err(Error::invalid(format!("{METADATA:?} is longer than {} bytes", metadata::MAX)));
         }

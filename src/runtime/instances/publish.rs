@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use super::Instances;
 use super::container::pack::{self, Archive};
 use super::packing::{self, Source};
-use crate::api::types::{EventRequestor, ImageMetadata, ImagesPost, Operation, Timestamp};
+use crate::api::types::{self, EventRequestor, ImageMetadata, ImagesPost, Operation, Timestamp};
 use crate::runtime::blocking;
 use crate::runtime::images::metadata::validate;
 use crate::runtime::images::place::{Place, Text};
@@ -172,6 +172,6 @@ fn metadata_of(place: &std::path::Path, architecture: String, post: &ImagesPost)
     if !post.expires_at.is_zero() {
         image.expiry_date = post.expires_at.unix();
     }
-    let text = serde_saphyr::to_string(&image).ctx(Kind::Internal, || "Failed writing \"metadata.yaml\"")?;
+    let text = types::to_yaml(&image).ctx(Kind::Internal, || "Failed writing \"metadata.yaml\"")?;
     Ok(Text { bytes: text.into_bytes(), modified: now })
 }

@@ -12,7 +12,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-pub use yaml::{Twice, from_yaml, is_yaml_map};
+pub use yaml::{Twice, from_yaml, is_yaml_map, to_yaml};
 
 /// A document, or a part of one.
 #[derive(Clone, Debug, PartialEq)]

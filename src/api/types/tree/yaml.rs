@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use data_encoding::BASE64;
 use granit_parser::{Event, Options, Parser, ScalarStyle, Tag};
+use serde::Serialize;
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::Number;
 
@@ -38,6 +39,14 @@ pub enum Twice {
 /// What is no YAML, with its line; what isn't as the type wants it, by the names of the members it is in.
 pub fn from_yaml<T: DeserializeOwned>(text: &str, twice: Twice) -> serde_json::Result<T> {
     read(document(text, twice).map_err(serde_json::Error::custom)?)
+}
+
+/// Writes a document in YAML. By way of a tree: the writer, too, is made for that alone.
+///
+/// # Errors
+/// What neither JSON nor YAML can say.
+pub fn to_yaml(of: &impl Serialize) -> serde_json::Result<String> {
+    serde_saphyr::to_string(&serde_json::to_value(of)?).map_err(serde_json::Error::custom)
 }
 
 /// Whether a document is a map, or none at all; a key may be there twice.

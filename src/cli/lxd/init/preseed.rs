@@ -123,7 +123,8 @@ impl Preseed {
 /// An object as YAML, in the form LXD prints.
 pub(super) fn yaml(object: &impl Serialize) -> Result<String> {
     let options = serde_saphyr::ser_options! { compact_list_indent: true, folded_wrap_chars: usize::MAX };
-    serde_saphyr::to_string_with_options(object, options).ctx(Kind::Internal, || "Failed to write YAML")
+    let tree = serde_json::to_value(object).ctx(Kind::Internal, || "Failed to write YAML")?;
+    serde_saphyr::to_string_with_options(&tree, options).ctx(Kind::Internal, || "Failed to write YAML")
 }
 
 /// `null` as the default.

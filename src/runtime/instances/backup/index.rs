@@ -83,7 +83,7 @@ pub struct Index {
 
 /// The text of either.
 pub fn text(of: &impl Serialize) -> Result<String> {
-    serde_saphyr::to_string(of).ctx(Kind::Internal, || "Failed writing the description of an instance")
+    types::to_yaml(of).ctx(Kind::Internal, || "Failed writing the description of an instance")
 }
 
 /// What an archive says about what is in it.
