@@ -9,5 +9,6 @@ pub mod error;
 pub mod order;
 pub mod runtime;
 pub mod store;
+pub mod task;
 
 pub use error::{Ctx, Error, Kind, Result};

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const PARTS: &[(u8, &str)] = &[
     (0, "error"),
     (0, "order"),
+    (0, "task"),
     (1, "api::types"),
     (2, "api::extensions"),
     (2, "api::config"),

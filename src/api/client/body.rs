@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 
 use crate::error::{Ctx, Kind, Result};
+use crate::task::spawn;
 
 /// Bytes that are read from a file and sent at once.
 const CHUNK: usize = 128 << 10;
@@ -64,7 +65,7 @@ pub fn small(bytes: Bytes) -> Body {
 pub fn stream(pieces: Vec<Piece>, progress: Option<Progress>) -> (u64, Body) {
     let total = pieces.iter().map(Piece::len).sum();
     let (sender, receiver) = mpsc::channel(4);
-    tokio::spawn(async move {
+    spawn(async move {
         if let Err(error) = feed(&sender, pieces, total, progress).await {
             sender.send(Err(error)).await.ok();
         }

@@ -9,6 +9,7 @@ use tokio::net::UnixStream;
 
 use super::{Body, Client, Place, with_query};
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::task::spawn;
 
 /// Bytes read at once: below what musl's allocator asks the kernel for anew each time.
 const BUFFER: usize = 64 << 10;
@@ -91,7 +92,7 @@ impl Client {
             .await
             .ctx(Kind::Unavailable, || format!("Failed speaking HTTP with the server at {}", self.address()))?;
         // The task ends by itself when the sender is dropped; what goes wrong in it shows up in the request.
-        tokio::spawn(async move { connection.await.ok() });
+        spawn(async move { connection.await.ok() });
         Ok(sender)
     }
 }

@@ -7,6 +7,7 @@ use hyper::Method;
 use super::{Client, Socket, SocketWriter, path};
 use crate::api::types::{ExecControl, InstanceConsolePost, InstanceExecPost, Operation};
 use crate::error::{Error, Kind, Result};
+use crate::task::spawn;
 
 /// A stream of a started process.
 pub type Stream = Socket;
@@ -89,7 +90,7 @@ impl Client {
     async fn control(&self, operation: &Operation) -> Result<Control> {
         let (mut reader, writer) = self.stream_of(operation, "control").await?.split();
         // Someone has to read, for pings to be answered and a close to be noticed.
-        tokio::spawn(async move { while let Ok(Some(_)) = reader.bytes().await {} });
+        spawn(async move { while let Ok(Some(_)) = reader.bytes().await {} });
         Ok(Control { writer })
     }
 

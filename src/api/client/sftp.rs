@@ -8,6 +8,7 @@ use hyper_util::rt::TokioIo;
 use super::connect::Wire;
 use super::{Client, envelope, path, small};
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::task::spawn;
 
 impl Client {
     /// A connection over which SFTP (version 3) is spoken with an instance's tree.
@@ -19,7 +20,7 @@ impl Client {
         let stream = self.stream().await?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.ctx(Kind::Unavailable, || FAILED)?;
-        tokio::spawn(async move { connection.with_upgrades().await.ok() });
+        spawn(async move { connection.with_upgrades().await.ok() });
         let mut response = sender.send_request(request).await.ctx(Kind::Unavailable, || FAILED)?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let refused = envelope::read(response, &address).await.err();

@@ -23,6 +23,7 @@ use super::Proxies;
 use super::connect::Wire;
 use crate::api::tls::{self, Certificate, Pinned, Seen};
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::task::spawn;
 
 /// How long a server may take for the handshake of TLS.
 const HANDSHAKE: Duration = Duration::from_secs(15);
@@ -104,7 +105,7 @@ impl Web {
         let (mut sender, connection) =
             builder.max_buf_size(HEAD).handshake(TokioIo::new(stream)).await.ctx(Kind::Unavailable, failed)?;
         // The task ends with the answer's body; what goes wrong in it shows up there.
-        tokio::spawn(async move { connection.await.ok() });
+        spawn(async move { connection.await.ok() });
         let answer = timeout(HEAD_TIME, sender.send_request(request)).await;
         answer.ctx(Kind::Unavailable, failed)?.ctx(Kind::Unavailable, failed)
     }

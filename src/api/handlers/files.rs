@@ -15,6 +15,7 @@ use crate::api::response::{Body, Reply, full, header_name, header_value};
 use crate::order::Order;
 use crate::runtime::instances::container::files::Visit;
 use crate::runtime::spec::files::{FilesTask, Found, FoundKind, Fresh, MAX_PATH};
+use crate::task::spawn;
 use crate::{Ctx, Error, Kind, Result};
 
 /// Bytes of names that a listing has at most.
@@ -137,7 +138,7 @@ pub async fn sftp(mut request: Request) -> Result<Reply> {
     let mut visit = request.services.instances.visit_files(&project, &name, "/", FilesTask::Sftp).await?;
     visit.ready().await?;
     let mut stream = visit.stream()?;
-    tokio::spawn(async move {
+    spawn(async move {
         match upgrade.await {
             Ok(client) => {
                 let mut client = TokioIo::new(client);

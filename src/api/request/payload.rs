@@ -1,5 +1,6 @@
 //! The body of a request, which isn't lost with the request.
 
+use crate::task::spawn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -52,7 +53,7 @@ impl Body for Payload {
 impl Drop for Payload {
     fn drop(&mut self) {
         let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
-        tokio::spawn(async move {
+        spawn(async move {
             // Whatever comes of it, the request is over.
             let _ = tokio::time::timeout(TIME, Limited::new(body, REST).collect()).await;
         });

@@ -14,6 +14,7 @@ use super::Request;
 use crate::Result;
 use crate::api::response::{self, Reply};
 use crate::runtime::operations::Socket;
+use crate::task::spawn;
 
 /// The longest message a client may send, in bytes.
 pub const MESSAGE: usize = 4 << 20;
@@ -45,7 +46,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (Some(accept), Some(upgrade)) = (accept_key(headers), upgrade) else { return refusal() };
-    tokio::spawn(async move {
+    spawn(async move {
         match upgrade.await {
             Ok(upgraded) => {
                 let io = TokioIo::new(upgraded);

@@ -29,6 +29,7 @@ use crate::api::{handlers, routes};
 use crate::runtime::auth::Caller;
 use crate::runtime::daemon::Services;
 use crate::runtime::server::Cors;
+use crate::task::spawn;
 use crate::{Error, Kind, Result};
 
 /// Connections served at once; more wait in the socket's backlog.
@@ -39,13 +40,13 @@ const HEADER_TIME: Duration = Duration::from_secs(30);
 /// Serves the unix socket until the task is dropped.
 pub async fn serve(listener: UnixListener, services: Arc<Services>) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
-    tokio::spawn(devlxd::serve(services.clone()));
+    spawn(devlxd::serve(services.clone()));
     loop {
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let services = services.clone();
-                tokio::spawn(async move {
+                spawn(async move {
                     connection(stream, services).await;
                     drop(slot);
                 });

@@ -11,6 +11,7 @@ use crate::cli::context::{Context, Target};
 use crate::cli::output::{BROKEN_PIPE, emit, say};
 use crate::cli::terminal::{Raw, is_terminal, size, typed};
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::task::spawn;
 
 /// `lxc exec`.
 #[derive(FromArgs, ArgsInfo)]
@@ -89,7 +90,7 @@ pub async fn exec(cx: &Context, args: Exec) -> Result<i32> {
     };
     let started = target.client.exec(&target.name, &post).await?;
     // What the terminal sends while nothing is connected would be lost: the handlers are in place from here on.
-    let relay = tokio::spawn(relay(started.control, interactive));
+    let relay = spawn(relay(started.control, interactive));
     let id = started.id;
     let input = (!args.disable_stdin).then(typed);
     match started.output {
@@ -166,7 +167,7 @@ async fn print(mut from: SocketReader, mut to: impl AsyncWrite + Unpin) -> Resul
 /// One stream in both directions.
 async fn terminal(stream: Socket, input: Input) -> Result<()> {
     let (reader, writer) = stream.split();
-    let feeding = tokio::spawn(feed(writer, input));
+    let feeding = spawn(feed(writer, input));
     let printed = print(reader, stdout()).await;
     feeding.abort();
     printed
@@ -176,8 +177,8 @@ async fn terminal(stream: Socket, input: Input) -> Result<()> {
 async fn pipes(stdin: Socket, out: Socket, err: Socket, input: Input) -> Result<()> {
     // Both halves are kept: dropping the reader would close nothing, but pings have to be answered.
     let (mut answers, writer) = stdin.split();
-    let feeding = tokio::spawn(feed(writer, input));
-    let reading = tokio::spawn(async move { while let Ok(Some(_)) = answers.bytes().await {} });
+    let feeding = spawn(feed(writer, input));
+    let reading = spawn(async move { while let Ok(Some(_)) = answers.bytes().await {} });
     let (out, _keep_out) = out.split();
     let (err, _keep_err) = err.split();
     let printed = tokio::try_join!(print(out, stdout()), print(err, stderr()));
@@ -209,7 +210,7 @@ async fn relay(mut control: Control, interactive: bool) {
         // A signal that can't be caught (SIGSEGV) is simply not passed on.
         let Ok(mut stream) = signal(SignalKind::from_raw(number)) else { continue };
         let sender = sender.clone();
-        tokio::spawn(async move { while stream.recv().await.is_some() && sender.send(number).await.is_ok() {} });
+        spawn(async move { while stream.recv().await.is_some() && sender.send(number).await.is_ok() {} });
     }
     while let Some(number) = caught.recv().await {
         let sent = match number {
@@ -254,7 +255,7 @@ pub async fn attach_console(target: &Target, kind: &str) -> Result<()> {
     let post = InstanceConsolePost { width: width.into(), height: height.into(), kind: "console".into() };
     let attached = target.client.console(&target.name, &post).await?;
     emit(b"To detach from the console, press: <ctrl>+a q\n\r");
-    let relay = tokio::spawn(resizes(attached.control));
+    let relay = spawn(resizes(attached.control));
     let (reader, writer) = attached.stream.split();
     tokio::select! {
         printed = print(reader, stdout()) => printed?,

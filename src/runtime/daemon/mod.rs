@@ -34,6 +34,7 @@ use crate::runtime::sql::Sql;
 use crate::runtime::warnings::Warnings;
 use crate::runtime::{blocking, host};
 use crate::store::Db;
+use crate::task::spawn;
 use crate::{Ctx, Error, Kind, Result};
 
 mod directories;
@@ -114,9 +115,9 @@ async fn serve(options: &Options, api: Api) -> Result<()> {
     services.instances.converge().await?;
     services.server.start_listening().await?;
     sweep(&services).await;
-    let serving = tokio::spawn((api.unix)(listener, services.clone()));
-    let background = tokio::spawn(after_start(services.clone()));
-    let resting = tokio::spawn({
+    let serving = spawn((api.unix)(listener, services.clone()));
+    let background = spawn(after_start(services.clone()));
+    let resting = spawn({
         let services = services.clone();
         async move { services.rest.run().await }
     });

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
 use tokio::net::{TcpListener, TcpStream};
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use crate::api::tls::{self, AnyClient, Certificate, Role};
 use crate::runtime::listen::{self, Listening};
 use crate::runtime::network::netlink::Netlink;
+use crate::task::spawn;
 use crate::{Ctx, Kind, Result};
 
 pub use strangers::Stranger;
@@ -113,7 +115,7 @@ impl Https {
             return;
         }
         let https = self.clone();
-        tokio::spawn(async move {
+        spawn(async move {
             loop {
                 tokio::time::sleep(AGAIN).await;
                 if https.0.listening.lock().await.again(PORT, &|at| https.open(at)).await {
@@ -129,7 +131,7 @@ impl Https {
         let listener =
             listener.ctx(Kind::Internal, || format!("Cannot listen on network HTTPS socket {:?}", at.to_string()))?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(Arc::downgrade(&self.0), listener, tls));
+        tasks.spawn(accept(Arc::downgrade(&self.0), listener, tls).boxed());
         Ok(tasks)
     }
 
@@ -175,7 +177,7 @@ async fn accept(inner: std::sync::Weak<Inner>, listener: TcpListener, tls: Arc<S
                 let from = SocketAddr::new(from.ip().to_canonical(), from.port());
                 let stranger = inner.strangers.enter(from.ip());
                 if let Some(serve) = inner.serve.get() {
-                    tokio::spawn(serve(Arrived { stream, from, tls: tls.clone(), stranger }));
+                    spawn(serve(Arrived { stream, from, tls: tls.clone(), stranger }));
                 }
             }
             Err(e) => {

@@ -15,6 +15,7 @@ use super::machine::{Effect, Event, State};
 use crate::runtime::devices::nic;
 use crate::runtime::spec::ContainerSpec;
 use crate::runtime::sys::fault;
+use crate::task::spawn;
 use crate::{Error, Kind, Result};
 
 /// Requests that wait for an actor at most; more are told that it is busy.
@@ -60,7 +61,7 @@ impl Actor {
         let (publish, live) = watch::channel(Live { state, running });
         let staying = Arc::new(AtomicUsize::new(0));
         let task = Task { instances, id, publish, staying: staying.clone() };
-        tokio::spawn(task.run(messages));
+        spawn(task.run(messages));
         Actor { mailbox, live, staying }
     }
 

@@ -21,6 +21,7 @@ use crate::runtime::{blocking, random, storage};
 use crate::store::records::{ContentKind, ImageRecord, InstanceKind, InstanceRecord, Phase, PoolRecord, VolumeRecord};
 use crate::store::repo::volumes::VolumePath;
 use crate::store::{Read, repo};
+use crate::task::spawn;
 use crate::{Error, Kind, Result};
 
 /// What an instance is made of, decided before the operation starts.
@@ -265,7 +266,7 @@ impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         if self.armed {
             let (instances, record, pool) = (self.instances.clone(), self.record.clone(), self.pool.clone());
-            tokio::spawn(async move { instances.remove_leftovers(&record, &pool).await });
+            spawn(async move { instances.remove_leftovers(&record, &pool).await });
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::runtime::spec::throttle::Throttle;
 use crate::runtime::sys::fault;
 use crate::runtime::sys::notice::{Names, Uevents};
 use crate::store::repo;
+use crate::task::spawn;
 use crate::{Ctx, Error, Kind, Result};
 
 /// The note in a guest's run directory.
@@ -251,7 +252,7 @@ impl Instances {
     /// Has guests follow what comes and goes on the host, for as long as the daemon lives.
     pub(super) fn follow_host(&self) {
         let this = self.clone();
-        tokio::spawn(async move {
+        spawn(async move {
             loop {
                 let all: Vec<(u64, Awaited)> =
                     this.equipment.awaited().iter().map(|(id, a)| (*id, a.clone())).collect();
@@ -279,7 +280,7 @@ impl Instances {
             return;
         }
         let this = self.clone();
-        tokio::spawn(async move {
+        spawn(async move {
             if let Err(e) = this.follow_devices(id).await
                 && e.kind() != Kind::NotFound
             {

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::{Map, Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio_tungstenite::tungstenite::Message;
@@ -23,6 +23,7 @@ use super::streams::{Receiver, Stream, receive_input, send_output};
 use crate::api::types::{EventRequestor, ExecControl, InstanceExecPost, Operation, from_json};
 use crate::order::Gather;
 use crate::runtime::operations::{Handle, NewOperation, Socket, Sockets};
+use crate::task;
 use crate::{Ctx, Error, Kind, Result};
 
 /// How long a client may take to connect the sockets a command needs.
@@ -141,8 +142,8 @@ async fn attended(running: &Running, spec: ExecSpec, connecting: Connecting, han
     let streams = take_streams(&mut process)?;
     let process = Arc::new(process);
     let (exited_tx, exited) = watch::channel(false);
-    let control = tokio::spawn(control(connected.control, process.clone()));
-    let pumps = tokio::spawn(pump(std::mem::take(&mut connected.sockets), streams, exited));
+    let control = task::spawn(control(connected.control, process.clone()));
+    let pumps = task::spawn(pump(std::mem::take(&mut connected.sockets), streams, exited));
     let code = process.wait().await;
     // Nobody listens any more when the client went away first.
     let _ = exited_tx.send(true);
@@ -219,9 +220,9 @@ async fn pump(sockets: HashMap<String, Socket>, streams: Vec<(&'static str, Owne
         };
         let exited = exited.clone();
         match (name.as_str(), is_terminal) {
-            ("0", true) => drop(tasks.spawn(terminal(socket, stream, exited))),
-            ("0", false) => drop(tasks.spawn(input(socket, stream, exited))),
-            _ => drop(tasks.spawn(output(socket, stream, exited))),
+            ("0", true) => drop(tasks.spawn(terminal(socket, stream, exited).boxed())),
+            ("0", false) => drop(tasks.spawn(input(socket, stream, exited).boxed())),
+            _ => drop(tasks.spawn(output(socket, stream, exited).boxed())),
         }
     }
     while tasks.join_next().await.is_some() {}

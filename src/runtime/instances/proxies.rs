@@ -24,6 +24,7 @@ use crate::runtime::warnings::Warnings;
 use crate::runtime::{blocking, devices, url};
 use crate::store::records::{InstanceRecord, Severity};
 use crate::store::repo;
+use crate::task::spawn;
 
 /// One that has lived this long is started again at once.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
@@ -72,7 +73,7 @@ impl Instances {
         proxy::end(self.proxy_directory(id), Some(gone.collect())).await?;
         for plan in wanted.iter().filter(|plan| !has.contains(plan)) {
             let helper = proxy::start(plan.clone(), self.proxy_directory(id)).await?;
-            tokio::spawn(self.clone().follow_proxy(id, plan.clone(), helper));
+            spawn(self.clone().follow_proxy(id, plan.clone(), helper));
         }
         Ok(())
     }
@@ -80,7 +81,7 @@ impl Instances {
     /// Watches the helpers that an earlier daemon has started, and has those that are lacking.
     pub(super) async fn adopt_proxies(&self, id: u64, running: &Running) -> Result<()> {
         for (plan, helper) in proxy::found(self.proxy_directory(id)).await? {
-            tokio::spawn(self.clone().follow_proxy(id, plan, helper));
+            spawn(self.clone().follow_proxy(id, plan, helper));
         }
         self.renew_proxies(id, running).await
     }

@@ -1,5 +1,6 @@
 //! The guests' view of `/proc` exists as long as one of them runs.
 
+use crate::task::spawn;
 use std::time::Duration;
 
 use super::Instances;
@@ -20,7 +21,7 @@ impl Instances {
     /// Ends it in a while if no guest runs then.
     pub(super) fn release_view(&self) {
         let instances = self.clone();
-        tokio::spawn(async move {
+        spawn(async move {
             tokio::time::sleep(STAY).await;
             instances.end_view().await;
         });

@@ -21,6 +21,7 @@ use crate::api::types::{EventRequestor, Operation, StatusCode, Timestamp};
 use crate::order::Order;
 use crate::runtime::events::Events;
 use crate::runtime::random;
+use crate::task::spawn;
 use crate::{Error, Kind, Result};
 
 mod progress;
@@ -194,9 +195,9 @@ impl Operations {
     }
 
     fn run(&self, entry: Arc<Entry>, work: BoxFuture<'static, Result<()>>) {
-        let task = tokio::spawn(work);
+        let task = spawn(work);
         let this = self.clone();
-        tokio::spawn(async move {
+        spawn(async move {
             let outcome = task.await.unwrap_or_else(|panic| Err(Error::internal(format!("Operation failed: {panic}"))));
             this.finish(&entry, outcome);
             tokio::time::sleep(KEEP).await;

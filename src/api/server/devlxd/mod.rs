@@ -26,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use crate::api::response::{Body, Reply};
 use crate::runtime::daemon::Services;
 use crate::runtime::instances::{Door, News};
+use crate::task::spawn;
 use answers::Refusal;
 use pace::Pace;
 
@@ -51,7 +52,7 @@ struct Guest {
 pub(super) async fn serve(services: Arc<Services>) {
     let Some(mut doors) = services.instances.doors() else { return };
     while let Some(door) = doors.recv().await {
-        tokio::spawn(serve_guest(door, services.clone()));
+        spawn(serve_guest(door, services.clone()));
     }
 }
 
@@ -65,7 +66,7 @@ async fn serve_guest(door: Door, services: Arc<Services>) {
             let Ok(slot) = slots.clone().acquire_owned().await else { return };
             guest.pace.wait().await;
             match listener.accept().await {
-                Ok((stream, _)) => drop(tokio::spawn(connection(stream, guest.clone(), slot))),
+                Ok((stream, _)) => drop(spawn(connection(stream, guest.clone(), slot))),
                 Err(e) => {
                     tracing::warn!(id, "Failed accepting a connection of a guest: {e}");
                     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -24,6 +24,7 @@ use super::reason;
 use crate::api::client::Client;
 use crate::cli::output::emit;
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::task::spawn;
 
 /// How long a client may take until it has said who it is.
 const LOGIN: Duration = Duration::from_secs(60);
@@ -67,7 +68,7 @@ pub(super) async fn listen(
     let served = Arc::new(Served { client, instance, login });
     loop {
         match listener.accept().await {
-            Ok((stream, from)) => _ = tokio::spawn(serve(stream, from, config.clone(), served.clone())),
+            Ok((stream, from)) => _ = spawn(serve(stream, from, config.clone(), served.clone())),
             // Out of descriptors, or a client that has left again.
             Err(_) => sleep(Duration::from_millis(100)).await,
         }
@@ -213,7 +214,7 @@ impl Handler for Visitor {
         };
         session.channel_success(id)?;
         let bridged = self.bridged.clone();
-        tokio::spawn(async move {
+        spawn(async move {
             let _one_more = bridged;
             // Either end may leave; the other finds out.
             let _ = tokio::io::copy_bidirectional(&mut server, &mut channel.into_stream()).await;

@@ -22,6 +22,7 @@ use crate::api::client::path;
 use crate::cli::context::Context;
 use crate::cli::output::emit;
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::task::spawn;
 
 /// `lxc file mount`.
 #[derive(FromArgs, ArgsInfo)]
@@ -103,7 +104,7 @@ async fn until_unmounted(
     let mut interrupted = signal(SignalKind::interrupt()).ctx(Kind::Internal, failed)?;
     let mut terminated = signal(SignalKind::terminate()).ctx(Kind::Internal, failed)?;
     // On while it is being unmounted.
-    let bridge = tokio::spawn(bridge);
+    let bridge = spawn(bridge);
     let mut asked = false;
     let status = loop {
         tokio::select! {

@@ -7,6 +7,7 @@ use crate::error::{Ctx, Kind, Result};
 use crate::runtime::helper::tpm::MODE;
 use crate::runtime::spec::resident::DeviceRecord;
 use crate::runtime::spec::tpm::{Chip, TpmPlan};
+use crate::task::spawn;
 
 /// The helpers that run, by what they have written into this directory of a guest's.
 pub async fn running(directory: PathBuf) -> Result<Vec<Chip>> {
@@ -21,7 +22,7 @@ pub async fn start(plan: TpmPlan, directory: PathBuf) -> Result<()> {
     let (device, init) = (plan.device.clone(), plan.init);
     let plan = serde_json::to_vec(&plan).ctx(Kind::Internal, || "Failed writing the plan of a TPM")?;
     let helper = device_process::start(Launch { mode: MODE, device, init, plan }, directory).await?;
-    tokio::spawn(async move { helper.reaped().await.map(drop) });
+    spawn(async move { helper.reaped().await.map(drop) });
     Ok(())
 }
 

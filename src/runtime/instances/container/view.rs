@@ -18,6 +18,7 @@ use crate::runtime::resident::{self, Home, NOBODY, Resident};
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::procfs::{FromProcfs, Launch, RECORD, SOCKET, ToProcfs};
 use crate::runtime::sys::{executable, seccomp, spawn};
+use crate::task::spawn;
 
 /// How often it is tried to start a helper again that died, and the pause between.
 const TRIES: u32 = 5;
@@ -64,7 +65,7 @@ impl View {
             match self.obtain(None).await {
                 Ok(served) => {
                     state.served = Some(served);
-                    tokio::spawn(self.clone().watch());
+                    spawn(self.clone().watch());
                 }
                 Err(e) => {
                     if state.refused.replace(Instant::now()).is_none() {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
@@ -57,8 +58,8 @@ impl Networks {
         let tcp = listen::tcp(at).ctx(Kind::Internal, failed)?;
         let udp = listen::udp(at).ctx(Kind::Internal, failed)?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(packets(self.clone(), udp));
-        tasks.spawn(connections(self.clone(), tcp));
+        tasks.spawn(packets(self.clone(), udp).boxed());
+        tasks.spawn(connections(self.clone(), tcp).boxed());
         Ok(tasks)
     }
 }
@@ -89,10 +90,11 @@ async fn connections(networks: Networks, listener: TcpListener) {
                 let from = from.ip().to_canonical();
                 let Some(place) = Counts::take(&counts, from) else { continue };
                 let networks = networks.clone();
-                open.spawn(async move {
+                let served = async move {
                     serve(&networks, stream, from).await;
                     drop(place);
-                });
+                };
+                open.spawn(served.boxed());
             }
             // Out of descriptors.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,

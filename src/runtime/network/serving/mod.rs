@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Error, Kind, Result};
 use crate::runtime::spec::net::{FromNet, Mac, NetPlan, ToNet};
+use crate::task::spawn;
 use process::Server;
 
 use crate::runtime::spec::net::Host;
@@ -62,7 +63,7 @@ pub async fn ensure(plan: &NetPlan, dirs: &NetDirs) -> Result<Running> {
     };
     let state = State { plan: plan.clone(), dirs: dirs.clone(), helper: Some(helper) };
     let state = Arc::new(Mutex::new(state));
-    let supervisor = tokio::spawn(supervise(state.clone()));
+    let supervisor = spawn(supervise(state.clone()));
     Ok(Running { state, supervisor })
 }
 
