@@ -1,7 +1,7 @@
 //! Dependencies point one way: this reads every `crate::` path of the program and fails on one that points up.
 //!
 //! ```text
-//! error <- api::types <- api::config <- store, api::client, runtime::spec, runtime::sys
+//! error, order, task, tree <- api::types <- api::config <- store, api::client, runtime::spec, runtime::sys
 //!       <- drivers: devices, storage, network, images, instances::container; helper processes
 //!       <- operations, events, auth <- services: instances <- runtime::daemon <- api::{routes, handlers, server} <- bin
 //! ```
@@ -18,6 +18,7 @@ const PARTS: &[(u8, &str)] = &[
     (0, "error"),
     (0, "order"),
     (0, "task"),
+    (0, "tree"),
     (1, "api::types"),
     (2, "api::extensions"),
     (2, "api::config"),
@@ -70,14 +71,14 @@ const PARTS: &[(u8, &str)] = &[
 /// Parts that may use less than what is below them: (path, what alone they use).
 const NARROW: &[(&str, &[&str])] = &[
     // What runs in a re-executed process stays small and single-threaded.
-    ("runtime::helper", &["error", "runtime::network::netlink", "runtime::spec", "runtime::sys"]),
+    ("runtime::helper", &["error", "order", "tree", "runtime::network::netlink", "runtime::spec", "runtime::sys"]),
     ("runtime::network::netlink", &["error", "runtime::sys"]),
     // Plans are plain data, also for the calls that carry them out.
-    ("runtime::sys", &["error", "runtime::spec"]),
+    ("runtime::sys", &["error", "order", "tree", "runtime::spec"]),
     ("runtime::spec", &["error"]),
     // The client sees the server only through the contract.
-    ("cli", &["error", "api::types", "api::config", "api::extensions", "api::client", "api::tls"]),
-    ("api::client", &["error", "api::types", "api::config", "api::extensions", "api::tls"]),
+    ("cli", &["error", "order", "task", "api::types", "api::config", "api::extensions", "api::client", "api::tls"]),
+    ("api::client", &["error", "task", "api::types", "api::config", "api::extensions", "api::tls"]),
 ];
 
 /// Uses that point up all the same: (from, to, why).

@@ -24,10 +24,10 @@ mod server;
 mod sql;
 mod storage;
 mod time;
-mod tree;
 mod warning;
 
 pub use self::time::Timestamp;
+pub use crate::tree::{Twice, from_json, from_request, from_slice, from_tree, from_yaml, is_yaml_map, to_yaml};
 pub use certificate::*;
 pub use event::*;
 pub use image::*;
@@ -44,7 +44,6 @@ pub use resources::*;
 pub use server::*;
 pub use sql::*;
 pub use storage::*;
-pub use tree::*;
 pub use warning::*;
 
 /// Configuration keys and values, sorted as Go prints maps.

@@ -37,9 +37,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::api::types;
 use crate::runtime::spec::shim::{Failure, MAX_MESSAGE, Step};
 use crate::runtime::sys::{channel, memfd};
+use crate::tree;
 
 /// The descriptor that holds a helper's plan (a sealed memfd).
 pub const PLAN_FD: i32 = 3;
@@ -90,7 +90,7 @@ impl<T, E: Into<io::Error>> What<T> for Result<T, E> {
 /// Reads a plan of a version that we know.
 pub(crate) fn read_plan<T: DeserializeOwned>(fd: BorrowedFd<'_>) -> Result<T, Fail> {
     let content = memfd::read(fd).what(|| "reading the plan")?;
-    types::from_slice(&content).map_err(|e| Fail::new(format!("reading the plan: {e}")))
+    tree::from_slice(&content).map_err(|e| Fail::new(format!("reading the plan: {e}")))
 }
 
 /// Sends a message as one packet.
@@ -101,7 +101,7 @@ pub(crate) fn say(socket: impl AsFd, message: &impl Serialize, fds: &[BorrowedFd
 /// Waits for a message; `None` when the other side is gone. A packet that isn't one of `T` is an error.
 pub(crate) fn hear<T: DeserializeOwned>(socket: impl AsFd) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
     match channel::receive(socket, MAX_MESSAGE)? {
-        Some((packet, fds)) => Ok(Some((types::from_slice(&packet)?, fds))),
+        Some((packet, fds)) => Ok(Some((tree::from_slice(&packet)?, fds))),
         None => Ok(None),
     }
 }

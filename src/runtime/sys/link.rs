@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 
 use super::watch::Watch;
 use super::{channel, process};
-use crate::api::types;
 use crate::error::{Ctx, Kind, Result};
 use crate::runtime::spec::shim::MAX_MESSAGE;
+use crate::tree;
 
 /// A connection. Reading a message is atomic: a cancelled [`Link::receive`] has taken nothing.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Link {
             got => got.ctx(Kind::Internal, || "Failed hearing from a helper")?,
         };
         let Some((packet, fds)) = got else { return Ok(None) };
-        let message = types::from_slice(&packet).ctx(Kind::Internal, || "Failed reading a helper's message")?;
+        let message = tree::from_slice(&packet).ctx(Kind::Internal, || "Failed reading a helper's message")?;
         Ok(Some((message, fds)))
     }
 }

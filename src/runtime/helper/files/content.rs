@@ -13,12 +13,12 @@ use rustix::pipe::SpliceFlags;
 
 use super::tree::{Tree, give};
 use super::{Call, Trouble, tell};
-use crate::api::types;
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::content::Rest;
 use crate::runtime::spec::files::{FilesAnswer, FoundKind, Fresh};
 use crate::runtime::spec::shim::MAX_MESSAGE;
 use crate::runtime::sys::channel;
+use crate::tree;
 
 /// Bytes moved at once.
 const CHUNK: usize = 1 << 20;
@@ -106,7 +106,7 @@ fn take(file: &OwnedFd, (socket, pipe): (&OwnedFd, OwnedFd)) -> Result<(), Troub
     // Whatever was sent is here before the pipe ends.
     match channel::try_receive(socket, MAX_MESSAGE) {
         Ok(Some((rest, fds))) => {
-            let rest = types::from_slice(&rest).what(|| "reading a message")?;
+            let rest = tree::from_slice(&rest).what(|| "reading a message")?;
             let [connection] = fds.try_into().map_err(|_| Fail::new("reading a message: no connection"))?;
             take_rest(rest, &connection, (file, &mut refused))?;
         }

@@ -14,13 +14,13 @@ use rustix::mount::MountAttrFlags;
 
 use super::caller::Caller;
 use super::{Verdict, program};
-use crate::api::types;
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::idmap::Ids;
 use crate::runtime::spec::intercept::{MOUNTS, Mounts, mount_options};
 use crate::runtime::sys::mount::{self, Attributes, Setting};
 use crate::runtime::sys::root::may;
 use crate::runtime::sys::{fork, process};
+use crate::tree;
 
 /// `CAP_SYS_ADMIN`: what mounting takes.
 const SYS_ADMIN: u32 = 21;
@@ -73,7 +73,7 @@ pub(super) fn mount(caller: &Caller<'_>) -> io::Result<Verdict> {
 /// What is allowed now: it may be changed while the guest runs.
 fn allowed(caller: &Caller<'_>) -> io::Result<Mounts> {
     let file = rustix::fs::openat(caller.guest.dir, MOUNTS, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    Ok(types::from_slice(io::read_to_string(fs::File::from(file))?.as_bytes())?)
+    Ok(tree::from_slice(io::read_to_string(fs::File::from(file))?.as_bytes())?)
 }
 
 fn by_kernel(caller: &Caller<'_>, wanted: &Wanted, shift: bool) -> io::Result<Verdict> {

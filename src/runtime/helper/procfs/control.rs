@@ -6,11 +6,11 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SocketFlags, sockopt};
 
-use crate::api::types;
 use crate::runtime::helper::say;
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::procfs::{FromProcfs, MAX_REQUEST, ToProcfs};
 use crate::runtime::sys::channel;
+use crate::tree;
 
 /// Connections at the same time: of daemons, and of shims that start a guest.
 const MOST: usize = 64;
@@ -108,7 +108,7 @@ impl Control {
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return Some(true),
             _ => return Some(false),
         };
-        match types::from_slice::<ToProcfs>(&packet) {
+        match tree::from_slice::<ToProcfs>(&packet) {
             Ok(ToProcfs::Hello) => Some(self.tell_ready(peer, orphan)),
             Ok(ToProcfs::Stop) => {
                 let _ = say(peer, &FromProcfs::Done, &[]);

@@ -13,9 +13,9 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::api::types;
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::Idmap;
+use crate::tree;
 
 /// Seconds and nanoseconds of the clock that file systems use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ impl Progress {
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Fail> {
     match fs::read(path) {
-        Ok(content) => types::from_slice(&content).map(Some).map_err(|e| Fail::new(format!("reading {path:?}: {e}"))),
+        Ok(content) => tree::from_slice(&content).map(Some).map_err(|e| Fail::new(format!("reading {path:?}: {e}"))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e).what(|| format!("reading {path:?}")),
     }

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::{Guest, Shim};
-use crate::api::types;
 use crate::runtime::helper::{Fail, What, read_plan, say};
 use crate::runtime::spec::shim::{FromShim, MAX_REQUEST, Phase, SOCKET, ToShim};
 use crate::runtime::spec::{ContainerSpec, VERSION};
 use crate::runtime::sys::channel;
 use crate::runtime::sys::process::{Ended, reap};
 use crate::runtime::sys::program::{self, QUIET};
+use crate::tree;
 
 /// What a daemon says to a guest's reboot.
 pub(super) enum Answer {
@@ -123,7 +123,7 @@ impl Shim {
             Some(Duration::from_secs(1)),
         );
         let Ok(Some((packet, _))) = channel::receive(&socket, MAX_REQUEST) else { return };
-        match types::from_slice::<ToShim>(&packet) {
+        match tree::from_slice::<ToShim>(&packet) {
             Ok(ToShim::Hello { .. }) => {
                 self.daemon = Some(socket);
                 self.introduce(guest);
@@ -160,7 +160,7 @@ impl Shim {
                 return None;
             }
         };
-        match types::from_slice::<ToShim>(&packet) {
+        match tree::from_slice::<ToShim>(&packet) {
             Ok(ToShim::Next) if guest.is_none() => {
                 let plan = fds.first().and_then(|fd| read_plan::<ContainerSpec>(fd.as_fd()).ok());
                 // A plan of a newer program may ask for what this one would leave out without a word.

@@ -13,8 +13,8 @@ use rustix::net::{
 
 use super::confine;
 use super::plan::{Plan, Reply};
-use crate::api::types;
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::tree;
 
 /// Descriptors that one plan carries at most.
 pub const DESCRIPTORS: usize = 101;
@@ -55,7 +55,7 @@ pub(super) fn receive(socket: &mut UnixStream) -> Result<(Plan, Vec<OwnedFd>)> {
     }
     buffer.truncate(received.bytes);
     socket.take(PLAN as u64).read_to_end(&mut buffer).map_err(|_| confine::misused())?;
-    let plan = types::from_slice(&buffer).map_err(|_| confine::misused())?;
+    let plan = tree::from_slice(&buffer).map_err(|_| confine::misused())?;
     Ok((plan, descriptors))
 }
 
@@ -68,5 +68,5 @@ pub(super) fn answer(socket: &mut UnixStream, reply: &Reply) -> Result<()> {
 
 /// Reads an answer (the daemon's side) that has come completely.
 pub fn parse_reply(text: &[u8]) -> Result<Reply> {
-    types::from_slice(text).map_err(|_| Error::internal("The unpacking process died before it was done"))
+    tree::from_slice(text).map_err(|_| Error::internal("The unpacking process died before it was done"))
 }
