@@ -65,6 +65,18 @@ pub trait Gather: Iterator + Sized {
         all.extend(self);
         all
     }
+
+    /// The same of results, up to the first error.
+    fn try_gather<T, E, C: Default + Extend<T>>(self) -> Result<C, E>
+    where
+        Self: Iterator<Item = Result<T, E>>,
+    {
+        let mut all = C::default();
+        for one in self {
+            all.extend(Some(one?));
+        }
+        Ok(all)
+    }
 }
 
 impl<I: Iterator> Gather for I {}
@@ -101,5 +113,8 @@ mod tests {
     fn the_last_of_equal_keys_counts() {
         let map: BTreeMap<u8, char> = [(1, 'a'), (2, 'b'), (1, 'c')].into_iter().gather();
         assert_eq!(map, [(1, 'c'), (2, 'b')].into());
+        let tried = |last: &str| [Ok((1, 'a')), last.parse().map(|n| (n, 'd'))].into_iter().try_gather();
+        assert_eq!(tried("2"), Ok(BTreeMap::from([(1, 'a'), (2, 'd')])));
+        assert!(tried("x").is_err());
     }
 }

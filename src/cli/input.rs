@@ -7,6 +7,7 @@ use rustix::termios::isatty;
 use super::output::emit;
 use crate::api::types::ConfigMap;
 use crate::error::{Ctx, Error, Kind, Result};
+use crate::order::Gather;
 
 /// The most that is read from standard input as a document, in bytes.
 const MAX_INPUT: u64 = 16 << 20;
@@ -34,7 +35,7 @@ pub fn settings(words: &[String]) -> Result<ConfigMap> {
 
 /// Reads `key=value` words.
 pub fn pairs(words: &[String]) -> Result<ConfigMap> {
-    words.iter().map(|word| pair(word)).collect()
+    words.iter().map(|word| pair(word)).try_gather()
 }
 
 /// Reads the `key=value` words of flags, and of what is made, as they are.
@@ -50,7 +51,7 @@ pub fn storage_overrides(words: &[String]) -> Result<ConfigMap> {
 fn shown_overrides(words: &[String], shown: fn(&String) -> String) -> Result<ConfigMap> {
     let bad = |word| Error::invalid(format!("Bad key=value pair: {}", shown(word)));
     let pair = |word: &String| word.split_once('=').map(|(key, value)| (key.into(), value.into()));
-    words.iter().map(|word| pair(word).ok_or_else(|| bad(word))).collect()
+    words.iter().map(|word| pair(word).ok_or_else(|| bad(word))).try_gather()
 }
 
 fn pair(word: &str) -> Result<(String, String)> {

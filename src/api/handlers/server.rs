@@ -80,7 +80,7 @@ async fn change(mut request: Request, keep_others: bool) -> Result<Reply> {
         given.remove(PASSWORD);
     }
     let new = given.into_iter().map(|(key, value)| Ok((key.clone(), text(&key, value)?)));
-    let mut new = new.collect::<Result<ConfigMap>>()?;
+    let mut new = new.try_gather::<_, _, ConfigMap>()?;
     if let Some(password) = new.get(PASSWORD).filter(|p| !p.is_empty()).cloned() {
         new.insert(PASSWORD.into(), blocking(move || Ok(password::hash(&password))).await?);
     }

@@ -101,7 +101,7 @@ impl From<Raw> for ImageMetadata {
                 .unwrap_or_default()
                 .into_iter()
                 .map(|(path, template)| (path, template.unwrap_or_default().into()))
-                .collect(),
+                .gather(),
         }
     }
 }

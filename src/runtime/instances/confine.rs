@@ -6,6 +6,7 @@ use std::process::Command;
 use super::container;
 use crate::api::config::instance::Config;
 use crate::api::config::read_raw_lxc;
+use crate::order::Gather;
 use crate::runtime::blocking;
 use crate::runtime::spec::intercept::{Intercept, Mounts};
 use crate::runtime::spec::syscalls::{Action, Policy};
@@ -84,7 +85,7 @@ pub(super) fn intercepted_mounts(config: Config<'_>) -> Result<Mounts> {
     if let Some(kind) = allowed.iter().find(bare) {
         return Err(Error::unsupported(format!("{kind:?} in \"{MOUNT_ALLOWED}\"")));
     }
-    let fuse = words(MOUNT_FUSE).map(pair).collect::<Result<_>>()?;
+    let fuse = words(MOUNT_FUSE).map(pair).try_gather()?;
     Ok(Mounts { allowed, fuse, shift: config.bool(MOUNT_SHIFT) })
 }
 

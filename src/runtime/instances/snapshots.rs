@@ -9,6 +9,7 @@ use crate::api::config::device;
 use crate::api::types::{
     ConfigMap, Devices, EventRequestor, InstanceSnapshot, InstanceSnapshotsPost, Operation, Timestamp,
 };
+use crate::order::Gather;
 use crate::runtime::events::Lifecycle;
 use crate::runtime::storage::{Guest, Volume};
 use crate::runtime::sys::fault;
@@ -59,7 +60,7 @@ fn with_root(snapshot: &Devices, instance: &InstanceRecord, profiles: &BTreeMap<
 }
 
 fn profiles_of(r: &impl Read, instance: &InstanceRecord) -> Result<BTreeMap<u64, ProfileRecord>> {
-    instance.profiles.iter().map(|id| Ok((*id, repo::profiles::by_id(r, *id)?))).collect()
+    instance.profiles.iter().map(|id| Ok((*id, repo::profiles::by_id(r, *id)?))).try_gather()
 }
 
 /// Snapshots of one instance as clients see them, oldest first; those that aren't complete are left out.

@@ -15,6 +15,7 @@ use super::fill::{Row, Rows};
 use super::repair::{self, Fix};
 use super::tables::{self, Table};
 use crate::api::types::SqlResult;
+use crate::order::Gather;
 use crate::{Error, Result};
 
 /// How long the statements of one request may take.
@@ -108,7 +109,7 @@ impl Database {
 
     fn content(&self) -> Result<Before> {
         let rows = self.tables.iter().map(|table| Ok((table.name, self.rows(table).map_err(failed)?)));
-        Ok(Before { names: self.names()?, rows: rows.collect::<Result<_>>()? })
+        Ok(Before { names: self.names()?, rows: rows.try_gather()? })
     }
 
     fn rows(&self, table: &Table) -> rusqlite::Result<BTreeMap<i64, Row>> {
@@ -118,7 +119,7 @@ impl Database {
             let cells = (1..width).map(|i| row.get(i)).collect::<rusqlite::Result<Row>>()?;
             Ok((row.get(0)?, cells))
         })?;
-        rows.collect()
+        rows.try_gather()
     }
 
     /// All of it as SQL; only the tables themselves when `schema`.

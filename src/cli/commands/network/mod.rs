@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, bytes_iec, emit, fill, render, say, sort_rows, yaml};
 use crate::error::{Error, Result};
-use crate::order::Order;
+use crate::order::{Gather, Order};
 
 pub mod acl;
 pub mod attach;
@@ -178,7 +178,7 @@ fn pairs(words: &[String]) -> Result<ConfigMap> {
         let (key, value) = word.split_once('=').ok_or_else(|| Error::invalid(format!("Bad key/value pair: {word}")))?;
         Ok((key.to_owned(), value.to_owned()))
     };
-    words.iter().map(pair).collect()
+    words.iter().map(pair).try_gather()
 }
 
 /// `lxc network create`.

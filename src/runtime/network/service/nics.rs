@@ -27,7 +27,7 @@ impl Networks {
     /// [`Kind::NotFound`] naming the network, [`Kind::Unsupported`] for one of a type without devices yet.
     pub fn resolve(&self, project: &str, devices: &Devices) -> Result<Devices> {
         let place = self.place(project)?;
-        self.db.view(|v| devices.iter().map(|(name, map)| Ok((name.clone(), resolved(v, &place, map)?))).collect())
+        self.db.view(|v| devices.iter().map(|(name, map)| Ok((name.clone(), resolved(v, &place, map)?))).try_gather())
     }
 
     /// Tells the networks of these devices that there is something new: who is on them, under which name and address.

@@ -1,5 +1,6 @@
 //! Owners, modes, times and extended attributes, copied from one inode to another.
 
+use crate::order::Gather;
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -60,7 +61,9 @@ pub(super) fn same_xattrs(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> Result<bool, 
             Err(Errno::OPNOTSUPP) => return Ok(BTreeMap::new()),
             list => list?,
         };
-        split(&list).map(|name| Ok((name.to_vec(), whole(|buffer| rustix::fs::fgetxattr(fd, name, buffer))?))).collect()
+        split(&list)
+            .map(|name| Ok((name.to_vec(), whole(|buffer| rustix::fs::fgetxattr(fd, name, buffer))?)))
+            .try_gather()
     };
     Ok(all(a)? == all(b)?)
 }
