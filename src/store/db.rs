@@ -72,7 +72,7 @@ impl Db {
     }
 
     /// Once for all changes, as [`Db::run`].
-    async fn run_sleeping(&self, mut change: Box<dyn FnMut(&mut Tx) -> Result<()> + Send + '_>) -> Result<Rev> {
+    async fn run_sleeping(&self, mut change: Change<'_>) -> Result<Rev> {
         self.run(&mut change, &|pause| Box::pin(tokio::time::sleep(pause))).await
     }
 
@@ -140,6 +140,8 @@ async fn made<T>(committed: impl Future<Output = Result<Rev>>, slot: Arc<Mutex<O
 fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+type Change<'a> = Box<dyn FnMut(&mut Tx) -> Result<()> + Send + 'a>;
 
 type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
