@@ -10,6 +10,5 @@ pub mod order;
 pub mod runtime;
 pub mod store;
 pub mod task;
-pub mod tree;
 
 pub use error::{Ctx, Error, Kind, Result};

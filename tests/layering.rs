@@ -1,7 +1,7 @@
 //! Dependencies point one way: this reads every `crate::` path of the program and fails on one that points up.
 //!
 //! ```text
-//! error, order, task, tree <- api::types <- api::config <- store, api::client, runtime::spec, runtime::sys
+//! error, order, task, api::tree <- api::types <- api::config <- store, api::client, runtime::spec, runtime::sys
 //!       <- drivers: devices, storage, network, images, instances::container; helper processes
 //!       <- operations, events, auth <- services: instances <- runtime::daemon <- api::{routes, handlers, server} <- bin
 //! ```
@@ -18,7 +18,7 @@ const PARTS: &[(u8, &str)] = &[
     (0, "error"),
     (0, "order"),
     (0, "task"),
-    (0, "tree"),
+    (0, "api::tree"),
     (1, "api::types"),
     (2, "api::extensions"),
     (2, "api::config"),
@@ -71,10 +71,10 @@ const PARTS: &[(u8, &str)] = &[
 /// Parts that may use less than what is below them: (path, what alone they use).
 const NARROW: &[(&str, &[&str])] = &[
     // What runs in a re-executed process stays small and single-threaded.
-    ("runtime::helper", &["error", "order", "tree", "runtime::network::netlink", "runtime::spec", "runtime::sys"]),
+    ("runtime::helper", &["error", "order", "api::tree", "runtime::network::netlink", "runtime::spec", "runtime::sys"]),
     ("runtime::network::netlink", &["error", "runtime::sys"]),
     // Plans are plain data, also for the calls that carry them out.
-    ("runtime::sys", &["error", "order", "tree", "runtime::spec"]),
+    ("runtime::sys", &["error", "order", "api::tree", "runtime::spec"]),
     ("runtime::spec", &["error"]),
     // The client sees the server only through the contract.
     ("cli", &["error", "order", "task", "api::types", "api::config", "api::extensions", "api::client", "api::tls"]),

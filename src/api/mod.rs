@@ -9,4 +9,5 @@ pub mod response;
 pub mod routes;
 pub mod server;
 pub mod tls;
+pub mod tree;
 pub mod types;

@@ -27,7 +27,7 @@ mod time;
 mod warning;
 
 pub use self::time::Timestamp;
-pub use crate::tree::{Twice, from_json, from_request, from_slice, from_tree, from_yaml, is_yaml_map, to_yaml};
+pub use crate::api::tree::{Twice, from_json, from_request, from_slice, from_tree, from_yaml, is_yaml_map, to_yaml};
 pub use certificate::*;
 pub use event::*;
 pub use image::*;

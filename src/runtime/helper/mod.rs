@@ -37,9 +37,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::api::tree;
 use crate::runtime::spec::shim::{Failure, MAX_MESSAGE, Step};
 use crate::runtime::sys::{channel, memfd};
-use crate::tree;
 
 /// The descriptor that holds a helper's plan (a sealed memfd).
 pub const PLAN_FD: i32 = 3;

@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 
 use super::watch::Watch;
 use super::{channel, process};
+use crate::api::tree;
 use crate::error::{Ctx, Kind, Result};
 use crate::runtime::spec::shim::MAX_MESSAGE;
-use crate::tree;
 
 /// A connection. Reading a message is atomic: a cancelled [`Link::receive`] has taken nothing.
 #[derive(Debug)]

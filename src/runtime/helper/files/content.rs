@@ -13,12 +13,12 @@ use rustix::pipe::SpliceFlags;
 
 use super::tree::{Tree, give};
 use super::{Call, Trouble, tell};
+use crate::api::tree;
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::content::Rest;
 use crate::runtime::spec::files::{FilesAnswer, FoundKind, Fresh};
 use crate::runtime::spec::shim::MAX_MESSAGE;
 use crate::runtime::sys::channel;
-use crate::tree;
 
 /// Bytes moved at once.
 const CHUNK: usize = 1 << 20;

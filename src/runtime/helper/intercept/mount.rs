@@ -14,13 +14,13 @@ use rustix::mount::MountAttrFlags;
 
 use super::caller::Caller;
 use super::{Verdict, program};
+use crate::api::tree;
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::idmap::Ids;
 use crate::runtime::spec::intercept::{MOUNTS, Mounts, mount_options};
 use crate::runtime::sys::mount::{self, Attributes, Setting};
 use crate::runtime::sys::root::may;
 use crate::runtime::sys::{fork, process};
-use crate::tree;
 
 /// `CAP_SYS_ADMIN`: what mounting takes.
 const SYS_ADMIN: u32 = 21;

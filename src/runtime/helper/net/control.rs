@@ -9,11 +9,11 @@ use rustix::net::{SocketFlags, sockopt};
 use super::leases::{Entry, Leases};
 use super::serve::Server;
 use super::{limits, names};
+use crate::api::tree;
 use crate::runtime::helper::{read_plan, say};
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::net::{FromNet, LEASES_A_MESSAGE, Lease, MAX_REQUEST, NetPlan, ToNet};
 use crate::runtime::sys::channel;
-use crate::tree;
 
 /// The connections. Only root can connect (mode of the socket and its directory), so requests are our own daemon's.
 pub(super) struct Control {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SocketFlags, sockopt};
 
+use crate::api::tree;
 use crate::runtime::helper::say;
 use crate::runtime::spec::VERSION;
 use crate::runtime::spec::procfs::{FromProcfs, MAX_REQUEST, ToProcfs};
 use crate::runtime::sys::channel;
-use crate::tree;
 
 /// Connections at the same time: of daemons, and of shims that start a guest.
 const MOST: usize = 64;

@@ -13,9 +13,9 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::api::tree;
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::Idmap;
-use crate::tree;
 
 /// Seconds and nanoseconds of the clock that file systems use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

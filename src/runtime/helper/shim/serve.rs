@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::{Guest, Shim};
+use crate::api::tree;
 use crate::runtime::helper::{Fail, What, read_plan, say};
 use crate::runtime::spec::shim::{FromShim, MAX_REQUEST, Phase, SOCKET, ToShim};
 use crate::runtime::spec::{ContainerSpec, VERSION};
 use crate::runtime::sys::channel;
 use crate::runtime::sys::process::{Ended, reap};
 use crate::runtime::sys::program::{self, QUIET};
-use crate::tree;
 
 /// What a daemon says to a guest's reboot.
 pub(super) enum Answer {

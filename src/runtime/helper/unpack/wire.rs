@@ -13,8 +13,8 @@ use rustix::net::{
 
 use super::confine;
 use super::plan::{Plan, Reply};
+use crate::api::tree;
 use crate::error::{Ctx, Error, Kind, Result};
-use crate::tree;
 
 /// Descriptors that one plan carries at most.
 pub const DESCRIPTORS: usize = 101;
