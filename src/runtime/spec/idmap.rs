@@ -2,6 +2,8 @@
 //!
 //! The field names are those of LXD's `volatile.idmap.*` values, so a map can be stored there as it is.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 /// The ranges a user namespace maps. Empty for privileged containers.
@@ -97,9 +99,7 @@ impl Idmap {
 
     /// The text for `/proc/PID/uid_map` or `gid_map` (user_namespaces(7)). (LXD writes what is for both twice.)
     pub fn proc_text(&self, ids: Ids) -> String {
-        let mut ranges: Vec<_> = self.0.iter().filter(|e| e.is(ids)).map(|e| (e.ns_id, e.host_id, e.range)).collect();
-        ranges.sort_unstable();
-        ranges.dedup();
+        let ranges: BTreeSet<_> = self.0.iter().filter(|e| e.is(ids)).map(|e| (e.ns_id, e.host_id, e.range)).collect();
         ranges.into_iter().map(|(guest, host, count)| format!("{guest} {host} {count}\n")).collect()
     }
 }
