@@ -196,7 +196,7 @@ impl<'de> Deserializer<'de> for Tree {
     #[inline(never)]
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         let members = self.members(&visitor)?;
-        visitor.visit_map(Members { rest: members.into_iter(), at: (String::new(), Tree::Null), named: false })
+        visitor.visit_map(Members::of(members, false))
     }
 
     #[inline(never)]
@@ -211,7 +211,7 @@ impl<'de> Deserializer<'de> for Tree {
             Tree::Object(members) => known(members, fields),
             _ => self.members(&visitor)?,
         };
-        visitor.visit_map(Members { rest: members.into_iter(), at: (String::new(), Tree::Null), named: true })
+        visitor.visit_map(Members::of(members, true))
     }
 
     #[inline(never)]
@@ -287,6 +287,12 @@ struct Members {
     rest: std::vec::IntoIter<(String, Tree)>,
     at: (String, Tree),
     named: bool,
+}
+
+impl Members {
+    fn of(members: Vec<(String, Tree)>, named: bool) -> Members {
+        Members { rest: members.into_iter(), at: (String::new(), Tree::Null), named }
+    }
 }
 
 impl<'de> MapAccess<'de> for Members {

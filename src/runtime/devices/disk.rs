@@ -102,8 +102,13 @@ fn options(text: &str, mount: &mut Mount) -> Vec<String> {
             "noexec" => mount.flags.noexec = true,
             "noatime" => mount.flags.noatime = true,
             "nodiratime" => mount.flags.nodiratime = true,
-            // As it is anyway.
-            "defaults" | "rw" | "suid" | "dev" | "exec" | "atime" | "relatime" | "diratime" => {}
+            // As the source has it.
+            "suid" => mount.flags.nosuid = false,
+            "dev" => mount.flags.nodev = false,
+            "exec" => mount.flags.noexec = false,
+            "atime" | "relatime" => mount.flags.noatime = false,
+            "diratime" => mount.flags.nodiratime = false,
+            "defaults" | "rw" => {}
             _ => own.push(option.to_owned()),
         }
     }
@@ -210,7 +215,7 @@ mod tests {
     #[test]
     fn what_any_mount_can_have_is_told_from_what_file_systems_have() {
         let mut mount = Mount::default();
-        assert_eq!(options("ro, nosuid,,noatime,data=journal,rw", &mut mount), ["data=journal"]);
+        assert_eq!(options("ro, nosuid,,noatime,data=journal,nodev,dev", &mut mount), ["data=journal"]);
         assert!(mount.readonly && mount.flags.nosuid && mount.flags.noatime && !mount.flags.nodev);
     }
 

@@ -74,7 +74,8 @@ impl Instances {
     }
 
     async fn take_over(&self, id: u64, was: &Expanded, becomes: &Expanded) -> Result<()> {
-        if cloud_init::changed(was, becomes) || was.devices != becomes.devices {
+        let same_nics = nic::interfaces(&was.devices).eq(nic::interfaces(&becomes.devices));
+        if cloud_init::changed(was, becomes) || !same_nics {
             let noted = self.db.transact(|tx| {
                 repo::instances::modify(tx, id, |record| {
                     nic::forget(&mut record.config, &was.devices, &becomes.devices);
