@@ -75,10 +75,23 @@ const NARROW: &[(&str, &[&str])] = &[
     ("runtime::network::netlink", &["error", "runtime::sys"]),
     // Plans are plain data, also for the calls that carry them out.
     ("runtime::sys", &["error", "order", "api::tree", "runtime::spec"]),
-    ("runtime::spec", &["error"]),
+    ("runtime::spec", &["error", "api::tree"]),
     // The client sees the server only through the contract.
-    ("cli", &["error", "order", "task", "api::types", "api::config", "api::extensions", "api::client", "api::tls"]),
-    ("api::client", &["error", "task", "api::types", "api::config", "api::extensions", "api::tls"]),
+    (
+        "cli",
+        &[
+            "error",
+            "order",
+            "task",
+            "api::tree",
+            "api::types",
+            "api::config",
+            "api::extensions",
+            "api::client",
+            "api::tls",
+        ],
+    ),
+    ("api::client", &["error", "task", "api::tree", "api::types", "api::config", "api::extensions", "api::tls"]),
 ];
 
 /// Uses that point up all the same: (from, to, why).

@@ -7,11 +7,12 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::output::yaml;
 use super::yaml_in::from_yaml;
+use crate::api::tree::readable;
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// The configuration of the client.
@@ -30,40 +31,43 @@ pub struct Config {
     pub aliases: BTreeMap<String, String>,
 }
 
-/// A server.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Remote {
-    /// Its URL; `unix://` for the one of this host.
-    pub addr: String,
-    /// How to log in.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub auth_type: String,
-    /// Candid domain.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub domain: String,
-    /// The project to work in there.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub project: String,
-    /// `lxd` or `simplestreams`; empty is `lxd`.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub protocol: String,
-    /// Whether it serves images to everyone.
-    pub public: bool,
-    /// Whether it comes from the host-wide file.
-    #[serde(skip)]
-    pub global: bool,
-    /// Whether it is built in and can't be changed.
-    #[serde(skip)]
-    pub fixed: bool,
-}
+readable! {
+    /// A server.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(default)]
+    pub struct Remote {
+        /// Its URL; `unix://` for the one of this host.
+        pub addr: String,
+        /// How to log in.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub auth_type: String,
+        /// Candid domain.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub domain: String,
+        /// The project to work in there.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub project: String,
+        /// `lxd` or `simplestreams`; empty is `lxd`.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub protocol: String,
+        /// Whether it serves images to everyone.
+        pub public: bool,
+        /// Whether it comes from the host-wide file.
+        #[serde(skip)]
+        pub global: bool,
+        /// Whether it is built in and can't be changed.
+        #[serde(skip)]
+        pub fixed: bool,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-struct File {
-    default_remote: Option<String>,
-    remotes: Option<BTreeMap<String, Remote>>,
-    aliases: Option<BTreeMap<String, String>>,
+    #[derive(Default, Serialize)]
+    #[serde(default)]
+    struct File {
+        #[serde(rename = "default-remote")]
+        default_remote: Option<String>,
+        remotes: Option<BTreeMap<String, Remote>>,
+        aliases: Option<BTreeMap<String, String>>,
+    }
 }
 
 fn image_server(addr: &str, fixed: bool) -> Remote {

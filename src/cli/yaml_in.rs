@@ -1,13 +1,13 @@
 //! YAML that people write: configuration files, preseeds, what comes back from the editor.
 
-use serde::de::DeserializeOwned;
+use crate::api::tree::FromTree;
 
 use crate::api::types::{self, Twice};
 use crate::error::{Ctx, Kind, Result};
 
 /// Reads a document. Of a key that stands twice the last one counts, as in LXD; what is `null`, as an empty document is,
 /// is what it is by default.
-pub fn from_yaml<T: DeserializeOwned + Default>(text: &str) -> Result<T> {
+pub fn from_yaml<T: FromTree + Default>(text: &str) -> Result<T> {
     let blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
     if text.lines().all(blank) {
         return Ok(T::default());

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::blocking;
 use super::spec::resident::Record;
 use super::sys::link::{Link, Watched};
 use super::sys::{channel, process, spawn};
+use crate::api::tree::FromTree;
 use crate::api::types;
 use crate::error::{Ctx, Error, Kind, Result};
 
@@ -73,7 +73,7 @@ impl Resident {
     }
 
     /// Asks one thing. Any error closes the connection; the next request makes another.
-    pub async fn ask<A: DeserializeOwned>(
+    pub async fn ask<A: FromTree>(
         &mut self,
         request: &impl Serialize,
         fds: &[BorrowedFd<'_>],
@@ -88,7 +88,7 @@ impl Resident {
     }
 
     /// The next thing it says.
-    pub async fn hear<A: DeserializeOwned>(&mut self) -> Result<(A, Vec<OwnedFd>)> {
+    pub async fn hear<A: FromTree>(&mut self) -> Result<(A, Vec<OwnedFd>)> {
         let silent = || Error::new(Kind::Unavailable, format!("{} doesn't answer", self.home.called));
         let Some(link) = self.link.take() else { return Err(silent()) };
         let heard = tokio::time::timeout(PATIENCE, link.receive()).await.map_err(|_| silent())??;
@@ -102,7 +102,7 @@ impl Resident {
     }
 
     /// Ends it by this request; by force when it doesn't end by itself.
-    pub async fn stop<A: DeserializeOwned>(mut self, request: &impl Serialize) {
+    pub async fn stop<A: FromTree>(mut self, request: &impl Serialize) {
         let asked = self.ask::<A>(request, &[]).await;
         let ended = tokio::time::timeout(PATIENCE, self.process.reaped());
         if asked.is_err() || ended.await.is_err() {

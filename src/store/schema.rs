@@ -5,22 +5,25 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::key::Key;
 use super::records::{self, VERSIONS};
 use super::tables::Table;
 use super::{Read, Snapshot, Tx};
+use crate::api::tree::readable;
 use crate::order::Gather;
 use crate::{Error, Kind, Result};
 
 /// The layout of tables, keys and values.
 pub const SCHEMA: u32 = 1;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Schema {
-    schema: u32,
-    records: BTreeMap<String, u32>,
+readable! {
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    struct Schema {
+        schema: u32,
+        records: BTreeMap<String, u32>,
+    }
 }
 
 impl Schema {

@@ -11,10 +11,10 @@ use futures_util::future::BoxFuture;
 use hyper::Method;
 use hyper::client::conn::http1::SendRequest;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
 use crate::api::tls::{Certificate, Made};
+use crate::api::tree::FromTree;
 use crate::api::types::{self, Operation, Server};
 use crate::error::{Ctx, Error, Kind, Result};
 
@@ -126,12 +126,12 @@ impl Client {
     }
 
     /// `GET`s an object.
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+    pub async fn get<T: FromTree>(&self, path: &str) -> Result<T> {
         Ok(self.get_with_etag(path).await?.0)
     }
 
     /// `GET`s an object and its ETag (as sent, in quotes; empty when there is none), for a later [`Client::put`].
-    pub async fn get_with_etag<T: DeserializeOwned>(&self, path: &str) -> Result<(T, String)> {
+    pub async fn get_with_etag<T: FromTree>(&self, path: &str) -> Result<(T, String)> {
         let reply = self.asked(path).await?;
         let value = types::from_json(reply.metadata().as_bytes())
             .ctx(Kind::Internal, || format!("Failed reading the server's answer to {path:?}"))?;

@@ -34,7 +34,7 @@ pub async fn patch(mut request: Request) -> Result<Reply> {
 }
 
 /// The body, of a request about an instance that exists.
-async fn read<T: serde::de::DeserializeOwned>(request: &mut Request) -> Result<T> {
+async fn read<T: crate::api::tree::FromTree>(request: &mut Request) -> Result<T> {
     request.services.instances.kind_of(&request.project_name(), request.param(0))?;
     request.json().await
 }

@@ -30,12 +30,12 @@ pub mod state;
 pub mod warnings;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::request::Request;
 use crate::api::request::filter::Filter;
 use crate::api::response::Reply;
+use crate::api::tree::FromTree;
 use crate::{Ctx, Kind, Result};
 
 /// Answers a list: URLs, or the objects themselves with `recursion=1`; `filter=` is applied to the objects.
@@ -54,7 +54,7 @@ fn list<T: Serialize>(request: &Request, objects: &[T], url: impl Fn(&T) -> Stri
 ///
 /// Objects below the top (`config`, `devices`) are merged one level deep, as LXD does; the case of members' letters doesn't
 /// matter, and what is `null` stays as it is.
-fn overlay<T: Serialize + DeserializeOwned>(present: &T, patch: Value) -> Result<T> {
+fn overlay<T: Serialize + FromTree>(present: &T, patch: Value) -> Result<T> {
     let mut merged = serde_json::to_value(present).ctx(Kind::Internal, || "Failed rendering JSON")?;
     if let (Value::Object(merged), Value::Object(patch)) = (&mut merged, patch) {
         for (name, value) in patch.into_iter().filter(|(_, value)| !value.is_null()) {

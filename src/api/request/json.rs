@@ -1,8 +1,8 @@
 //! Reading JSON bodies, with the texts a Go decoder gives for broken ones, since clients show them.
 
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::api::tree::FromTree;
 use crate::api::types::from_request;
 use crate::{Error, Result};
 
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`crate::Kind::Invalid`] with `EOF`, `unexpected EOF` or `invalid character …` as Go says them.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+pub fn parse<T: FromTree>(bytes: &[u8]) -> Result<T> {
     read(&tree(bytes)?)
 }
 
@@ -19,13 +19,13 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 ///
 /// # Errors
 /// Those of [`parse`].
-pub fn parse_patch<T: DeserializeOwned>(bytes: &[u8]) -> Result<Value> {
+pub fn parse_patch<T: FromTree>(bytes: &[u8]) -> Result<Value> {
     let tree = tree(bytes)?;
     read::<T>(&tree)?;
     Ok(tree)
 }
 
-fn read<T: DeserializeOwned>(tree: &Value) -> Result<T> {
+fn read<T: FromTree>(tree: &Value) -> Result<T> {
     from_request(tree).map_err(|e| Error::invalid(format!("json: cannot unmarshal the request: {e}")))
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http_body_util::{BodyExt, Limited};
 use hyper::HeaderMap;
-use serde::de::DeserializeOwned;
 
 use crate::api::tls::Certificate;
+use crate::api::tree::FromTree;
 use crate::runtime::auth::Caller;
 use crate::runtime::daemon::Services;
 use crate::{Error, Kind, Result};
@@ -80,12 +80,12 @@ impl Request {
     }
 
     /// Reads the body as a JSON object, at most [`JSON_LIMIT`] bytes.
-    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
+    pub async fn json<T: FromTree>(&mut self) -> Result<T> {
         json::parse(&self.bytes().await?)
     }
 
     /// The same of a PATCH: only the members that are named, which would do in a `T`.
-    pub async fn patch<T: DeserializeOwned>(&mut self) -> Result<serde_json::Value> {
+    pub async fn patch<T: FromTree>(&mut self) -> Result<serde_json::Value> {
         json::parse_patch::<T>(&self.bytes().await?)
     }
 

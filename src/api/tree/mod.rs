@@ -1,22 +1,27 @@
 //! Documents, in JSON or YAML, as the one tree that all types are read from.
 //!
 //! Between text and type, so that each type's reader is made once, and not for every format, each of which is larger than
-//! this one. JSON is read by the rules of the decoder that LXD has (Go's `encoding/json`): members of structures are known
+//! this one. What a type is read by is a table of its fields ([`readable`]). JSON is read by the rules of the decoder that LXD has (Go's `encoding/json`): members of structures are known
 //! whatever the case of their letters, the last of two of a name counts, and a list is no structure.
 
+mod fields;
 mod read;
+mod readable;
 mod yaml;
 
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
+pub use fields::{Field, Place, Shape, Spelling, Variant};
+pub use read::{FromTree, Wrong};
+pub(crate) use readable::{attribute, readable, variants};
 pub use yaml::{Twice, from_yaml, is_yaml_map, to_yaml};
 
 /// A document, or a part of one.
 #[derive(Clone, Debug, PartialEq)]
-enum Tree {
+pub enum Tree {
     /// Nothing.
     Null,
     /// Nothing, which is an empty text, list or map where one is wanted.
@@ -41,7 +46,7 @@ enum Tree {
 ///
 /// # Errors
 /// What is no JSON, with its line; what isn't as the type wants it, by the names of the members it is in.
-pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+pub fn from_slice<T: FromTree>(json: &[u8]) -> serde_json::Result<T> {
     read(serde_json::from_slice(json)?)
 }
 
@@ -51,7 +56,7 @@ pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
 ///
 /// # Errors
 /// As [`from_slice`].
-pub fn from_json<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+pub fn from_json<T: FromTree>(json: &[u8]) -> serde_json::Result<T> {
     let mut tree: Tree = serde_json::from_slice(json)?;
     tree.drop_nulls();
     read(tree)
@@ -61,7 +66,7 @@ pub fn from_json<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
 ///
 /// # Errors
 /// What isn't as the type wants it, by the names of the members it is in.
-pub fn from_tree<T: DeserializeOwned>(tree: &serde_json::Value) -> serde_json::Result<T> {
+pub fn from_tree<T: FromTree>(tree: &serde_json::Value) -> serde_json::Result<T> {
     read(Tree::deserialize(tree)?)
 }
 
@@ -69,14 +74,14 @@ pub fn from_tree<T: DeserializeOwned>(tree: &serde_json::Value) -> serde_json::R
 ///
 /// # Errors
 /// As [`from_tree`].
-pub fn from_request<T: DeserializeOwned>(tree: &serde_json::Value) -> serde_json::Result<T> {
+pub fn from_request<T: FromTree>(tree: &serde_json::Value) -> serde_json::Result<T> {
     let mut tree = Tree::deserialize(tree)?;
     tree.blank_nulls();
     read(tree)
 }
 
-fn read<T: DeserializeOwned>(tree: Tree) -> serde_json::Result<T> {
-    T::deserialize(tree).map_err(serde_json::Error::custom)
+fn read<T: FromTree>(tree: Tree) -> serde_json::Result<T> {
+    T::of(tree).map_err(serde_json::Error::custom)
 }
 
 impl Tree {
@@ -165,41 +170,59 @@ impl<'de> Visitor<'de> for Whatever {
 mod tests {
     use std::collections::BTreeMap;
 
-    use serde::{Deserialize, Serialize};
+    use serde::Serialize;
     use serde_json::json;
 
     use super::*;
     use crate::api::types::{InstancePut, InstancesPost};
 
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    #[serde(rename_all = "lowercase")]
-    enum Kind {
-        Plain,
-        Wrapped(u8),
-        Pair(u8, String),
-        Named { a: Option<i64>, b: f64 },
-    }
+    readable! {
+        #[derive(Debug, PartialEq, Serialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Kind {
+            Plain,
+            Wrapped(u8),
+            Pair((u8, String)),
+            Named { a: Option<i64>, b: f64 },
+        }
 
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    #[serde(tag = "say", rename_all = "lowercase")]
-    enum Said {
-        Hello {
-            to: u32,
-        },
-        Bye,
-        #[serde(other, skip_serializing)]
-        Unknown,
-    }
+        #[derive(Debug, PartialEq, Serialize)]
+        #[serde(tag = "say", rename_all = "snake_case")]
+        enum Said {
+            GoodDay {
+                to: u32,
+            },
+            #[serde(rename = "adieu")]
+            Bye,
+            #[serde(other, skip_serializing)]
+            Unknown,
+        }
 
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    struct All {
-        kinds: Vec<Kind>,
-        said: Said,
-        by_number: BTreeMap<u32, (bool, char)>,
-        #[serde(default)]
-        left_out: String,
-        #[serde(flatten)]
-        rest: BTreeMap<String, serde_json::Value>,
+        #[derive(Debug, PartialEq, Serialize)]
+        struct Rest {
+            #[serde(rename = "7")]
+            seven: serde_json::Value,
+        }
+
+        #[derive(Debug, PartialEq, Serialize)]
+        struct All {
+            kinds: Vec<Kind>,
+            said: Said,
+            pairs: BTreeMap<String, (bool, [u8; 2])>,
+            #[serde(default)]
+            left_out: String,
+            #[serde(skip)]
+            never: bool,
+            #[serde(flatten)]
+            rest: Rest,
+        }
+
+        #[derive(Debug, Serialize)]
+        #[serde(deny_unknown_fields)]
+        struct Strict {
+            #[serde(alias = "second")]
+            first: Option<String>,
+        }
     }
 
     fn all() -> All {
@@ -207,14 +230,15 @@ mod tests {
             kinds: vec![
                 Kind::Plain,
                 Kind::Wrapped(7),
-                Kind::Pair(1, "x".into()),
+                Kind::Pair((1, "x".into())),
                 Kind::Named { a: None, b: 0.5 },
                 Kind::Named { a: Some(-3), b: 1e30 },
             ],
-            said: Said::Hello { to: 3 },
-            by_number: [(5, (true, 'ä'))].into(),
+            said: Said::GoodDay { to: 3 },
+            pairs: [("five".into(), (true, [5, 6]))].into(),
             left_out: String::new(),
-            rest: [("7".into(), json!({"list": [1, null, "a", -1.5]}))].into(),
+            never: false,
+            rest: Rest { seven: json!({"list": [1, null, "a", -1.5]}) },
         }
     }
 
@@ -250,6 +274,20 @@ mod tests {
     }
 
     #[test]
+    fn what_has_to_be_there_and_what_may_not() {
+        let said = |text: &str| from_slice::<Strict>(text.as_bytes()).err().map(|e| e.to_string()).unwrap_or_default();
+        assert_eq!((said("{}"), said(r#"{"SECOND":"x"}"#)), (String::new(), "unknown field `SECOND`".into()));
+        assert_eq!(from_slice::<Strict>(br#"{"second":"x"}"#).unwrap().first.as_deref(), Some("x"));
+        let said = |text: &str| from_slice::<All>(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(said(r#"{"7":1,"kinds":[],"pairs":{},"":1}"#), "missing field `said`");
+        assert_eq!(said(r#"{"kinds":[]}"#), "missing field `7`");
+        assert_eq!(said(r#"{"7":1,"said":{"to":1}}"#), "said: missing field `say`");
+        assert_eq!(said(r#"{"7":1,"said":{"say":"good_day"}}"#), "said: missing field `to`");
+        let yaml = |text: &str| from_yaml::<Strict>(text, Twice::Refused).is_ok();
+        assert!(yaml("first: ~") && !yaml("First: x"));
+    }
+
+    #[test]
     fn members_are_known_in_any_case_and_null_is_empty() {
         let tree = json!({
             "Name": "c1", "name": "c2", "SOURCE": {"Type": "image", "alias": null, "Nobody": [1]},
@@ -266,9 +304,9 @@ mod tests {
 
     #[test]
     fn a_member_that_is_null_is_missing_where_that_is_asked_for() {
-        let text = br#"{"kinds":[{"named":{"a":null,"b":1}}],"said":{"say":"bye"},"by_number":{},"left_out":null,"x":{"y":null}}"#;
+        let text = br#"{"kinds":[{"named":{"a":null,"b":1}}],"said":{"say":"adieu"},"pairs":{},"left_out":null,"7":{"y":null}}"#;
         let read: All = from_json(text).unwrap();
-        assert_eq!((read.left_out.as_str(), &read.rest["x"]), ("", &json!({})));
+        assert_eq!((read.left_out.as_str(), &read.rest.seven, read.said), ("", &json!({}), Said::Bye));
         assert!(from_slice::<All>(text).is_err());
     }
 }

@@ -1,24 +1,30 @@
-//! A tree as the source of a type.
+//! What is read from trees: values by themselves, lists, maps.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::{self, Display};
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
-use serde::de::value::StrDeserializer;
-use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected, IntoDeserializer, MapAccess, SeqAccess,
-    Unexpected, VariantAccess, Visitor,
-};
-use serde::forward_to_deserialize_any;
+use serde::de::{Error as _, Expected, Unexpected};
+use serde_json::{Map, Number, Value};
 
 use super::Tree;
 use super::yaml::{float, truth, whole};
 
 /// What isn't as it was wanted.
 #[derive(Debug)]
-pub(super) struct Wrong(String);
+pub struct Wrong(String);
 
 impl Wrong {
+    /// In these words.
     #[cold]
-    fn within(self, name: &str) -> Wrong {
+    pub fn new(what: impl Into<String>) -> Wrong {
+        Wrong(what.into())
+    }
+
+    #[cold]
+    pub(super) fn within(self, name: &str) -> Wrong {
         Wrong(format!("{name}: {}", self.0))
     }
 }
@@ -38,9 +44,24 @@ impl serde::de::Error for Wrong {
     }
 }
 
+/// What can be read from a tree; structures and enumerations by [`readable`](super::readable).
+pub trait FromTree: Sized {
+    /// Whether a structure may be without a member for it.
+    const OPTIONAL: bool = false;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// What isn't as it has to be.
+    fn of(tree: Tree) -> Result<Self, Wrong>;
+
+    /// What stands in its place until it is read.
+    fn blank() -> Self;
+}
+
 impl Tree {
     #[cold]
-    fn unwanted(&self, wanted: &dyn Expected) -> Wrong {
+    pub(super) fn unwanted(&self, wanted: &dyn Expected) -> Wrong {
         let found = match self {
             Tree::Null | Tree::Blank => Unexpected::Other("null"),
             Tree::Bool(value) => Unexpected::Bool(*value),
@@ -56,343 +77,270 @@ impl Tree {
         Wrong::invalid_type(found, wanted)
     }
 
-    /// The members of an object or map.
-    fn members(self, wanted: &dyn Expected) -> Result<Vec<(String, Tree)>, Wrong> {
+    fn number(self, wanted: &str) -> Result<Number, Wrong> {
         match self {
-            Tree::Object(members) | Tree::Map(members) => Ok(members),
-            Tree::Blank => Ok(Vec::new()),
-            _ => Err(self.unwanted(wanted)),
+            Tree::Number(number) => Ok(number),
+            Tree::Blank => Ok(0.into()),
+            Tree::Plain(text) => {
+                let number = whole(&text).or_else(|| Number::from_f64(float(&text)?));
+                number.ok_or_else(|| Tree::Plain(text).unwanted(&wanted))
+            }
+            tree => Err(tree.unwanted(&wanted)),
         }
     }
 
-    #[inline(never)]
-    fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        match &self {
-            Tree::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
-                (Some(value), ..) => visitor.visit_u64(value),
-                (_, Some(value), _) => visitor.visit_i64(value),
-                (.., value) => visitor.visit_f64(value.unwrap_or_default()),
-            },
-            Tree::Plain(text) => match (whole(text), float(text)) {
-                (Some(number), _) => Tree::Number(number).number(visitor),
-                (_, Some(value)) => visitor.visit_f64(value),
-                _ => Err(self.unwanted(&visitor)),
-            },
-            Tree::Blank => visitor.visit_u64(0),
-            _ => Err(self.unwanted(&visitor)),
+    /// A whole number of any size that types here have.
+    fn integer(self, wanted: &str) -> Result<i128, Wrong> {
+        let number = self.number(wanted)?;
+        let whole = number.as_u64().map(i128::from).or(number.as_i64().map(i128::from));
+        whole.ok_or_else(|| Tree::Number(number).unwanted(&wanted))
+    }
+
+    fn list(self) -> Result<Vec<Tree>, Wrong> {
+        match self {
+            Tree::List(list) => Ok(list),
+            Tree::Blank => Ok(Vec::new()),
+            tree => Err(tree.unwanted(&"a sequence")),
+        }
+    }
+
+    fn members(self) -> Result<Vec<(String, Tree)>, Wrong> {
+        match self {
+            Tree::Object(members) | Tree::Map(members) => Ok(members),
+            Tree::Blank => Ok(Vec::new()),
+            tree => Err(tree.unwanted(&"a map")),
         }
     }
 }
 
-macro_rules! numbers {
-    ($($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-            self.number(visitor)
+macro_rules! whole_numbers {
+    ($($type:ident)*) => {$(
+        impl FromTree for $type {
+            fn of(tree: Tree) -> Result<$type, Wrong> {
+                let number = tree.integer(stringify!($type))?;
+                $type::try_from(number).map_err(|_| too_large(number, stringify!($type)))
+            }
+
+            fn blank() -> $type {
+                0
+            }
         }
     )*};
 }
 
-impl<'de> Deserializer<'de> for Tree {
-    type Error = Wrong;
+#[cold]
+fn too_large(number: i128, wanted: &str) -> Wrong {
+    Wrong(format!("invalid value: integer `{number}`, expected {wanted}"))
+}
 
-    numbers! {
-        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128 deserialize_u8 deserialize_u16
-        deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32 deserialize_f64
+whole_numbers! { i8 i16 i32 i64 isize u8 u16 u32 u64 usize }
+
+impl FromTree for f64 {
+    fn of(tree: Tree) -> Result<f64, Wrong> {
+        Ok(tree.number("f64")?.as_f64().unwrap_or_default())
     }
 
-    #[inline(never)]
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        match self {
-            Tree::Null | Tree::Blank => visitor.visit_unit(),
-            Tree::Bool(value) => visitor.visit_bool(value),
-            Tree::Number(_) => self.number(visitor),
-            Tree::Text(text) => visitor.visit_string(text),
-            Tree::Plain(text) => match (truth(&text), whole(&text), float(&text)) {
-                (Some(value), ..) => visitor.visit_bool(value),
-                (_, None, None) => visitor.visit_string(text),
-                _ => Tree::Plain(text).number(visitor),
-            },
-            Tree::List(_) => self.deserialize_seq(visitor),
-            Tree::Object(_) | Tree::Map(_) => self.deserialize_map(visitor),
-        }
+    fn blank() -> f64 {
+        0.0
     }
+}
 
-    #[inline(never)]
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        let value = match &self {
+impl FromTree for bool {
+    fn of(tree: Tree) -> Result<bool, Wrong> {
+        let value = match &tree {
             Tree::Bool(value) => Some(*value),
             Tree::Plain(text) => truth(text),
             Tree::Blank => Some(false),
             _ => None,
         };
-        match value {
-            Some(value) => visitor.visit_bool(value),
-            None => Err(self.unwanted(&visitor)),
+        value.ok_or_else(|| tree.unwanted(&"a boolean"))
+    }
+
+    fn blank() -> bool {
+        false
+    }
+}
+
+impl FromTree for String {
+    fn of(tree: Tree) -> Result<String, Wrong> {
+        match tree {
+            Tree::Text(text) | Tree::Plain(text) => Ok(text),
+            Tree::Blank => Ok(String::new()),
+            _ => Err(tree.unwanted(&"a string")),
         }
     }
 
-    #[inline(never)]
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        match self {
-            Tree::Text(text) | Tree::Plain(text) => visitor.visit_string(text),
-            Tree::Blank => visitor.visit_str(""),
-            _ => Err(self.unwanted(&visitor)),
-        }
+    fn blank() -> String {
+        String::new()
+    }
+}
+
+impl FromTree for PathBuf {
+    fn of(tree: Tree) -> Result<PathBuf, Wrong> {
+        String::of(tree).map(PathBuf::from)
     }
 
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        self.deserialize_string(visitor)
+    fn blank() -> PathBuf {
+        PathBuf::new()
     }
+}
 
-    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        self.deserialize_string(visitor)
-    }
-
-    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        self.deserialize_string(visitor)
-    }
-
-    #[inline(never)]
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        match self {
-            Tree::Null | Tree::Blank => visitor.visit_none(),
-            _ => visitor.visit_some(self),
-        }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wrong> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    #[inline(never)]
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        let list = match self {
-            Tree::List(list) => list,
-            Tree::Blank => Vec::new(),
-            _ => return Err(self.unwanted(&visitor)),
-        };
-        let length = list.len();
-        let mut elements = Elements(list.into_iter());
-        let read = visitor.visit_seq(&mut elements)?;
-        match elements.0.len() {
-            0 => Ok(read),
-            _ => Err(Wrong::invalid_length(length, &"fewer elements")),
-        }
-    }
-
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Wrong> {
-        self.deserialize_seq(visitor)
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: usize,
-        visitor: V,
-    ) -> Result<V::Value, Wrong> {
-        self.deserialize_seq(visitor)
-    }
-
-    #[inline(never)]
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        let members = self.members(&visitor)?;
-        visitor.visit_map(Members::of(members, false))
-    }
-
-    #[inline(never)]
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Wrong> {
-        let members = match self {
-            Tree::List(_) => return Err(Wrong::custom("invalid type: array, expected an object")),
-            Tree::Object(members) => known(members, fields),
-            _ => self.members(&visitor)?,
-        };
-        visitor.visit_map(Members::of(members, true))
-    }
-
-    #[inline(never)]
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Wrong> {
-        match self {
-            Tree::Text(name) | Tree::Plain(name) => visitor.visit_enum(Variant(name, None)),
-            Tree::Object(mut members) | Tree::Map(mut members) if members.len() == 1 => {
-                let (name, content) = members.remove(0);
-                visitor.visit_enum(Variant(name, Some(content)))
+macro_rules! addresses {
+    ($($type:ident: $blank:expr, $wanted:literal;)*) => {$(
+        impl FromTree for $type {
+            fn of(tree: Tree) -> Result<$type, Wrong> {
+                String::of(tree)?.parse().map_err(|_| Wrong::new(concat!("invalid ", $wanted)))
             }
-            _ => Err(self.unwanted(&visitor)),
-        }
-    }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        visitor.visit_unit()
-    }
-
-    forward_to_deserialize_any! { bytes byte_buf unit unit_struct }
-}
-
-impl IntoDeserializer<'_, Wrong> for Tree {
-    type Deserializer = Tree;
-
-    fn into_deserializer(self) -> Tree {
-        self
-    }
-}
-
-/// The members of a structure by their own names, each once, without those that are blank.
-fn known(members: Vec<(String, Tree)>, fields: &[&str]) -> Vec<(String, Tree)> {
-    let mut places = vec![None; fields.len()];
-    let mut known: Vec<(String, Tree)> = Vec::with_capacity(members.len());
-    for (name, member) in members.into_iter().filter(|(_, member)| *member != Tree::Blank) {
-        let spelled = fields.iter().position(|field| *field == name);
-        let Some(field) = spelled.or_else(|| fields.iter().position(|field| field.eq_ignore_ascii_case(&name))) else {
-            known.push((name, member));
-            continue;
-        };
-        match places[field] {
-            Some(place) => known[place] = (fields[field].to_owned(), member),
-            None => {
-                places[field] = Some(known.len());
-                known.push((fields[field].to_owned(), member));
-            }
-        }
-    }
-    known
-}
-
-struct Elements(std::vec::IntoIter<Tree>);
-
-impl<'de> SeqAccess<'de> for Elements {
-    type Error = Wrong;
-
-    #[inline(never)]
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Wrong> {
-        self.0.next().map(|element| seed.deserialize(element)).transpose()
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.0.len())
-    }
-}
-
-/// Members that are still to come, and the one that is being read, which errors name in a structure.
-struct Members {
-    rest: std::vec::IntoIter<(String, Tree)>,
-    at: (String, Tree),
-    named: bool,
-}
-
-impl Members {
-    fn of(members: Vec<(String, Tree)>, named: bool) -> Members {
-        Members { rest: members.into_iter(), at: (String::new(), Tree::Null), named }
-    }
-}
-
-impl<'de> MapAccess<'de> for Members {
-    type Error = Wrong;
-
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Wrong> {
-        let Some(member) = self.rest.next() else { return Ok(None) };
-        self.at = member;
-        seed.deserialize(Name(&self.at.0)).map(Some)
-    }
-
-    #[inline(never)]
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Wrong> {
-        let value = std::mem::replace(&mut self.at.1, Tree::Null);
-        let read = seed.deserialize(value);
-        if self.named { read.map_err(|wrong| wrong.within(&self.at.0)) } else { read }
-    }
-}
-
-/// A member's name: a text, or a number where one is wanted.
-struct Name<'a>(&'a str);
-
-macro_rules! numbers_by_name {
-    ($($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-            match whole(self.0) {
-                Some(number) => Tree::Number(number).number(visitor),
-                None => visitor.visit_str(self.0),
+            fn blank() -> $type {
+                $blank
             }
         }
     )*};
 }
 
-impl<'de> Deserializer<'de> for Name<'_> {
-    type Error = Wrong;
-
-    numbers_by_name! {
-        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u8 deserialize_u16 deserialize_u32
-        deserialize_u64
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        visitor.visit_str(self.0)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wrong> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Wrong> {
-        visitor.visit_enum(Variant(self.0.to_owned(), None))
-    }
-
-    forward_to_deserialize_any! {
-        i128 u128 f32 f64 bool char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct
-        identifier ignored_any
-    }
+addresses! {
+    IpAddr: IpAddr::V4(Ipv4Addr::UNSPECIFIED), "IP address";
+    Ipv4Addr: Ipv4Addr::UNSPECIFIED, "IPv4 address";
+    Ipv6Addr: Ipv6Addr::UNSPECIFIED, "IPv6 address";
+    SocketAddr: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0), "socket address";
 }
 
-/// The name of a variant, and what it holds.
-struct Variant(String, Option<Tree>);
+impl<T: FromTree> FromTree for Option<T> {
+    const OPTIONAL: bool = true;
 
-impl<'de> EnumAccess<'de> for Variant {
-    type Error = Wrong;
-    type Variant = Variant;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Variant), Wrong> {
-        let name: StrDeserializer<Wrong> = self.0.as_str().into_deserializer();
-        Ok((seed.deserialize(name)?, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Variant {
-    type Error = Wrong;
-
-    fn unit_variant(self) -> Result<(), Wrong> {
-        match self.1 {
-            None | Some(Tree::Null | Tree::Blank) => Ok(()),
-            Some(content) => Err(content.unwanted(&"nothing")),
+    fn of(tree: Tree) -> Result<Option<T>, Wrong> {
+        match tree {
+            Tree::Null | Tree::Blank => Ok(None),
+            tree => T::of(tree).map(Some),
         }
     }
 
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Wrong> {
-        seed.deserialize(self.1.unwrap_or(Tree::Null))
+    fn blank() -> Option<T> {
+        None
+    }
+}
+
+impl<T: FromTree> FromTree for Box<T> {
+    fn of(tree: Tree) -> Result<Box<T>, Wrong> {
+        T::of(tree).map(Box::new)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Wrong> {
-        self.1.unwrap_or(Tree::Null).deserialize_seq(visitor)
+    fn blank() -> Box<T> {
+        Box::new(T::blank())
+    }
+}
+
+impl<T: FromTree> FromTree for Vec<T> {
+    fn of(tree: Tree) -> Result<Vec<T>, Wrong> {
+        tree.list()?.into_iter().map(T::of).collect()
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Wrong> {
-        self.1.unwrap_or(Tree::Null).deserialize_struct("", fields, visitor)
+    fn blank() -> Vec<T> {
+        Vec::new()
+    }
+}
+
+impl<T: FromTree + Ord> FromTree for BTreeSet<T> {
+    fn of(tree: Tree) -> Result<BTreeSet<T>, Wrong> {
+        tree.list()?.into_iter().map(T::of).collect()
+    }
+
+    fn blank() -> BTreeSet<T> {
+        BTreeSet::new()
+    }
+}
+
+impl<T: FromTree, const N: usize> FromTree for [T; N] {
+    fn of(tree: Tree) -> Result<[T; N], Wrong> {
+        let list = Vec::<T>::of(tree)?;
+        list.try_into().map_err(|list: Vec<T>| Wrong::invalid_length(list.len(), &format!("{N} elements").as_str()))
+    }
+
+    fn blank() -> [T; N] {
+        std::array::from_fn(|_| T::blank())
+    }
+}
+
+macro_rules! tuples {
+    ($(($($name:ident: $type:ident),*): $count:literal, $wanted:literal;)*) => {$(
+        impl<$($type: FromTree),*> FromTree for ($($type,)*) {
+            fn of(tree: Tree) -> Result<($($type,)*), Wrong> {
+                let elements = <[Tree; $count]>::try_from(tree.list()?);
+                let [$($name),*] = elements.map_err(|list| Wrong::invalid_length(list.len(), &$wanted))?;
+                Ok(($($type::of($name)?,)*))
+            }
+
+            fn blank() -> ($($type,)*) {
+                ($($type::blank(),)*)
+            }
+        }
+    )*};
+}
+
+tuples! {
+    (a: A, b: B): 2, "two elements";
+    (a: A, b: B, c: C): 3, "three elements";
+}
+
+impl<T: FromTree> FromTree for BTreeMap<String, T> {
+    fn of(tree: Tree) -> Result<BTreeMap<String, T>, Wrong> {
+        let mut map = BTreeMap::new();
+        for (name, member) in tree.members()? {
+            map.insert(name, T::of(member)?);
+        }
+        Ok(map)
+    }
+
+    fn blank() -> BTreeMap<String, T> {
+        BTreeMap::new()
+    }
+}
+
+impl<K: From<String> + Eq + Hash, T: FromTree> FromTree for HashMap<K, T> {
+    fn of(tree: Tree) -> Result<HashMap<K, T>, Wrong> {
+        tree.members()?.into_iter().map(|(name, member)| Ok((name.into(), T::of(member)?))).collect()
+    }
+
+    fn blank() -> HashMap<K, T> {
+        HashMap::new()
+    }
+}
+
+impl FromTree for Value {
+    fn of(tree: Tree) -> Result<Value, Wrong> {
+        Ok(match tree {
+            Tree::Null | Tree::Blank => Value::Null,
+            Tree::Bool(value) => Value::Bool(value),
+            Tree::Number(number) => Value::Number(number),
+            Tree::Text(text) => Value::String(text),
+            Tree::Plain(text) => match (truth(&text), whole(&text), float(&text)) {
+                (Some(value), ..) => Value::Bool(value),
+                (_, Some(number), _) => Value::Number(number),
+                (_, _, Some(number)) => Number::from_f64(number).map_or(Value::Null, Value::Number),
+                _ => Value::String(text),
+            },
+            Tree::List(list) => Value::Array(list.into_iter().map(Value::of).collect::<Result<_, _>>()?),
+            tree => Value::Object(Map::of(tree)?),
+        })
+    }
+
+    fn blank() -> Value {
+        Value::Null
+    }
+}
+
+impl FromTree for Map<String, Value> {
+    fn of(tree: Tree) -> Result<Map<String, Value>, Wrong> {
+        let members = tree.members()?;
+        let mut map = Map::with_capacity(members.len());
+        for (name, member) in members {
+            map.insert(name, Value::of(member)?);
+        }
+        Ok(map)
+    }
+
+    fn blank() -> Map<String, Value> {
+        Map::new()
     }
 }

@@ -7,11 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use data_encoding::BASE64;
 use granit_parser::{Event, Options, Parser, ScalarStyle, Tag};
 use serde::Serialize;
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::Error as _;
 use serde_json::Number;
 
-use super::read::Wrong;
-use super::{Tree, read};
+use super::{FromTree, Tree, Wrong, read};
 
 /// Nodes a document may have.
 const NODES: usize = 250_000;
@@ -27,6 +26,8 @@ const DEPTH: usize = 64;
 pub enum Twice {
     /// A mistake.
     Refused,
+    /// The same, in a text in which null is an empty value.
+    RefusedNullIsEmpty,
     /// That the last one counts.
     LastCounts,
     /// The same, in a text in which null is an empty value, as LXD's client reads it.
@@ -37,7 +38,7 @@ pub enum Twice {
 ///
 /// # Errors
 /// What is no YAML, with its line; what isn't as the type wants it, by the names of the members it is in.
-pub fn from_yaml<T: DeserializeOwned>(text: &str, twice: Twice) -> serde_json::Result<T> {
+pub fn from_yaml<T: FromTree>(text: &str, twice: Twice) -> serde_json::Result<T> {
     read(document(text, twice).map_err(serde_json::Error::custom)?)
 }
 
@@ -170,7 +171,9 @@ fn weight(node: &Tree) -> usize {
 
 fn scalar(text: String, plain: bool, tag: Option<&Tag>, twice: Twice) -> Result<Tree, String> {
     let tag = tag.map(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:").unwrap_or_default());
-    let null = || if twice == Twice::LastCountsNullIsEmpty { Tree::Blank } else { Tree::Null };
+    let null = || {
+        if matches!(twice, Twice::LastCountsNullIsEmpty | Twice::RefusedNullIsEmpty) { Tree::Blank } else { Tree::Null }
+    };
     Ok(match tag.as_deref() {
         Some("null") => null(),
         Some("int" | "float" | "bool") => Tree::Plain(text),

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
+
+use crate::api::tree::{FromTree, Tree, Wrong};
 
 mod certificate;
 mod event;
@@ -153,9 +155,13 @@ impl Serialize for StatusCode {
     }
 }
 
-impl<'de> Deserialize<'de> for StatusCode {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<StatusCode, D::Error> {
-        let code = u16::deserialize(d)?;
-        StatusCode::from_code(code).ok_or_else(|| serde::de::Error::custom(format!("unknown status code {code}")))
+impl FromTree for StatusCode {
+    fn of(tree: Tree) -> Result<StatusCode, Wrong> {
+        let code = u16::of(tree)?;
+        StatusCode::from_code(code).ok_or_else(|| Wrong::new(format!("unknown status code {code}")))
+    }
+
+    fn blank() -> StatusCode {
+        StatusCode::Success
     }
 }

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Zoned;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
+
+use crate::api::tree::{FromTree, Tree, Wrong};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcDateTime};
 
@@ -99,13 +101,16 @@ impl Serialize for Timestamp {
     }
 }
 
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
-        let Some(text) = Option::<String>::deserialize(d)? else { return Ok(Timestamp::ZERO) };
-        if text.is_empty() {
-            return Ok(Timestamp::ZERO);
+impl FromTree for Timestamp {
+    fn of(tree: Tree) -> Result<Timestamp, Wrong> {
+        match Option::<String>::of(tree)?.as_deref() {
+            None | Some("") => Ok(Timestamp::ZERO),
+            Some(text) => Timestamp::parse(text).ok_or_else(|| Wrong::new(format!("invalid time {text:?}"))),
         }
-        Timestamp::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("invalid time {text:?}")))
+    }
+
+    fn blank() -> Timestamp {
+        Timestamp::ZERO
     }
 }
 

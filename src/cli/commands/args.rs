@@ -3,10 +3,10 @@
 use argh::{ArgsInfo, FromArgs};
 use bytes::Bytes;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::client::Client;
+use crate::api::tree::FromTree;
 use crate::api::types::from_json;
 use crate::error::{Ctx, Error, Kind, Result};
 
@@ -74,7 +74,7 @@ pub fn transfer_mode(mode: &str) -> Result<()> {
 }
 
 /// `GET`s a list, both as it came, for JSON output, and as typed objects.
-pub async fn fetch<T: DeserializeOwned>(client: &Client, address: &str) -> Result<(Vec<Value>, Vec<T>)> {
+pub async fn fetch<T: FromTree>(client: &Client, address: &str) -> Result<(Vec<Value>, Vec<T>)> {
     let reply = client.call(hyper::Method::GET, address, Bytes::new(), "").await?;
     let failed = || format!("Failed reading the server's answer to {address:?}");
     let typed = from_json::<Vec<T>>(reply.metadata().as_bytes()).ctx(Kind::Internal, failed)?;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::args::OnMember;
 use super::thing::Thing;
 use crate::api::client::{path, with_query};
+use crate::api::tree::readable;
 use crate::api::types::{Instance, InstancePut, InstanceSnapshot, ServerPut};
 use crate::cli::context::{Context, NO_CLUSTER, Target};
 use crate::cli::input::settings;
@@ -211,9 +212,11 @@ pub async fn edit(cx: &Context, args: OnMember) -> Result<i32> {
     }
 }
 
-/// What PUT takes of a snapshot.
-#[derive(Default, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-struct SnapshotPut {
-    expires_at: crate::api::types::Timestamp,
+readable! {
+    /// What PUT takes of a snapshot.
+    #[derive(Default, serde::Serialize)]
+    #[serde(default)]
+    struct SnapshotPut {
+        expires_at: crate::api::types::Timestamp,
+    }
 }

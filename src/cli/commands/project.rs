@@ -1,12 +1,13 @@
 //! `lxc project …`.
 
 use argh::{ArgsInfo, FromArgs};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::args::{Format, Words, fetch, objects};
 use super::thing::Thing;
 use crate::api::client::path;
+use crate::api::tree::readable;
 use crate::api::types::{ConfigMap, Project};
 use crate::cli::context::Context;
 use crate::cli::input::{overrides, settings};
@@ -97,12 +98,14 @@ pub struct Create {
     words: Vec<String>,
 }
 
-/// What of a project can be changed.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct ProjectPut {
-    config: ConfigMap,
-    description: String,
+readable! {
+    /// What of a project can be changed.
+    #[derive(Default, Serialize)]
+    #[serde(default)]
+    struct ProjectPut {
+        config: ConfigMap,
+        description: String,
+    }
 }
 
 fn thing(cx: &Context, word: &str) -> Result<Thing> {

@@ -1,10 +1,10 @@
 //! What all things with a configuration have in common: show, get, set, unset, edit.
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::client::Client;
+use crate::api::tree::FromTree;
 use crate::api::types::{ConfigMap, from_tree};
 use crate::cli::edit::edit as in_editor;
 use crate::cli::input::piped;
@@ -23,7 +23,7 @@ pub(super) struct Thing {
 
 impl Thing {
     /// Prints it.
-    pub fn show<T: DeserializeOwned + Serialize>(&self) -> impl Future<Output = Result<i32>> {
+    pub fn show<T: FromTree + Serialize>(&self) -> impl Future<Output = Result<i32>> {
         self.show_as(part::<T>)
     }
 
@@ -47,7 +47,7 @@ impl Thing {
     }
 
     /// Sets keys; empty values unset them.
-    pub fn set<T: DeserializeOwned + Serialize>(&self, keys: ConfigMap) -> impl Future<Output = Result<i32>> {
+    pub fn set<T: FromTree + Serialize>(&self, keys: ConfigMap) -> impl Future<Output = Result<i32>> {
         self.change_as(part::<T>, move |put| {
             for (key, value) in keys {
                 match value.is_empty() {
@@ -60,7 +60,7 @@ impl Thing {
     }
 
     /// Reads it as JSON, lets `edit` change it, and writes back what of it can be changed (`T`).
-    pub fn change<T: DeserializeOwned + Serialize>(
+    pub fn change<T: FromTree + Serialize>(
         &self,
         edit: impl FnOnce(&mut Value) -> Result<()>,
     ) -> impl Future<Output = Result<i32>> {
@@ -78,8 +78,8 @@ impl Thing {
     /// Takes it from standard input, or lets the user's editor change it. `S` is shown, `T` is written back.
     pub fn edit<S, T>(&self, what: &str, changeable: &str) -> impl Future<Output = Result<i32>>
     where
-        S: DeserializeOwned + Serialize,
-        T: DeserializeOwned + Serialize + Default,
+        S: FromTree + Serialize,
+        T: FromTree + Serialize + Default,
     {
         self.edit_as((what, changeable), part::<S>, |text| Ok(json!(from_yaml::<T>(text)?)))
     }
@@ -108,7 +108,7 @@ impl Thing {
 /// Makes of a server's answer what a type has of it. A type is only that here: what is done with it is made once for all.
 type Part = fn(&Value) -> Result<Value>;
 
-fn part<T: DeserializeOwned + Serialize>(seen: &Value) -> Result<Value> {
+fn part<T: FromTree + Serialize>(seen: &Value) -> Result<Value> {
     let part: T = from_tree(seen).ctx(Kind::Invalid, || "Failed reading the server's answer")?;
     Ok(json!(part))
 }

@@ -4,11 +4,11 @@
 
 use std::io::{BufRead, Write};
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::api::Api;
 use super::ask::Ask;
+use crate::api::tree::FromTree;
 use crate::api::types::{
     ConfigMap, RecoverPost, RecoverResult, RecoverVolume, StoragePool, StoragePoolsPost, from_tree,
 };
@@ -148,7 +148,7 @@ fn drivers(server: &Value) -> Vec<String> {
     names
 }
 
-fn read<T: for<'a> Deserialize<'a>>(value: Value) -> Result<T> {
+fn read<T: FromTree>(value: Value) -> Result<T> {
     from_tree(&value).map_err(|e| Error::internal(format!("Failed reading the server's answer: {e}")))
 }
 

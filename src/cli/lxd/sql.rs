@@ -34,7 +34,7 @@ fn failed(what: &str, error: &Error) -> Error {
     Error::new(error.kind(), format!("Failed to {what}: {error}"))
 }
 
-fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T> {
+fn read<T: crate::api::tree::FromTree>(value: Value) -> Result<T> {
     types::from_tree(&value).map_err(|e| Error::internal(format!("Failed reading the server's answer: {e}")))
 }
 

@@ -19,26 +19,29 @@ pub mod unix;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use crate::api::tree::readable;
 use crate::api::types::{ConfigMap, DeviceMap, Devices};
 use crate::runtime::spec::Mount;
 use crate::runtime::spec::throttle::Throttle;
 use crate::{Error, Result};
 
-/// What a device is for a guest.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fitting {
-    /// What is mounted in it.
-    pub mounts: Vec<Mount>,
-    /// What it may use then, in the words of cgroup v1.
-    pub rules: Vec<String>,
-    /// What it may do to block devices of the host.
-    #[serde(default)]
-    pub throttles: Vec<Throttle>,
-    /// What its system is told when these come and go: of each device the kernel's properties, as `NAME=value` lines.
-    #[serde(default)]
-    pub announced: Vec<String>,
+readable! {
+    /// What a device is for a guest.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct Fitting {
+        /// What is mounted in it.
+        pub mounts: Vec<Mount>,
+        /// What it may use then, in the words of cgroup v1.
+        pub rules: Vec<String>,
+        /// What it may do to block devices of the host.
+        #[serde(default)]
+        pub throttles: Vec<Throttle>,
+        /// What its system is told when these come and go: of each device the kernel's properties, as `NAME=value` lines.
+        #[serde(default)]
+        pub announced: Vec<String>,
+    }
 }
 
 impl FromIterator<Fitting> for Fitting {

@@ -35,9 +35,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::api::tree;
+use crate::api::tree::FromTree;
 use crate::runtime::spec::shim::{Failure, MAX_MESSAGE, Step};
 use crate::runtime::sys::{channel, memfd};
 
@@ -88,7 +88,7 @@ impl<T, E: Into<io::Error>> What<T> for Result<T, E> {
 }
 
 /// Reads a plan of a version that we know.
-pub(crate) fn read_plan<T: DeserializeOwned>(fd: BorrowedFd<'_>) -> Result<T, Fail> {
+pub(crate) fn read_plan<T: FromTree>(fd: BorrowedFd<'_>) -> Result<T, Fail> {
     let content = memfd::read(fd).what(|| "reading the plan")?;
     tree::from_slice(&content).map_err(|e| Fail::new(format!("reading the plan: {e}")))
 }
@@ -99,7 +99,7 @@ pub(crate) fn say(socket: impl AsFd, message: &impl Serialize, fds: &[BorrowedFd
 }
 
 /// Waits for a message; `None` when the other side is gone. A packet that isn't one of `T` is an error.
-pub(crate) fn hear<T: DeserializeOwned>(socket: impl AsFd) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+pub(crate) fn hear<T: FromTree>(socket: impl AsFd) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
     match channel::receive(socket, MAX_MESSAGE)? {
         Some((packet, fds)) => Ok(Some((tree::from_slice(&packet)?, fds))),
         None => Ok(None),

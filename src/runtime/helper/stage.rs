@@ -15,9 +15,10 @@ use std::time::Duration;
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 use rustix::net::sockopt;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Fail, What, hear, init, say};
+use crate::api::tree::readable;
 use crate::runtime::spec::capability;
 use crate::runtime::spec::cgroup::Group;
 use crate::runtime::spec::idmap::Ids;
@@ -32,23 +33,25 @@ pub(crate) const VIEW: &str = "p";
 /// How long the helper behind it may take to answer.
 const VIEW_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What stage and process 1 tell the shim.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "say", rename_all = "snake_case")]
-pub(crate) enum Progress {
-    /// The root and the devices are mounted.
-    Staged,
-    /// Process 1 exists; its pidfd comes along.
-    Forked {
-        /// Its id on the host.
-        pid: i32,
-    },
-    /// Ready to execute: the console's two ends and a route-netlink socket come along. Waits for the word.
-    Ready,
-    /// Capabilities and seccomp are in force; the execution comes next.
-    Secured,
-    /// It failed.
-    Failed(Failure),
+readable! {
+    /// What stage and process 1 tell the shim.
+    #[derive(Debug, Serialize)]
+    #[serde(tag = "say", rename_all = "snake_case")]
+    pub(crate) enum Progress {
+        /// The root and the devices are mounted.
+        Staged,
+        /// Process 1 exists; its pidfd comes along.
+        Forked {
+            /// Its id on the host.
+            pid: i32,
+        },
+        /// Ready to execute: the console's two ends and a route-netlink socket come along. Waits for the word.
+        Ready,
+        /// Capabilities and seccomp are in force; the execution comes next.
+        Secured,
+        /// It failed.
+        Failed(Failure),
+    }
 }
 
 /// What stage is given by the shim.

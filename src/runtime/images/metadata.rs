@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use crate::api::tree::{FromTree, Tree, Wrong, readable};
 
 use super::architecture;
 use crate::api::types::{self, ImageMetadata, ImageMetadataTemplate, Twice};
@@ -47,41 +47,40 @@ pub fn validate(metadata: &mut ImageMetadata) -> Result<()> {
     Ok(())
 }
 
-/// As the file has it: everything may be missing or null.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Raw {
-    architecture: Option<String>,
-    creation_date: Option<Seconds>,
-    expiry_date: Option<Seconds>,
-    properties: Option<BTreeMap<String, Option<String>>>,
-    templates: Option<BTreeMap<String, Option<RawTemplate>>>,
-}
+readable! {
+    /// As the file has it: everything may be missing or null.
+    #[derive(Default)]
+    struct Raw {
+        architecture: Option<String>,
+        creation_date: Option<Seconds>,
+        expiry_date: Option<Seconds>,
+        properties: Option<BTreeMap<String, Option<String>>>,
+        templates: Option<BTreeMap<String, Option<RawTemplate>>>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawTemplate {
-    when: Option<Vec<Option<String>>>,
-    create_only: Option<bool>,
-    template: Option<String>,
-    properties: Option<BTreeMap<String, Option<String>>>,
+    #[derive(Default)]
+    struct RawTemplate {
+        when: Option<Vec<Option<String>>>,
+        create_only: Option<bool>,
+        template: Option<String>,
+        properties: Option<BTreeMap<String, Option<String>>>,
+    }
 }
 
 /// A date: Go's reader takes `1.7e9` for a whole number too.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Seconds {
-    Whole(i64),
-    Fraction(f64),
-}
+struct Seconds(i64);
 
-impl From<Seconds> for i64 {
-    fn from(seconds: Seconds) -> i64 {
-        match seconds {
-            Seconds::Whole(seconds) => seconds,
+impl FromTree for Seconds {
+    fn of(tree: Tree) -> std::result::Result<Seconds, Wrong> {
+        match i64::of(tree.clone()) {
+            Ok(seconds) => Ok(Seconds(seconds)),
             // Saturates, and drops a fraction.
-            Seconds::Fraction(seconds) => seconds as i64,
+            Err(_) => f64::of(tree).map(|seconds| Seconds(seconds as i64)),
         }
+    }
+
+    fn blank() -> Seconds {
+        Seconds(0)
     }
 }
 
@@ -93,8 +92,8 @@ impl From<Raw> for ImageMetadata {
     fn from(raw: Raw) -> ImageMetadata {
         ImageMetadata {
             architecture: raw.architecture.unwrap_or_default(),
-            creation_date: raw.creation_date.map_or(0, i64::from),
-            expiry_date: raw.expiry_date.map_or(0, i64::from),
+            creation_date: raw.creation_date.map_or(0, |date| date.0),
+            expiry_date: raw.expiry_date.map_or(0, |date| date.0),
             properties: texts(raw.properties),
             templates: raw
                 .templates

@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::expand::{Expanded, expand};
 use super::{Instances, confine};
 use crate::api::config::instance::Config;
+use crate::api::tree::readable;
 use crate::api::types;
 use crate::order::{Gather, Order};
 use crate::runtime::blocking;
@@ -49,18 +50,20 @@ pub(super) struct Equipment {
     changed: Arc<Notify>,
 }
 
-/// What one guest has.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Noted {
-    /// How often it had rebooted.
-    reboots: u32,
-    /// As it was started: what it has after a reboot that no daemon answered.
-    planned: Fitted,
-    /// What it has now.
-    now: Fitted,
-    /// Its device rules beside those of devices; earlier daemons noted none.
-    #[serde(default)]
-    own_rules: Option<Vec<String>>,
+readable! {
+    /// What one guest has.
+    #[derive(Clone, Debug, Default, Serialize)]
+    struct Noted {
+        /// How often it had rebooted.
+        reboots: u32,
+        /// As it was started: what it has after a reboot that no daemon answered.
+        planned: Fitted,
+        /// What it has now.
+        now: Fitted,
+        /// Its device rules beside those of devices; earlier daemons noted none.
+        #[serde(default)]
+        own_rules: Option<Vec<String>>,
+    }
 }
 
 impl Equipment {

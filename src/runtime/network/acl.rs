@@ -251,7 +251,7 @@ mod tests {
         for (key, value) in pairs {
             json[*key] = (*value).into();
         }
-        serde_json::from_value(json).unwrap()
+        crate::api::types::from_tree(&json).unwrap()
     }
 
     fn ingress(pairs: &[(&str, &str)]) -> String {

@@ -172,7 +172,7 @@ mod tests {
             {"action": "allow", "state": "disabled"},
             {"action": "drop", "state": "logged", "protocol": "icmp6", "icmp_type": "128"}
         ]);
-        let record = AclRecord { ingress: serde_json::from_value(rules).unwrap(), ..AclRecord::default() };
+        let record = AclRecord { ingress: crate::api::types::from_tree(&rules).unwrap(), ..AclRecord::default() };
         let read = list(&record);
         assert_eq!((read.len(), read[1].index, read[1].logged, read[1].action), (2, 2, true, AclAction::Drop));
         assert_eq!(read[0].source[0].to, "10.0.0.255".parse::<IpAddr>().unwrap());

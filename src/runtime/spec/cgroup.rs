@@ -5,31 +5,35 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// One mounted hierarchy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hierarchy {
-    /// Whether this is cgroup v2.
-    pub unified: bool,
-    /// v1 controllers of it, or `name=NAME`; for v2 the controllers that can be handed down.
-    pub controllers: Vec<String>,
-    /// The directory below which ours are made.
-    pub base: PathBuf,
-}
+use crate::api::tree::readable;
 
-/// A directory in one hierarchy that belongs to one container.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Group {
-    /// Whether this is cgroup v2.
-    pub unified: bool,
-    /// As in [`Hierarchy::controllers`].
-    pub controllers: Vec<String>,
-    /// The directory itself.
-    pub path: PathBuf,
-    /// Its inode number, which the kernel never gives again: tells it from a later directory of the same name. 0: not known.
-    #[serde(default)]
-    pub inode: u64,
+readable! {
+    /// One mounted hierarchy.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub struct Hierarchy {
+        /// Whether this is cgroup v2.
+        pub unified: bool,
+        /// v1 controllers of it, or `name=NAME`; for v2 the controllers that can be handed down.
+        pub controllers: Vec<String>,
+        /// The directory below which ours are made.
+        pub base: PathBuf,
+    }
+
+    /// A directory in one hierarchy that belongs to one container.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub struct Group {
+        /// Whether this is cgroup v2.
+        pub unified: bool,
+        /// As in [`Hierarchy::controllers`].
+        pub controllers: Vec<String>,
+        /// The directory itself.
+        pub path: PathBuf,
+        /// Its inode number, which the kernel never gives again: tells it from a later directory of the same name. 0: not known.
+        #[serde(default)]
+        pub inode: u64,
+    }
 }
 
 impl Group {

@@ -3,16 +3,20 @@
 
 use std::io::IoSlice;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// What is left of a request's content on its connection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rest {
-    /// So many bytes.
-    Counted(u64),
-    /// What comes in chunks.
-    Chunked(Chunks),
+use crate::api::tree::readable;
+
+readable! {
+    /// What is left of a request's content on its connection.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Rest {
+        /// So many bytes.
+        Counted(u64),
+        /// What comes in chunks.
+        Chunked(Chunks),
+    }
 }
 
 impl Rest {
@@ -61,36 +65,38 @@ impl Rest {
 /// Digits that a size has at most: so it fits a `u64`.
 const DIGITS: u8 = 15;
 
-/// Where in such content a connection is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Chunks {
-    at: At,
-    data: u64,
-}
+readable! {
+    /// Where in such content a connection is.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct Chunks {
+        at: At,
+        data: u64,
+    }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum At {
-    /// In a size, of which there are digits already.
-    Size {
-        size: u64,
-        digits: u8,
-    },
-    /// Behind a size: its line ends with the next byte.
-    SizeEnd(u64),
-    /// In a chunk, of which so many bytes are to come.
-    Data(u64),
-    /// Behind a chunk, whose line end has so many bytes more.
-    DataEnd(u8),
-    /// Behind the last chunk, where a line begins. An empty one ends the content.
-    Trailer,
-    /// In such a line.
-    TrailerLine,
-    /// In an empty one.
-    TrailerEnd,
-    Ended,
-    /// In what isn't understood, extensions of chunks among it.
-    Lost,
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    enum At {
+        /// In a size, of which there are digits already.
+        Size {
+            size: u64,
+            digits: u8,
+        },
+        /// Behind a size: its line ends with the next byte.
+        SizeEnd(u64),
+        /// In a chunk, of which so many bytes are to come.
+        Data(u64),
+        /// Behind a chunk, whose line end has so many bytes more.
+        DataEnd(u8),
+        /// Behind the last chunk, where a line begins. An empty one ends the content.
+        Trailer,
+        /// In such a line.
+        TrailerLine,
+        /// In an empty one.
+        TrailerEnd,
+        Ended,
+        /// In what isn't understood, extensions of chunks among it.
+        Lost,
+    }
 }
 
 impl Default for At {

@@ -4,31 +4,35 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// The ranges a user namespace maps. Empty for privileged containers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Idmap(pub Vec<IdmapEntry>);
+use crate::api::tree::readable;
 
-/// One range of a map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IdmapEntry {
-    /// Whether it maps user ids.
-    #[serde(rename = "Isuid")]
-    pub is_uid: bool,
-    /// Whether it maps group ids.
-    #[serde(rename = "Isgid")]
-    pub is_gid: bool,
-    /// First id on the host.
-    #[serde(rename = "Hostid")]
-    pub host_id: u32,
-    /// First id in the guest.
-    #[serde(rename = "Nsid")]
-    pub ns_id: u32,
-    /// How many ids.
-    #[serde(rename = "Maprange")]
-    pub range: u32,
+readable! {
+    /// The ranges a user namespace maps. Empty for privileged containers.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    #[serde(transparent)]
+    pub struct Idmap(pub Vec<IdmapEntry>);
+
+    /// One range of a map.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+    pub struct IdmapEntry {
+        /// Whether it maps user ids.
+        #[serde(rename = "Isuid")]
+        pub is_uid: bool,
+        /// Whether it maps group ids.
+        #[serde(rename = "Isgid")]
+        pub is_gid: bool,
+        /// First id on the host.
+        #[serde(rename = "Hostid")]
+        pub host_id: u32,
+        /// First id in the guest.
+        #[serde(rename = "Nsid")]
+        pub ns_id: u32,
+        /// How many ids.
+        #[serde(rename = "Maprange")]
+        pub range: u32,
+    }
 }
 
 /// Which kind of id is meant.

@@ -3,48 +3,51 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::syscalls::{Action, Argument, Compare, Policy, Rule};
+use crate::api::tree::readable;
 
 /// The file in the run directory that holds the [`Mounts`] of now.
 pub const MOUNTS: &str = "mounts.json";
 
-/// What is handed on of a guest's calls.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Intercept {
-    /// mknod(2) of character devices.
-    #[serde(default)]
-    pub mknod: bool,
-    /// setxattr(2).
-    #[serde(default)]
-    pub setxattr: bool,
-    /// sched_setscheduler(2).
-    #[serde(default)]
-    pub sched_setscheduler: bool,
-    /// sysinfo(2).
-    #[serde(default)]
-    pub sysinfo: bool,
-    /// mount(2) of file systems, as [`Mounts`] says.
-    #[serde(default)]
-    pub mount: bool,
-    /// bpf(2) of programs of the devices' control group.
-    #[serde(default)]
-    pub bpf: bool,
-}
+readable! {
+    /// What is handed on of a guest's calls.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct Intercept {
+        /// mknod(2) of character devices.
+        #[serde(default)]
+        pub mknod: bool,
+        /// setxattr(2).
+        #[serde(default)]
+        pub setxattr: bool,
+        /// sched_setscheduler(2).
+        #[serde(default)]
+        pub sched_setscheduler: bool,
+        /// sysinfo(2).
+        #[serde(default)]
+        pub sysinfo: bool,
+        /// mount(2) of file systems, as [`Mounts`] says.
+        #[serde(default)]
+        pub mount: bool,
+        /// bpf(2) of programs of the devices' control group.
+        #[serde(default)]
+        pub bpf: bool,
+    }
 
-/// Which file systems a guest may mount.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mounts {
-    /// Those that the kernel mounts for it.
-    #[serde(default)]
-    pub allowed: Vec<String>,
-    /// Those for which a program of the guest is run, by name of the file system.
-    #[serde(default)]
-    pub fuse: BTreeMap<String, String>,
-    /// Whether ids in what the kernel has mounted are shifted by the guest's map.
-    #[serde(default)]
-    pub shift: bool,
+    /// Which file systems a guest may mount.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct Mounts {
+        /// Those that the kernel mounts for it.
+        #[serde(default)]
+        pub allowed: Vec<String>,
+        /// Those for which a program of the guest is run, by name of the file system.
+        #[serde(default)]
+        pub fuse: BTreeMap<String, String>,
+        /// Whether ids in what the kernel has mounted are shifted by the guest's map.
+        #[serde(default)]
+        pub shift: bool,
+    }
 }
 
 /// A system call that may be handed on.

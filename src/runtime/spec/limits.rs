@@ -1,31 +1,35 @@
 //! Resource limits of one container and what they mean to each kind of control group (pure).
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// Limits; `None` means none. All of them can change while the container runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Limits {
-    /// Processors it may use, as the kernel writes lists (`0-2,5`). A count was turned into a set by the balancer.
-    pub cpuset: Option<String>,
-    /// Weight against others, in cgroup v1 shares (1024 is normal).
-    pub cpu_shares: Option<u64>,
-    /// Processor time per period, both in microseconds.
-    pub cpu_quota: Option<(u64, u64)>,
-    /// Memory in bytes.
-    pub memory: Option<u64>,
-    /// Whether `memory` is enforced only when the host is short of it (`limits.memory.enforce=soft`).
-    pub memory_soft: bool,
-    /// Whether it may be swapped out (`limits.memory.swap`); true is the usual answer.
-    pub swap: Option<bool>,
-    /// How readily it is swapped out, in cgroup v1's terms: 60 is normal, 0 is hardly.
-    pub swappiness: Option<u64>,
-    /// Weight of disk requests against others, 10 to 1000; 500 is normal.
-    pub io_weight: Option<u64>,
-    /// Bytes of huge pages, by their sizes as in [`HUGE_PAGES`].
-    pub huge_pages: [Option<u64>; 4],
-    /// Number of processes.
-    pub processes: Option<u64>,
+use crate::api::tree::readable;
+
+readable! {
+    /// Limits; `None` means none. All of them can change while the container runs.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    #[serde(default)]
+    pub struct Limits {
+        /// Processors it may use, as the kernel writes lists (`0-2,5`). A count was turned into a set by the balancer.
+        pub cpuset: Option<String>,
+        /// Weight against others, in cgroup v1 shares (1024 is normal).
+        pub cpu_shares: Option<u64>,
+        /// Processor time per period, both in microseconds.
+        pub cpu_quota: Option<(u64, u64)>,
+        /// Memory in bytes.
+        pub memory: Option<u64>,
+        /// Whether `memory` is enforced only when the host is short of it (`limits.memory.enforce=soft`).
+        pub memory_soft: bool,
+        /// Whether it may be swapped out (`limits.memory.swap`); true is the usual answer.
+        pub swap: Option<bool>,
+        /// How readily it is swapped out, in cgroup v1's terms: 60 is normal, 0 is hardly.
+        pub swappiness: Option<u64>,
+        /// Weight of disk requests against others, 10 to 1000; 500 is normal.
+        pub io_weight: Option<u64>,
+        /// Bytes of huge pages, by their sizes as in [`HUGE_PAGES`].
+        pub huge_pages: [Option<u64>; 4],
+        /// Number of processes.
+        pub processes: Option<u64>,
+    }
 }
 
 /// Sizes of huge pages that have limits.
@@ -38,15 +42,17 @@ const HUGE_V1: [&str; 4] = [
 ];
 const HUGE_V2: [&str; 4] = ["hugetlb.64KB.max", "hugetlb.1MB.max", "hugetlb.2MB.max", "hugetlb.1GB.max"];
 
-/// A resource limit of processes (getrlimit(2)).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rlimit {
-    /// The resource, as `limits.kernel.*` names it: `nofile`.
-    pub resource: String,
-    /// The soft limit; `None` is unlimited.
-    pub soft: Option<u64>,
-    /// The hard limit; `None` is unlimited.
-    pub hard: Option<u64>,
+readable! {
+    /// A resource limit of processes (getrlimit(2)).
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub struct Rlimit {
+        /// The resource, as `limits.kernel.*` names it: `nofile`.
+        pub resource: String,
+        /// The soft limit; `None` is unlimited.
+        pub soft: Option<u64>,
+        /// The hard limit; `None` is unlimited.
+        pub hard: Option<u64>,
+    }
 }
 
 impl Rlimit {

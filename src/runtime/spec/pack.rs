@@ -2,96 +2,99 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Idmap;
+use crate::api::tree::readable;
 
-/// What the `pack` helper is told. Descriptors beside it: the answer's socket, the pidfd of process 1 (or anything, when no part is of
-/// a running guest), and where the archive goes: a pipe or a file.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct PackPlan {
-    /// [`super::VERSION`].
-    pub version: u32,
-    /// How the archive is compressed.
-    pub compression: Compression,
-    /// Whether it is brought to the disk before it is done; for an archive that goes to a file.
-    pub sync: bool,
-    /// What is in it, in this order.
-    pub parts: Vec<Part>,
-}
+readable! {
+    /// What the `pack` helper is told. Descriptors beside it: the answer's socket, the pidfd of process 1 (or anything, when no part is of
+    /// a running guest), and where the archive goes: a pipe or a file.
+    #[derive(Clone, Debug, Serialize)]
+    pub struct PackPlan {
+        /// [`super::VERSION`].
+        pub version: u32,
+        /// How the archive is compressed.
+        pub compression: Compression,
+        /// Whether it is brought to the disk before it is done; for an archive that goes to a file.
+        pub sync: bool,
+        /// What is in it, in this order.
+        pub parts: Vec<Part>,
+    }
 
-/// A part of an archive.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "part", rename_all = "snake_case")]
-pub enum Part {
-    /// A file that is on no disk.
-    File {
-        /// Its path in the archive.
-        path: String,
-        /// What is in it.
-        content: Vec<u8>,
-        /// Its last change, in seconds since 1970.
-        modified: i64,
-    },
-    /// A tree, as the directory of this path in the archive.
-    Tree {
-        /// Its path in the archive.
-        path: String,
-        /// Where it is.
-        place: PackPlace,
-    },
-}
+    /// A part of an archive.
+    #[derive(Clone, Debug, Serialize)]
+    #[serde(tag = "part", rename_all = "snake_case")]
+    pub enum Part {
+        /// A file that is on no disk.
+        File {
+            /// Its path in the archive.
+            path: String,
+            /// What is in it.
+            content: Vec<u8>,
+            /// Its last change, in seconds since 1970.
+            modified: i64,
+        },
+        /// A tree, as the directory of this path in the archive.
+        Tree {
+            /// Its path in the archive.
+            path: String,
+            /// Where it is.
+            place: PackPlace,
+        },
+    }
 
-/// Where a tree is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "place", rename_all = "snake_case")]
-pub enum PackPlace {
-    /// A directory.
-    Directory {
-        /// Its path.
-        path: PathBuf,
-        /// The map whose host ids its files have; empty when they have the guest's own.
-        ids: Idmap,
-    },
-    /// Layers that make one tree together, the top first. Nobody has one of them mounted for writing.
-    Layers {
-        /// Their directories.
-        paths: Vec<PathBuf>,
-    },
-    /// The root of a running guest, whose process 1 is given.
-    Guest {
-        /// Its map; empty when it is without a user namespace.
-        ids: Idmap,
-    },
-}
+    /// Where a tree is.
+    #[derive(Clone, Debug, Serialize)]
+    #[serde(tag = "place", rename_all = "snake_case")]
+    pub enum PackPlace {
+        /// A directory.
+        Directory {
+            /// Its path.
+            path: PathBuf,
+            /// The map whose host ids its files have; empty when they have the guest's own.
+            ids: Idmap,
+        },
+        /// Layers that make one tree together, the top first. Nobody has one of them mounted for writing.
+        Layers {
+            /// Their directories.
+            paths: Vec<PathBuf>,
+        },
+        /// The root of a running guest, whose process 1 is given.
+        Guest {
+            /// Its map; empty when it is without a user namespace.
+            ids: Idmap,
+        },
+    }
 
-/// How bytes are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Compression {
-    /// By what.
-    pub algorithm: Algorithm,
-    /// How hard, in the algorithm's own numbers; its usual level when there is none.
-    pub level: Option<u32>,
-}
+    /// How bytes are compressed.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+    pub struct Compression {
+        /// By what.
+        pub algorithm: Algorithm,
+        /// How hard, in the algorithm's own numbers; its usual level when there is none.
+        pub level: Option<u32>,
+    }
 
-/// The ways of compressing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Algorithm {
-    /// Not at all.
-    None,
-    /// RFC 1952.
-    Gzip,
-    /// bzip2.
-    Bzip2,
-    /// The .xz container.
-    Xz,
-    /// The older .lzma container.
-    Lzma,
-    /// RFC 8878.
-    Zstd,
-    /// A squashfs in place of an archive, made by a program of the host; the `pack` helper isn't asked for it.
-    Squashfs,
+    /// The ways of compressing.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Algorithm {
+        /// Not at all.
+        None,
+        /// RFC 1952.
+        Gzip,
+        /// bzip2.
+        Bzip2,
+        /// The .xz container.
+        Xz,
+        /// The older .lzma container.
+        Lzma,
+        /// RFC 8878.
+        Zstd,
+        /// A squashfs in place of an archive, made by a program of the host; the `pack` helper isn't asked for it.
+        Squashfs,
+    }
 }
 
 /// Why a text is no [`Compression`].
@@ -150,24 +153,26 @@ impl Compression {
     }
 }
 
-/// What the `pack` helper answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "say", rename_all = "snake_case")]
-pub enum PackAnswer {
-    /// It goes on: what is packed so far, in bytes before they are compressed. Others follow.
-    Packed {
-        /// All of them.
-        bytes: u64,
-    },
-    /// The archive is complete.
-    Done,
-    /// It isn't, and won't be.
-    Failed {
-        /// The system's error number; 0 when there was none.
-        errno: i32,
-        /// What was being done.
-        what: String,
-    },
+readable! {
+    /// What the `pack` helper answers.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[serde(tag = "say", rename_all = "snake_case")]
+    pub enum PackAnswer {
+        /// It goes on: what is packed so far, in bytes before they are compressed. Others follow.
+        Packed {
+            /// All of them.
+            bytes: u64,
+        },
+        /// The archive is complete.
+        Done,
+        /// It isn't, and won't be.
+        Failed {
+            /// The system's error number; 0 when there was none.
+            errno: i32,
+            /// What was being done.
+            what: String,
+        },
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,9 @@
 //!   | <- done ------------------- |   it ends
 //! ```
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::api::tree::readable;
 
 /// The helper's socket below the run directory.
 pub const SOCKET: &str = "procfs.sock";
@@ -34,50 +36,52 @@ pub const FILES: [(&str, &str); 8] = [
     ("online", "sys/devices/system/cpu/online"),
 ];
 
-/// The plan of the helper. A descriptor behind its run directory is the device of an earlier one, whose mounts it goes on serving.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Launch {
-    /// [`super::VERSION`] of who wrote it.
-    pub version: u32,
-    /// Who it becomes; itself when none.
-    pub user: Option<u32>,
-    /// Its compiled seccomp filter, as hex.
-    pub seccomp: String,
-}
+readable! {
+    /// The plan of the helper. A descriptor behind its run directory is the device of an earlier one, whose mounts it goes on serving.
+    #[derive(Clone, Debug, Serialize)]
+    pub struct Launch {
+        /// [`super::VERSION`] of who wrote it.
+        pub version: u32,
+        /// Who it becomes; itself when none.
+        pub user: Option<u32>,
+        /// Its compiled seccomp filter, as hex.
+        pub seccomp: String,
+    }
 
-/// Requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "snake_case")]
-pub enum ToProcfs {
-    /// Answer `ready`.
-    Hello,
-    /// End. Files that are still mounted somewhere give errors from then on.
-    Stop,
-}
+    /// Requests.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+    #[serde(tag = "do", rename_all = "snake_case")]
+    pub enum ToProcfs {
+        /// Answer `ready`.
+        Hello,
+        /// End. Files that are still mounted somewhere give errors from then on.
+        Stop,
+    }
 
-/// Answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "say", rename_all = "snake_case")]
-pub enum FromProcfs {
-    /// It serves; the device comes along.
-    Ready {
-        /// Its version of the protocol.
-        version: u32,
-        /// Whether nothing was mounted before it: what an earlier one had given to guests is lost.
-        fresh: bool,
-        /// Whether its keeper is dead: it serves, but nobody will start it again.
-        orphan: bool,
-    },
-    /// It does so.
-    Done,
-    /// It could not start.
-    Failed {
-        /// The system's error number; 0 when there was none.
-        errno: i32,
-        /// What was being done.
-        what: String,
-    },
-    /// The request was not understood.
-    #[serde(other)]
-    Unknown,
+    /// Answers.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[serde(tag = "say", rename_all = "snake_case")]
+    pub enum FromProcfs {
+        /// It serves; the device comes along.
+        Ready {
+            /// Its version of the protocol.
+            version: u32,
+            /// Whether nothing was mounted before it: what an earlier one had given to guests is lost.
+            fresh: bool,
+            /// Whether its keeper is dead: it serves, but nobody will start it again.
+            orphan: bool,
+        },
+        /// It does so.
+        Done,
+        /// It could not start.
+        Failed {
+            /// The system's error number; 0 when there was none.
+            errno: i32,
+            /// What was being done.
+            what: String,
+        },
+        /// The request was not understood.
+        #[serde(other)]
+        Unknown,
+    }
 }

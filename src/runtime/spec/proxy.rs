@@ -2,61 +2,64 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::shim::Process;
+use crate::api::tree::readable;
 
 /// Places that one device listens at, at most: each is a descriptor.
 pub const MAX_PLACES: usize = 1024;
 /// The socket system calls' path has this many bytes at most (unix(7)).
 const MAX_PATH: usize = 107;
 
-/// What the helper is told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProxyPlan {
-    /// [`super::VERSION`].
-    pub version: u32,
-    /// The device's name.
-    pub device: String,
-    /// Process 1 of the guest: with its end the helper's comes.
-    pub init: Process,
-    /// Whether the guest has a user namespace of its own.
-    pub unprivileged: bool,
-    /// Whether it listens in the guest and connects on the host; else the other way round.
-    pub in_guest: bool,
-    /// Where it listens.
-    pub listen: Vec<Place>,
-    /// Where it connects to: one for each that it listens at, or one for all.
-    pub connect: Vec<Place>,
-    /// Owner and group of unix sockets that it listens at.
-    pub owner: (u32, u32),
-    /// Permission bits of those.
-    pub mode: u32,
-    /// User and group that it connects as.
-    pub user: (u32, u32),
-    /// Whether the target is told who connects.
-    pub header: bool,
-}
+readable! {
+    /// What the helper is told.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub struct ProxyPlan {
+        /// [`super::VERSION`].
+        pub version: u32,
+        /// The device's name.
+        pub device: String,
+        /// Process 1 of the guest: with its end the helper's comes.
+        pub init: Process,
+        /// Whether the guest has a user namespace of its own.
+        pub unprivileged: bool,
+        /// Whether it listens in the guest and connects on the host; else the other way round.
+        pub in_guest: bool,
+        /// Where it listens.
+        pub listen: Vec<Place>,
+        /// Where it connects to: one for each that it listens at, or one for all.
+        pub connect: Vec<Place>,
+        /// Owner and group of unix sockets that it listens at.
+        pub owner: (u32, u32),
+        /// Permission bits of those.
+        pub mode: u32,
+        /// User and group that it connects as.
+        pub user: (u32, u32),
+        /// Whether the target is told who connects.
+        pub header: bool,
+    }
 
-/// What the helper gets.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ProxyLaunch {
-    /// Its plan.
-    pub plan: ProxyPlan,
-    /// Its system call filter.
-    pub seccomp: String,
-}
+    /// What the helper gets.
+    #[derive(Debug, Serialize)]
+    pub struct ProxyLaunch {
+        /// Its plan.
+        pub plan: ProxyPlan,
+        /// Its system call filter.
+        pub seccomp: String,
+    }
 
-/// One end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// TCP.
-    Tcp(SocketAddr),
-    /// UDP.
-    Udp(SocketAddr),
-    /// A unix socket: a path, or behind an `@` an abstract name.
-    Unix(String),
+    /// One end.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Place {
+        /// TCP.
+        Tcp(SocketAddr),
+        /// UDP.
+        Udp(SocketAddr),
+        /// A unix socket: a path, or behind an `@` an abstract name.
+        Unix(String),
+    }
 }
 
 impl Place {

@@ -2,37 +2,40 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Idmap;
 use super::idmap::Ids;
+use crate::api::tree::readable;
 
-/// What the `shift` helper is told.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ShiftPlan {
-    /// [`super::VERSION`].
-    pub version: u32,
-    /// The tree; nothing uses it meanwhile.
-    pub path: PathBuf,
-    /// The map whose host ids are on disk; empty: the guest's own ids are.
-    pub from: Idmap,
-    /// The map whose host ids shall be on disk; empty: the guest's own ids.
-    pub to: Idmap,
-}
+readable! {
+    /// What the `shift` helper is told.
+    #[derive(Clone, Debug, Serialize)]
+    pub struct ShiftPlan {
+        /// [`super::VERSION`].
+        pub version: u32,
+        /// The tree; nothing uses it meanwhile.
+        pub path: PathBuf,
+        /// The map whose host ids are on disk; empty: the guest's own ids are.
+        pub from: Idmap,
+        /// The map whose host ids shall be on disk; empty: the guest's own ids.
+        pub to: Idmap,
+    }
 
-/// What it answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "say", rename_all = "snake_case")]
-pub enum ShiftAnswer {
-    /// All is shifted.
-    Done,
-    /// It stopped half-way.
-    Failed {
-        /// The system's error number; 0 when there was none.
-        errno: i32,
-        /// What was being done.
-        what: String,
-    },
+    /// What it answers.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[serde(tag = "say", rename_all = "snake_case")]
+    pub enum ShiftAnswer {
+        /// All is shifted.
+        Done,
+        /// It stopped half-way.
+        Failed {
+            /// The system's error number; 0 when there was none.
+            errno: i32,
+            /// What was being done.
+            what: String,
+        },
+    }
 }
 
 impl ShiftPlan {

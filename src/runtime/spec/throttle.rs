@@ -2,26 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// Limits for one device; what is `None` isn't limited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Throttle {
-    /// Major and minor number of the whole device, not of a partition.
-    pub device: (u32, u32),
-    /// Bytes and operations a second.
-    pub read: Rate,
-    /// Bytes and operations a second.
-    pub write: Rate,
-}
+use crate::api::tree::readable;
 
-/// How much a second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rate {
-    /// Bytes.
-    pub bytes: Option<u64>,
-    /// Operations.
-    pub operations: Option<u64>,
+readable! {
+    /// Limits for one device; what is `None` isn't limited.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct Throttle {
+        /// Major and minor number of the whole device, not of a partition.
+        pub device: (u32, u32),
+        /// Bytes and operations a second.
+        pub read: Rate,
+        /// Bytes and operations a second.
+        pub write: Rate,
+    }
+
+    /// How much a second.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct Rate {
+        /// Bytes.
+        pub bytes: Option<u64>,
+        /// Operations.
+        pub operations: Option<u64>,
+    }
 }
 
 impl Rate {

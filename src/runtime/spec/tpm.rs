@@ -2,32 +2,35 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::shim::Process;
+use crate::api::tree::readable;
 
-/// What the helper is told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TpmPlan {
-    /// [`super::VERSION`].
-    pub version: u32,
-    /// The device's name.
-    pub device: String,
-    /// Process 1 of the guest: with its end the helper's comes.
-    pub init: Process,
-    /// The program (`swtpm`).
-    pub program: PathBuf,
-    /// The directory in which the chip keeps what it knows.
-    pub state: PathBuf,
-}
+readable! {
+    /// What the helper is told.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub struct TpmPlan {
+        /// [`super::VERSION`].
+        pub version: u32,
+        /// The device's name.
+        pub device: String,
+        /// Process 1 of the guest: with its end the helper's comes.
+        pub init: Process,
+        /// The program (`swtpm`).
+        pub program: PathBuf,
+        /// The directory in which the chip keeps what it knows.
+        pub state: PathBuf,
+    }
 
-/// One that plays a chip.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Chip {
-    /// What it was told.
-    pub plan: TpmPlan,
-    /// The number of the chip: `N` of `/dev/tpmN`.
-    pub number: u32,
+    /// One that plays a chip.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub struct Chip {
+        /// What it was told.
+        pub plan: TpmPlan,
+        /// The number of the chip: `N` of `/dev/tpmN`.
+        pub number: u32,
+    }
 }
 
 /// The number of the chip in what the program says: `New TPM device: /dev/tpm1 (major/minor = 253/1)`.

@@ -4,11 +4,11 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::watch::Watch;
 use super::{channel, process};
 use crate::api::tree;
+use crate::api::tree::FromTree;
 use crate::error::{Ctx, Kind, Result};
 use crate::runtime::spec::shim::MAX_MESSAGE;
 
@@ -30,7 +30,7 @@ impl Link {
     }
 
     /// The next message with its descriptors; `None` when the peer is gone.
-    pub async fn receive<T: DeserializeOwned>(&self) -> Result<Option<(T, Vec<OwnedFd>)>> {
+    pub async fn receive<T: FromTree>(&self) -> Result<Option<(T, Vec<OwnedFd>)>> {
         let got = match self.0.reading(|socket| channel::try_receive(socket, MAX_MESSAGE)).await {
             // A peer killed with our message unread resets the connection instead of closing it.
             Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(None),

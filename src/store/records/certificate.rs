@@ -1,26 +1,29 @@
 //! Certificates of clients that are trusted.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Record;
+use crate::api::tree::readable;
 use crate::store::Table;
 
-/// A trusted certificate.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CertificateRecord {
-    /// SHA-256 of its DER form, in lower case hexadecimal digits.
-    pub fingerprint: String,
-    /// `client` or `metrics`.
-    pub kind: String,
-    /// For people.
-    pub name: String,
-    /// PEM.
-    pub certificate: String,
-    /// Whether it opens only `projects`.
-    pub restricted: bool,
-    /// The projects it opens.
-    pub projects: Vec<String>,
+readable! {
+    /// A trusted certificate.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct CertificateRecord {
+        /// SHA-256 of its DER form, in lower case hexadecimal digits.
+        pub fingerprint: String,
+        /// `client` or `metrics`.
+        pub kind: String,
+        /// For people.
+        pub name: String,
+        /// PEM.
+        pub certificate: String,
+        /// Whether it opens only `projects`.
+        pub restricted: bool,
+        /// The projects it opens.
+        pub projects: Vec<String>,
+    }
 }
 
 impl Record for CertificateRecord {

@@ -2,66 +2,69 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{InstanceKind, Record};
+use crate::api::tree::readable;
 use crate::api::types::Timestamp;
 use crate::store::Table;
 
-/// An image.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ImageRecord {
-    /// The project it belongs to.
-    pub project: String,
-    /// SHA-256 of the file, or of metadata and rootfs one after the other, in hex.
-    pub fingerprint: String,
-    /// The uploaded file's name.
-    pub filename: String,
-    /// Bytes.
-    pub size: u64,
-    /// `x86_64`, …
-    pub architecture: String,
-    /// What it makes.
-    pub kind: InstanceKind,
-    /// Whether untrusted callers see it.
-    pub public: bool,
-    /// Whether it follows its origin.
-    pub auto_update: bool,
-    /// Whether it was fetched for a launch.
-    pub cached: bool,
-    /// Free keys: `os`, `release`, …
-    pub properties: BTreeMap<String, String>,
-    /// Ids of the profiles that instances of it get by default. Not an index of uses: some may be gone.
-    pub profiles: Vec<u64>,
-    /// When it was built.
-    pub created_at: Timestamp,
-    /// When it may go.
-    pub expires_at: Timestamp,
-    /// When it was added here.
-    pub uploaded_at: Timestamp,
-    /// When an instance was last made of it.
-    pub last_used_at: Timestamp,
-    /// Whether the root file system is in a file of its own.
-    pub split: bool,
-    /// Where it came from.
-    pub source: Option<ImageOrigin>,
-}
+readable! {
+    /// An image.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct ImageRecord {
+        /// The project it belongs to.
+        pub project: String,
+        /// SHA-256 of the file, or of metadata and rootfs one after the other, in hex.
+        pub fingerprint: String,
+        /// The uploaded file's name.
+        pub filename: String,
+        /// Bytes.
+        pub size: u64,
+        /// `x86_64`, …
+        pub architecture: String,
+        /// What it makes.
+        pub kind: InstanceKind,
+        /// Whether untrusted callers see it.
+        pub public: bool,
+        /// Whether it follows its origin.
+        pub auto_update: bool,
+        /// Whether it was fetched for a launch.
+        pub cached: bool,
+        /// Free keys: `os`, `release`, …
+        pub properties: BTreeMap<String, String>,
+        /// Ids of the profiles that instances of it get by default. Not an index of uses: some may be gone.
+        pub profiles: Vec<u64>,
+        /// When it was built.
+        pub created_at: Timestamp,
+        /// When it may go.
+        pub expires_at: Timestamp,
+        /// When it was added here.
+        pub uploaded_at: Timestamp,
+        /// When an instance was last made of it.
+        pub last_used_at: Timestamp,
+        /// Whether the root file system is in a file of its own.
+        pub split: bool,
+        /// Where it came from.
+        pub source: Option<ImageOrigin>,
+    }
 
-/// Where an image came from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ImageOrigin {
-    /// The server's URL.
-    pub server: String,
-    /// `lxd`, `simplestreams` or `direct`.
-    pub protocol: String,
-    /// Its alias there.
-    pub alias: String,
-    /// The server's certificate.
-    pub certificate: String,
-    /// What it makes there.
-    pub kind: InstanceKind,
+    /// Where an image came from.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct ImageOrigin {
+        /// The server's URL.
+        pub server: String,
+        /// `lxd`, `simplestreams` or `direct`.
+        pub protocol: String,
+        /// Its alias there.
+        pub alias: String,
+        /// The server's certificate.
+        pub certificate: String,
+        /// What it makes there.
+        pub kind: InstanceKind,
+    }
 }
 
 impl Record for ImageRecord {
@@ -74,20 +77,22 @@ impl Record for ImageRecord {
     }
 }
 
-/// A name of an image.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AliasRecord {
-    /// The project it belongs to.
-    pub project: String,
-    /// Unique in its project; may contain slashes.
-    pub name: String,
-    /// Fingerprint of the image.
-    pub target: String,
-    /// For people.
-    pub description: String,
-    /// What the image makes.
-    pub kind: InstanceKind,
+readable! {
+    /// A name of an image.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct AliasRecord {
+        /// The project it belongs to.
+        pub project: String,
+        /// Unique in its project; may contain slashes.
+        pub name: String,
+        /// Fingerprint of the image.
+        pub target: String,
+        /// For people.
+        pub description: String,
+        /// What the image makes.
+        pub kind: InstanceKind,
+    }
 }
 
 impl Record for AliasRecord {

@@ -1,20 +1,23 @@
 //! An instance: a container or a virtual machine.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Phase, Record};
+use crate::api::tree::readable;
 use crate::api::types::{ConfigMap, Devices, Timestamp};
 use crate::store::Table;
 
-/// What sort of instance, or what an image makes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum InstanceKind {
-    /// A system container.
-    #[default]
-    Container,
-    /// A virtual machine.
-    VirtualMachine,
+readable! {
+    /// What sort of instance, or what an image makes.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum InstanceKind {
+        /// A system container.
+        #[default]
+        Container,
+        /// A virtual machine.
+        VirtualMachine,
+    }
 }
 
 impl InstanceKind {
@@ -32,38 +35,40 @@ impl InstanceKind {
     }
 }
 
-/// An instance.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InstanceRecord {
-    /// Never used twice; names the instance to helper processes.
-    pub id: u64,
-    /// The project it belongs to.
-    pub project: String,
-    /// Unique in its project.
-    pub name: String,
-    /// Container or virtual machine.
-    pub kind: InstanceKind,
-    /// `x86_64`, …
-    pub architecture: String,
-    /// For people.
-    pub description: String,
-    /// Its own configuration, `volatile.*` keys among it.
-    pub config: ConfigMap,
-    /// Its own devices.
-    pub devices: Devices,
-    /// Ids of its profiles, in the order they are applied.
-    pub profiles: Vec<u64>,
-    /// Whether it is deleted when it stops.
-    pub ephemeral: bool,
-    /// Whether there is memory state to be restored.
-    pub stateful: bool,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it last started.
-    pub last_used_at: Timestamp,
-    /// How far it has come.
-    pub phase: Phase,
+readable! {
+    /// An instance.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct InstanceRecord {
+        /// Never used twice; names the instance to helper processes.
+        pub id: u64,
+        /// The project it belongs to.
+        pub project: String,
+        /// Unique in its project.
+        pub name: String,
+        /// Container or virtual machine.
+        pub kind: InstanceKind,
+        /// `x86_64`, …
+        pub architecture: String,
+        /// For people.
+        pub description: String,
+        /// Its own configuration, `volatile.*` keys among it.
+        pub config: ConfigMap,
+        /// Its own devices.
+        pub devices: Devices,
+        /// Ids of its profiles, in the order they are applied.
+        pub profiles: Vec<u64>,
+        /// Whether it is deleted when it stops.
+        pub ephemeral: bool,
+        /// Whether there is memory state to be restored.
+        pub stateful: bool,
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// When it last started.
+        pub last_used_at: Timestamp,
+        /// How far it has come.
+        pub phase: Phase,
+    }
 }
 
 impl Record for InstanceRecord {

@@ -20,8 +20,7 @@ mod warning;
 
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value as Json;
 
 pub use certificate::CertificateRecord;
@@ -38,13 +37,15 @@ pub use snapshot::SnapshotRecord;
 pub use volume::{ContentKind, VolumeKind, VolumeRecord};
 pub use warning::{Severity, WarningRecord, WarningStatus};
 
+use crate::api::tree::{self, FromTree, readable};
+
 use super::key::AsKey;
 use super::tables::Table;
 use super::txn::Value;
 use crate::{Ctx, Error, Kind, Result};
 
 /// One kind of thing that is kept.
-pub trait Record: Serialize + DeserializeOwned {
+pub trait Record: Serialize + FromTree {
     /// The table it is in.
     const TABLE: Table;
     /// The version this program writes.
@@ -89,17 +90,19 @@ const fn version<R: Record>() -> (Table, u32) {
     (R::TABLE, R::VERSION)
 }
 
-/// How far a thing that has a part on the host has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// Its name is taken; what there is on the host is not complete. Found at start: to be removed.
-    #[default]
-    Creating,
-    /// It is there.
-    Created,
-    /// It is being removed. Found at start: to be removed.
-    Deleting,
+readable! {
+    /// How far a thing that has a part on the host has come.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Phase {
+        /// Its name is taken; what there is on the host is not complete. Found at start: to be removed.
+        #[default]
+        Creating,
+        /// It is there.
+        Created,
+        /// It is being removed. Found at start: to be removed.
+        Deleting,
+    }
 }
 
 /// Reads a record, of whatever version.
@@ -125,8 +128,8 @@ fn upgraded(value: &Value, (table, ours): (Table, u32), step: fn(u32, Json) -> R
 }
 
 /// Reads the JSON of a row.
-pub(super) fn parse<T: DeserializeOwned>(value: &Value) -> Result<T> {
-    serde_json::from_slice(&value.json).ctx(Kind::Internal, || "Failed reading a row of the database")
+pub(super) fn parse<T: FromTree>(value: &Value) -> Result<T> {
+    tree::from_slice(&value.json).ctx(Kind::Internal, || "Failed reading a row of the database")
 }
 
 /// The JSON of a row.

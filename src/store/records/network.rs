@@ -1,31 +1,34 @@
 //! A network that we manage, and the forwards on it.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Phase, Record};
+use crate::api::tree::readable;
 use crate::api::types::{ConfigMap, NetworkForwardPort};
 use crate::store::Table;
 
-/// A managed network.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NetworkRecord {
-    /// Never used twice.
-    pub id: u64,
-    /// The project it belongs to.
-    pub project: String,
-    /// Unique in its project; the interface's name on the host.
-    pub name: String,
-    /// `bridge`, `macvlan`, `physical`, `sriov`.
-    pub kind: String,
-    /// For people.
-    pub description: String,
-    /// Configuration, with what was chosen for it (addresses).
-    pub config: ConfigMap,
-    /// The Ethernet address it was given at first, so that it keeps it; empty where it has none of its own.
-    pub hwaddr: String,
-    /// How far it has come.
-    pub phase: Phase,
+readable! {
+    /// A managed network.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct NetworkRecord {
+        /// Never used twice.
+        pub id: u64,
+        /// The project it belongs to.
+        pub project: String,
+        /// Unique in its project; the interface's name on the host.
+        pub name: String,
+        /// `bridge`, `macvlan`, `physical`, `sriov`.
+        pub kind: String,
+        /// For people.
+        pub description: String,
+        /// Configuration, with what was chosen for it (addresses).
+        pub config: ConfigMap,
+        /// The Ethernet address it was given at first, so that it keeps it; empty where it has none of its own.
+        pub hwaddr: String,
+        /// How far it has come.
+        pub phase: Phase,
+    }
 }
 
 impl Record for NetworkRecord {
@@ -38,20 +41,22 @@ impl Record for NetworkRecord {
     }
 }
 
-/// A forward of a network.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ForwardRecord {
-    /// The network it is on.
-    pub network: u64,
-    /// The address, as it is shown.
-    pub listen_address: String,
-    /// For people.
-    pub description: String,
-    /// `target_address` and `user.*`.
-    pub config: ConfigMap,
-    /// Where single ports go.
-    pub ports: Vec<NetworkForwardPort>,
+readable! {
+    /// A forward of a network.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct ForwardRecord {
+        /// The network it is on.
+        pub network: u64,
+        /// The address, as it is shown.
+        pub listen_address: String,
+        /// For people.
+        pub description: String,
+        /// `target_address` and `user.*`.
+        pub config: ConfigMap,
+        /// Where single ports go.
+        pub ports: Vec<NetworkForwardPort>,
+    }
 }
 
 impl Record for ForwardRecord {

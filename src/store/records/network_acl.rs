@@ -1,29 +1,32 @@
 //! An access list of networks.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Record;
+use crate::api::tree::readable;
 use crate::api::types::{ConfigMap, NetworkAclRule};
 use crate::store::Table;
 
-/// An access list.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AclRecord {
-    /// Never used twice; chains of the firewall may carry it.
-    pub id: u64,
-    /// The project it belongs to.
-    pub project: String,
-    /// Unique in its project.
-    pub name: String,
-    /// For people.
-    pub description: String,
-    /// `user.*`.
-    pub config: ConfigMap,
-    /// Rules for what instances send.
-    pub egress: Vec<NetworkAclRule>,
-    /// Rules for what instances receive.
-    pub ingress: Vec<NetworkAclRule>,
+readable! {
+    /// An access list.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct AclRecord {
+        /// Never used twice; chains of the firewall may carry it.
+        pub id: u64,
+        /// The project it belongs to.
+        pub project: String,
+        /// Unique in its project.
+        pub name: String,
+        /// For people.
+        pub description: String,
+        /// `user.*`.
+        pub config: ConfigMap,
+        /// Rules for what instances send.
+        pub egress: Vec<NetworkAclRule>,
+        /// Rules for what instances receive.
+        pub ingress: Vec<NetworkAclRule>,
+    }
 }
 
 impl Record for AclRecord {

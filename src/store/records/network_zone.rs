@@ -1,25 +1,28 @@
 //! Zones of names, and records in them.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Record;
+use crate::api::tree::readable;
 use crate::api::types::{ConfigMap, NetworkZoneRecordEntry};
 use crate::store::Table;
 
-/// A zone.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ZoneRecord {
-    /// Never used twice.
-    pub id: u64,
-    /// The project it belongs to.
-    pub project: String,
-    /// The domain: unique on the server.
-    pub name: String,
-    /// For people.
-    pub description: String,
-    /// Name servers, peers and `user.*`.
-    pub config: ConfigMap,
+readable! {
+    /// A zone.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct ZoneRecord {
+        /// Never used twice.
+        pub id: u64,
+        /// The project it belongs to.
+        pub project: String,
+        /// The domain: unique on the server.
+        pub name: String,
+        /// For people.
+        pub description: String,
+        /// Name servers, peers and `user.*`.
+        pub config: ConfigMap,
+    }
 }
 
 impl Record for ZoneRecord {
@@ -32,20 +35,22 @@ impl Record for ZoneRecord {
     }
 }
 
-/// What a zone says of one name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ZoneEntriesRecord {
-    /// The zone.
-    pub zone: u64,
-    /// Unique in its zone.
-    pub name: String,
-    /// For people.
-    pub description: String,
-    /// `user.*`.
-    pub config: ConfigMap,
-    /// What is answered.
-    pub entries: Vec<NetworkZoneRecordEntry>,
+readable! {
+    /// What a zone says of one name.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct ZoneEntriesRecord {
+        /// The zone.
+        pub zone: u64,
+        /// Unique in its zone.
+        pub name: String,
+        /// For people.
+        pub description: String,
+        /// `user.*`.
+        pub config: ConfigMap,
+        /// What is answered.
+        pub entries: Vec<NetworkZoneRecordEntry>,
+    }
 }
 
 impl Record for ZoneEntriesRecord {

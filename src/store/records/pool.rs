@@ -1,27 +1,30 @@
 //! A storage pool.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Phase, Record};
+use crate::api::tree::readable;
 use crate::api::types::ConfigMap;
 use crate::store::Table;
 
-/// A storage pool. Its name never changes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PoolRecord {
-    /// Never used twice.
-    pub id: u64,
-    /// Unique on the server.
-    pub name: String,
-    /// `dir`, `overlay`, …
-    pub driver: String,
-    /// For people.
-    pub description: String,
-    /// Driver configuration.
-    pub config: ConfigMap,
-    /// How far it has come.
-    pub phase: Phase,
+readable! {
+    /// A storage pool. Its name never changes.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct PoolRecord {
+        /// Never used twice.
+        pub id: u64,
+        /// Unique on the server.
+        pub name: String,
+        /// `dir`, `overlay`, …
+        pub driver: String,
+        /// For people.
+        pub description: String,
+        /// Driver configuration.
+        pub config: ConfigMap,
+        /// How far it has come.
+        pub phase: Phase,
+    }
 }
 
 impl Record for PoolRecord {

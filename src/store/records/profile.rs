@@ -1,27 +1,30 @@
 //! A profile: configuration shared by instances.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Record;
+use crate::api::tree::readable;
 use crate::api::types::{ConfigMap, Devices};
 use crate::store::Table;
 
-/// A profile.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProfileRecord {
-    /// Never used twice.
-    pub id: u64,
-    /// The project it belongs to.
-    pub project: String,
-    /// Unique in its project.
-    pub name: String,
-    /// For people.
-    pub description: String,
-    /// Configuration of the instances that use it.
-    pub config: ConfigMap,
-    /// Devices of the instances that use it.
-    pub devices: Devices,
+readable! {
+    /// A profile.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct ProfileRecord {
+        /// Never used twice.
+        pub id: u64,
+        /// The project it belongs to.
+        pub project: String,
+        /// Unique in its project.
+        pub name: String,
+        /// For people.
+        pub description: String,
+        /// Configuration of the instances that use it.
+        pub config: ConfigMap,
+        /// Devices of the instances that use it.
+        pub devices: Devices,
+    }
 }
 
 impl Record for ProfileRecord {

@@ -1,23 +1,26 @@
 //! A project: a name space.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Record;
+use crate::api::tree::readable;
 use crate::api::types::ConfigMap;
 use crate::store::Table;
 
-/// A project.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProjectRecord {
-    /// Never used twice.
-    pub id: u64,
-    /// Unique on the server.
-    pub name: String,
-    /// For people.
-    pub description: String,
-    /// Features, limits and restrictions.
-    pub config: ConfigMap,
+readable! {
+    /// A project.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct ProjectRecord {
+        /// Never used twice.
+        pub id: u64,
+        /// Unique on the server.
+        pub name: String,
+        /// For people.
+        pub description: String,
+        /// Features, limits and restrictions.
+        pub config: ConfigMap,
+    }
 }
 
 impl Record for ProjectRecord {

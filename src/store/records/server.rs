@@ -1,18 +1,21 @@
 //! Server configuration, one row a key.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Record;
+use crate::api::tree::readable;
 use crate::store::Table;
 
-/// One key of the server's configuration.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ServerConfigRecord {
-    /// The key.
-    pub key: String,
-    /// Its value.
-    pub value: String,
+readable! {
+    /// One key of the server's configuration.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct ServerConfigRecord {
+        /// The key.
+        pub key: String,
+        /// Its value.
+        pub value: String,
+    }
 }
 
 impl Record for ServerConfigRecord {

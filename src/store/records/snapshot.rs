@@ -1,37 +1,40 @@
 //! A snapshot of an instance.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Phase, Record};
+use crate::api::tree::readable;
 use crate::api::types::{ConfigMap, Devices, Timestamp};
 use crate::store::Table;
 
-/// A snapshot of an instance. Architecture, profiles and the like are those that the instance has now.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SnapshotRecord {
-    /// Never used twice; in the order in which they were made.
-    pub id: u64,
-    /// Id of the instance.
-    pub instance: u64,
-    /// Unique in its instance.
-    pub name: String,
-    /// For people.
-    pub description: String,
-    /// The instance's own configuration as it was.
-    pub config: ConfigMap,
-    /// The instance's own devices as they were.
-    pub devices: Devices,
-    /// Whether memory state is in it.
-    pub stateful: bool,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it may go; zero when never.
-    pub expires_at: Timestamp,
-    /// How far it has come.
-    pub phase: Phase,
-    /// The instance's record is already as this says, its volume may not be yet. Found at start: to be completed.
-    pub restoring: bool,
+readable! {
+    /// A snapshot of an instance. Architecture, profiles and the like are those that the instance has now.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct SnapshotRecord {
+        /// Never used twice; in the order in which they were made.
+        pub id: u64,
+        /// Id of the instance.
+        pub instance: u64,
+        /// Unique in its instance.
+        pub name: String,
+        /// For people.
+        pub description: String,
+        /// The instance's own configuration as it was.
+        pub config: ConfigMap,
+        /// The instance's own devices as they were.
+        pub devices: Devices,
+        /// Whether memory state is in it.
+        pub stateful: bool,
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// When it may go; zero when never.
+        pub expires_at: Timestamp,
+        /// How far it has come.
+        pub phase: Phase,
+        /// The instance's record is already as this says, its volume may not be yet. Found at start: to be completed.
+        pub restoring: bool,
+    }
 }
 
 impl Record for SnapshotRecord {

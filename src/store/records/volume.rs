@@ -1,24 +1,27 @@
 //! A storage volume.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{InstanceKind, Phase, Record};
+use crate::api::tree::readable;
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::store::Table;
 
-/// Whom a volume serves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum VolumeKind {
-    /// The root of a container.
-    Container,
-    /// The root of a virtual machine.
-    VirtualMachine,
-    /// An unpacked image.
-    Image,
-    /// A user's own.
-    #[default]
-    Custom,
+readable! {
+    /// Whom a volume serves.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum VolumeKind {
+        /// The root of a container.
+        Container,
+        /// The root of a virtual machine.
+        VirtualMachine,
+        /// An unpacked image.
+        Image,
+        /// A user's own.
+        #[default]
+        Custom,
+    }
 }
 
 impl VolumeKind {
@@ -48,15 +51,17 @@ impl From<InstanceKind> for VolumeKind {
     }
 }
 
-/// What is in a volume.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ContentKind {
-    /// Files.
-    #[default]
-    Filesystem,
-    /// A disk.
-    Block,
+readable! {
+    /// What is in a volume.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum ContentKind {
+        /// Files.
+        #[default]
+        Filesystem,
+        /// A disk.
+        Block,
+    }
 }
 
 impl ContentKind {
@@ -74,32 +79,34 @@ impl ContentKind {
     }
 }
 
-/// A storage volume.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VolumeRecord {
-    /// Never used twice.
-    pub id: u64,
-    /// Id of its pool.
-    pub pool: u64,
-    /// The project it belongs to.
-    pub project: String,
-    /// Whom it serves.
-    pub kind: VolumeKind,
-    /// Unique in its pool, project and kind.
-    pub name: String,
-    /// What is in it.
-    pub content: ContentKind,
-    /// For people.
-    pub description: String,
-    /// Volume configuration.
-    pub config: ConfigMap,
-    /// The layer it lies on, in pools that have layers.
-    pub layer: Option<String>,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// How far it has come.
-    pub phase: Phase,
+readable! {
+    /// A storage volume.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct VolumeRecord {
+        /// Never used twice.
+        pub id: u64,
+        /// Id of its pool.
+        pub pool: u64,
+        /// The project it belongs to.
+        pub project: String,
+        /// Whom it serves.
+        pub kind: VolumeKind,
+        /// Unique in its pool, project and kind.
+        pub name: String,
+        /// What is in it.
+        pub content: ContentKind,
+        /// For people.
+        pub description: String,
+        /// Volume configuration.
+        pub config: ConfigMap,
+        /// The layer it lies on, in pools that have layers.
+        pub layer: Option<String>,
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// How far it has come.
+        pub phase: Phase,
+    }
 }
 
 impl Record for VolumeRecord {

@@ -1,22 +1,25 @@
 //! Warnings. Not durable: one that a crash takes is raised again.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Record;
+use crate::api::tree::readable;
 use crate::api::types::Timestamp;
 use crate::store::Table;
 
-/// What became of a warning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WarningStatus {
-    /// Nobody has looked at it.
-    #[default]
-    New,
-    /// Somebody has.
-    Acknowledged,
-    /// Its cause is gone.
-    Resolved,
+readable! {
+    /// What became of a warning.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum WarningStatus {
+        /// Nobody has looked at it.
+        #[default]
+        New,
+        /// Somebody has.
+        Acknowledged,
+        /// Its cause is gone.
+        Resolved,
+    }
 }
 
 impl WarningStatus {
@@ -36,17 +39,19 @@ impl WarningStatus {
     }
 }
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Something is missing that few need.
-    #[default]
-    Low,
-    /// Something does not work as it should.
-    Moderate,
-    /// Something does not work.
-    High,
+readable! {
+    /// How bad it is.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Severity {
+        /// Something is missing that few need.
+        #[default]
+        Low,
+        /// Something does not work as it should.
+        Moderate,
+        /// Something does not work.
+        High,
+    }
 }
 
 impl Severity {
@@ -60,32 +65,34 @@ impl Severity {
     }
 }
 
-/// A warning. There is one for each kind, project and thing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WarningRecord {
-    /// Its id.
-    pub uuid: String,
-    /// The project it concerns; empty for the whole server.
-    pub project: String,
-    /// What kind of warning, as a sentence.
-    pub kind: String,
-    /// The URL of the thing it concerns; empty for the whole server.
-    pub entity: String,
-    /// How bad it is.
-    pub severity: Severity,
-    /// What became of it.
-    pub status: WarningStatus,
-    /// How often it was raised.
-    pub count: u64,
-    /// When it was first raised.
-    pub first_seen_at: Timestamp,
-    /// When it was last raised.
-    pub last_seen_at: Timestamp,
-    /// When it was last raised or changed.
-    pub updated_at: Timestamp,
-    /// What was said the last time.
-    pub last_message: String,
+readable! {
+    /// A warning. There is one for each kind, project and thing.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct WarningRecord {
+        /// Its id.
+        pub uuid: String,
+        /// The project it concerns; empty for the whole server.
+        pub project: String,
+        /// What kind of warning, as a sentence.
+        pub kind: String,
+        /// The URL of the thing it concerns; empty for the whole server.
+        pub entity: String,
+        /// How bad it is.
+        pub severity: Severity,
+        /// What became of it.
+        pub status: WarningStatus,
+        /// How often it was raised.
+        pub count: u64,
+        /// When it was first raised.
+        pub first_seen_at: Timestamp,
+        /// When it was last raised.
+        pub last_seen_at: Timestamp,
+        /// When it was last raised or changed.
+        pub updated_at: Timestamp,
+        /// What was said the last time.
+        pub last_message: String,
+    }
 }
 
 impl Record for WarningRecord {

@@ -2,24 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::super::records::{self, ProfileRecord};
 use super::super::{AsKey, Key, KeyBytes, Prefix, Read, Table, Tx};
+use crate::api::tree::readable;
 use crate::api::types::{DeviceMap, Devices};
 use crate::order::Gather;
 use crate::{Error, Result};
 
-/// What uses something, by id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum User {
-    /// An instance.
-    Instance(u64),
-    /// A profile.
-    Profile(u64),
-    /// A volume.
-    Volume(u64),
+readable! {
+    /// What uses something, by id.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum User {
+        /// An instance.
+        Instance(u64),
+        /// A profile.
+        Profile(u64),
+        /// A volume.
+        Volume(u64),
+    }
 }
 
 /// What is used: a text, so that a guard covers one of them.

@@ -1,31 +1,34 @@
 //! `lxc cluster group …`.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{MemberPut, clustered, member};
 use crate::api::client::path;
+use crate::api::tree::readable;
 use crate::cli::commands::args::{Format, Words, fetch, objects};
 use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
 use crate::cli::output::{Rows, render, say, sort_rows};
 use crate::error::{Error, Result};
 
-/// A group of members.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Group {
-    description: String,
-    members: Vec<String>,
-    name: String,
-}
+readable! {
+    /// A group of members.
+    #[derive(Default, Serialize)]
+    #[serde(default)]
+    struct Group {
+        description: String,
+        members: Vec<String>,
+        name: String,
+    }
 
-/// What of a group can be changed.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct GroupPut {
-    description: String,
-    members: Vec<String>,
+    /// What of a group can be changed.
+    #[derive(Default, Serialize)]
+    #[serde(default)]
+    struct GroupPut {
+        description: String,
+        members: Vec<String>,
+    }
 }
 
 async fn group(cx: &Context, word: &str) -> Result<(Thing, String)> {

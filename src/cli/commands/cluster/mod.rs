@@ -1,8 +1,9 @@
 //! `lxc cluster …`.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::api::client::path;
+use crate::api::tree::readable;
 use crate::api::types::ConfigMap;
 use crate::cli::commands::thing::Thing;
 use crate::cli::context::{Context, Target};
@@ -17,32 +18,34 @@ pub use join::{Add, add, enable, list_tokens, revoke_token, update_certificate};
 pub use member::{edit, get, list, rename, role_add, role_remove, set, show, unset};
 pub use state::{Force, Remove, evacuate, remove, restore};
 
-/// A member of a cluster.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Member {
-    roles: Vec<String>,
-    failure_domain: String,
-    description: String,
-    config: ConfigMap,
-    groups: Vec<String>,
-    server_name: String,
-    url: String,
-    database: bool,
-    status: String,
-    message: String,
-    architecture: String,
-}
+readable! {
+    /// A member of a cluster.
+    #[derive(Default, Serialize)]
+    #[serde(default)]
+    struct Member {
+        roles: Vec<String>,
+        failure_domain: String,
+        description: String,
+        config: ConfigMap,
+        groups: Vec<String>,
+        server_name: String,
+        url: String,
+        database: bool,
+        status: String,
+        message: String,
+        architecture: String,
+    }
 
-/// What of a member can be changed.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct MemberPut {
-    roles: Vec<String>,
-    failure_domain: String,
-    description: String,
-    config: ConfigMap,
-    groups: Vec<String>,
+    /// What of a member can be changed.
+    #[derive(Default, Serialize)]
+    #[serde(default)]
+    struct MemberPut {
+        roles: Vec<String>,
+        failure_domain: String,
+        description: String,
+        config: ConfigMap,
+        groups: Vec<String>,
+    }
 }
 
 /// A member named on the command line, of a server that has what is asked for.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 
 use super::alias::dereference;
 use super::list::megabytes;
 use crate::api::client::path;
+use crate::api::tree::readable;
 use crate::api::types::{Image, ImagePut, Timestamp};
 use crate::cli::commands::args::{Vm, Words};
 use crate::cli::context::{Context, Target};
@@ -70,15 +71,17 @@ pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
     Ok(0)
 }
 
-/// An image as people write it: profiles they don't mention stay as they are.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Edited {
-    auto_update: bool,
-    properties: BTreeMap<String, String>,
-    public: bool,
-    expires_at: Timestamp,
-    profiles: Option<Vec<String>>,
+readable! {
+    /// An image as people write it: profiles they don't mention stay as they are.
+    #[derive(Default, Serialize)]
+    #[serde(default)]
+    struct Edited {
+        auto_update: bool,
+        properties: BTreeMap<String, String>,
+        public: bool,
+        expires_at: Timestamp,
+        profiles: Option<Vec<String>>,
+    }
 }
 
 /// `lxc image get-property`.

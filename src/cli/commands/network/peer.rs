@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::super::args::{Format, Words, fetch, objects};
 use super::pairs;
 use crate::api::client::path;
+use crate::api::tree::readable;
 use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
 use crate::cli::input::settings;
@@ -13,12 +14,14 @@ use crate::error::{Error, Result};
 
 const NAME: &str = "network name";
 
-/// What can be changed of a peering.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-struct PeerPut {
-    description: String,
-    config: crate::api::types::ConfigMap,
+readable! {
+    /// What can be changed of a peering.
+    #[derive(Clone, Debug, Default, serde::Serialize)]
+    #[serde(default)]
+    struct PeerPut {
+        description: String,
+        config: crate::api::types::ConfigMap,
+    }
 }
 
 fn thing(cx: &Context, words: &[String]) -> Result<Thing> {

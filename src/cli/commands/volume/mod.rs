@@ -1,8 +1,9 @@
 //! `lxc storage volume …`.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::api::client::{path, with_query};
+use crate::api::tree::readable;
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::cli::context::{Context, Target};
 use crate::error::Result;
@@ -29,16 +30,18 @@ struct Volume {
     snapshot: Option<String>,
 }
 
-/// A snapshot of a volume.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct VolumeSnapshot {
-    description: String,
-    expires_at: Timestamp,
-    name: String,
-    config: ConfigMap,
-    content_type: String,
-    created_at: Timestamp,
+readable! {
+    /// A snapshot of a volume.
+    #[derive(Default, Serialize)]
+    #[serde(default)]
+    struct VolumeSnapshot {
+        description: String,
+        expires_at: Timestamp,
+        name: String,
+        config: ConfigMap,
+        content_type: String,
+        created_at: Timestamp,
+    }
 }
 
 /// Understands `[remote:]pool` and `[type/]volume[/snapshot]`.

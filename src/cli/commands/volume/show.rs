@@ -1,11 +1,12 @@
 //! One volume: made, shown, changed, renamed, deleted.
 
 use argh::{ArgsInfo, FromArgs};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{VolumeSnapshot, volume};
 use crate::api::client::{path, with_query};
+use crate::api::tree::readable;
 use crate::api::types::{ConfigMap, StorageVolume, Timestamp};
 use crate::cli::commands::args::{OnMember, fetch};
 use crate::cli::commands::thing::Thing;
@@ -28,22 +29,24 @@ pub struct Create {
     words: Vec<String>,
 }
 
-/// What of a volume can be changed.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct VolumePut {
-    config: ConfigMap,
-    description: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    restore: String,
-}
+readable! {
+    /// What of a volume can be changed.
+    #[derive(Default, Serialize)]
+    #[serde(default)]
+    struct VolumePut {
+        config: ConfigMap,
+        description: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        restore: String,
+    }
 
-/// What of a snapshot can be changed.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct SnapshotPut {
-    description: String,
-    expires_at: Option<Timestamp>,
+    /// What of a snapshot can be changed.
+    #[derive(Default, Serialize)]
+    #[serde(default)]
+    struct SnapshotPut {
+        description: String,
+        expires_at: Option<Timestamp>,
+    }
 }
 
 /// `lxc storage volume create`.

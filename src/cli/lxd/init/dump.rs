@@ -58,7 +58,7 @@ fn network(value: Value) -> Result<PreseedNetwork> {
     Ok(PreseedNetwork { project: "default".to_string(), ..network })
 }
 
-fn read<T: serde::de::DeserializeOwned>(list: Vec<Value>) -> Result<Vec<T>> {
+fn read<T: crate::api::tree::FromTree>(list: Vec<Value>) -> Result<Vec<T>> {
     list.into_iter().map(|value| from_tree(&value).ctx(Kind::Internal, || "Failed to read a list")).collect()
 }
 

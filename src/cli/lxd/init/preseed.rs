@@ -2,89 +2,76 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
+use crate::api::tree::readable;
 use crate::api::types::{self, ConfigMap, Devices, Twice};
 use crate::error::{Ctx, Kind, Result};
 
-/// What `lxd init` is to set up. Field order is that of LXD's YAML; fields it does not know are refused.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Preseed {
-    /// Server configuration.
-    #[serde(deserialize_with = "nullable")]
-    pub config: ConfigMap,
-    /// Networks to create or change.
-    #[serde(deserialize_with = "nullable")]
-    pub networks: Vec<PreseedNetwork>,
-    /// Storage pools to create or change.
-    #[serde(deserialize_with = "nullable")]
-    pub storage_pools: Vec<PreseedPool>,
-    /// Profiles to create or change.
-    #[serde(deserialize_with = "nullable")]
-    pub profiles: Vec<PreseedProfile>,
-    /// Projects: any but `default` as it is are refused by name for now.
-    #[serde(deserialize_with = "nullable")]
-    pub projects: Vec<PreseedProject>,
-    /// Clustering: refused by name for now.
-    pub cluster: Option<Value>,
-}
+readable! {
+    /// What `lxd init` is to set up. Field order is that of LXD's YAML; fields it does not know are refused.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct Preseed {
+        /// Server configuration.
+        pub config: ConfigMap,
+        /// Networks to create or change.
+        pub networks: Vec<PreseedNetwork>,
+        /// Storage pools to create or change.
+        pub storage_pools: Vec<PreseedPool>,
+        /// Profiles to create or change.
+        pub profiles: Vec<PreseedProfile>,
+        /// Projects: any but `default` as it is are refused by name for now.
+        pub projects: Vec<PreseedProject>,
+        /// Clustering: refused by name for now.
+        pub cluster: Option<Value>,
+    }
 
-/// A network of a preseed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[allow(missing_docs, reason = "the names say it")]
-pub struct PreseedNetwork {
-    #[serde(deserialize_with = "nullable")]
-    pub config: ConfigMap,
-    #[serde(deserialize_with = "nullable")]
-    pub description: String,
-    pub name: String,
-    #[serde(rename = "type", deserialize_with = "nullable")]
-    pub kind: String,
-    #[serde(deserialize_with = "nullable")]
-    pub project: String,
-}
+    /// A network of a preseed.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(default, deny_unknown_fields)]
+    #[allow(missing_docs, reason = "the names say it")]
+    pub struct PreseedNetwork {
+        pub config: ConfigMap,
+        pub description: String,
+        pub name: String,
+        #[serde(rename = "type")]
+        pub kind: String,
+        pub project: String,
+    }
 
-/// A storage pool of a preseed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[allow(missing_docs, reason = "the names say it")]
-pub struct PreseedPool {
-    #[serde(deserialize_with = "nullable")]
-    pub config: ConfigMap,
-    #[serde(deserialize_with = "nullable")]
-    pub description: String,
-    pub name: String,
-    #[serde(deserialize_with = "nullable")]
-    pub driver: String,
-}
+    /// A storage pool of a preseed.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(default, deny_unknown_fields)]
+    #[allow(missing_docs, reason = "the names say it")]
+    pub struct PreseedPool {
+        pub config: ConfigMap,
+        pub description: String,
+        pub name: String,
+        pub driver: String,
+    }
 
-/// A profile of a preseed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[allow(missing_docs, reason = "the names say it")]
-pub struct PreseedProfile {
-    #[serde(deserialize_with = "nullable")]
-    pub config: ConfigMap,
-    #[serde(deserialize_with = "nullable")]
-    pub description: String,
-    #[serde(deserialize_with = "nullable")]
-    pub devices: Devices,
-    pub name: String,
-}
+    /// A profile of a preseed.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(default, deny_unknown_fields)]
+    #[allow(missing_docs, reason = "the names say it")]
+    pub struct PreseedProfile {
+        pub config: ConfigMap,
+        pub description: String,
+        pub devices: Devices,
+        pub name: String,
+    }
 
-/// A project of a preseed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[allow(missing_docs, reason = "the names say it")]
-pub struct PreseedProject {
-    #[serde(deserialize_with = "nullable")]
-    pub config: ConfigMap,
-    #[serde(deserialize_with = "nullable")]
-    pub description: String,
-    pub name: String,
+    /// A project of a preseed.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    #[serde(default, deny_unknown_fields)]
+    #[allow(missing_docs, reason = "the names say it")]
+    pub struct PreseedProject {
+        pub config: ConfigMap,
+        pub description: String,
+        pub name: String,
+    }
 }
 
 impl Preseed {
@@ -96,7 +83,7 @@ impl Preseed {
         if text.trim().is_empty() {
             return Ok(Preseed::default());
         }
-        types::from_yaml::<Option<Preseed>>(text, Twice::Refused)
+        types::from_yaml::<Option<Preseed>>(text, Twice::RefusedNullIsEmpty)
             .ctx(Kind::Invalid, || "Failed to parse the preseed")
             .map(Option::unwrap_or_default)
     }
@@ -125,11 +112,6 @@ pub(super) fn yaml(object: &impl Serialize) -> Result<String> {
     let options = serde_saphyr::ser_options! { compact_list_indent: true, folded_wrap_chars: usize::MAX };
     let tree = serde_json::to_value(object).ctx(Kind::Internal, || "Failed to write YAML")?;
     serde_saphyr::to_string_with_options(&tree, options).ctx(Kind::Internal, || "Failed to write YAML")
-}
-
-/// `null` as the default.
-fn nullable<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(d: D) -> Result<T, D::Error> {
-    Option::<T>::deserialize(d).map(Option::unwrap_or_default)
 }
 
 #[cfg(test)]

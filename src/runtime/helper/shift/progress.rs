@@ -10,16 +10,25 @@ use std::time::Duration;
 
 use rustix::fs::{OFlags, Stat};
 use rustix::time::{ClockId, clock_gettime};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::api::tree;
+use crate::api::tree::{self, FromTree, Tree, Wrong, readable};
 use crate::runtime::helper::{Fail, What};
 use crate::runtime::spec::Idmap;
 
 /// Seconds and nanoseconds of the clock that file systems use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct Moment(i64, i64);
+
+impl FromTree for Moment {
+    fn of(tree: Tree) -> std::result::Result<Moment, Wrong> {
+        <(i64, i64)>::of(tree).map(|(seconds, nanoseconds)| Moment(seconds, nanoseconds))
+    }
+
+    fn blank() -> Moment {
+        Moment(0, 0)
+    }
+}
 
 impl Moment {
     /// Whether the inode was changed after it.
@@ -28,27 +37,29 @@ impl Moment {
     }
 }
 
-/// What is on disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub(super) enum State {
-    /// The host's ids of this map; of an empty one: the guest's own.
-    Shifted { to: Idmap },
-    /// Both: a shift was begun.
-    Shifting { from: Idmap, to: Idmap, since: Moment },
-}
+readable! {
+    /// What is on disk.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[serde(tag = "state", rename_all = "snake_case")]
+    pub(super) enum State {
+        /// The host's ids of this map; of an empty one: the guest's own.
+        Shifted { to: Idmap },
+        /// Both: a shift was begun.
+        Shifting { from: Idmap, to: Idmap, since: Moment },
+    }
 
-/// What an entry had before its shift.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Before {
-    pub(super) device: u64,
-    pub(super) inode: u64,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) mode: u32,
-    pub(super) capabilities: Option<Vec<u8>>,
-    /// For access and by default.
-    pub(super) acls: [Option<Vec<u8>>; 2],
+    /// What an entry had before its shift.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub(super) struct Before {
+        pub(super) device: u64,
+        pub(super) inode: u64,
+        pub(super) uid: u32,
+        pub(super) gid: u32,
+        pub(super) mode: u32,
+        pub(super) capabilities: Option<Vec<u8>>,
+        /// For access and by default.
+        pub(super) acls: [Option<Vec<u8>>; 2],
+    }
 }
 
 impl Before {
@@ -115,7 +126,7 @@ impl Progress {
     }
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Fail> {
+fn read<T: FromTree>(path: &Path) -> Result<Option<T>, Fail> {
     match fs::read(path) {
         Ok(content) => tree::from_slice(&content).map(Some).map_err(|e| Fail::new(format!("reading {path:?}: {e}"))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),

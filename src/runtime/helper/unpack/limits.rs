@@ -4,25 +4,29 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// The bounds of one unpacking. The caller sets `bytes` from the space that the pool has; the rest rarely changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Bytes that all archives of the image may have together after decompression.
-    pub bytes: u64,
-    /// Members (files, directories, links, …).
-    pub entries: u64,
-    /// Components of a path.
-    pub depth: usize,
-    /// Bytes of a path; the kernel takes 4095.
-    pub path: usize,
-    /// Bytes of extended headers (PAX records, long names, attributes) of one member.
-    pub extended: usize,
-    /// Bytes of `metadata.yaml`, and of one template.
-    pub metadata: u64,
-    /// Bytes of memory that a decoder may take; an `xz` header asks for up to 4 GiB.
-    pub memory: u64,
+use crate::api::tree::readable;
+
+readable! {
+    /// The bounds of one unpacking. The caller sets `bytes` from the space that the pool has; the rest rarely changes.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+    pub struct Limits {
+        /// Bytes that all archives of the image may have together after decompression.
+        pub bytes: u64,
+        /// Members (files, directories, links, …).
+        pub entries: u64,
+        /// Components of a path.
+        pub depth: usize,
+        /// Bytes of a path; the kernel takes 4095.
+        pub path: usize,
+        /// Bytes of extended headers (PAX records, long names, attributes) of one member.
+        pub extended: usize,
+        /// Bytes of `metadata.yaml`, and of one template.
+        pub metadata: u64,
+        /// Bytes of memory that a decoder may take; an `xz` header asks for up to 4 GiB.
+        pub memory: u64,
+    }
 }
 
 impl Default for Limits {

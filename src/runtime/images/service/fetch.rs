@@ -4,12 +4,13 @@
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
-use serde::Deserialize;
+use serde::Serialize;
 
 use super::{Images, NewImage};
 use crate::api::client::{Answer, Proxies, Query, Web, path, with_query};
 use crate::api::config::server::Config;
 use crate::api::tls::Certificate;
+use crate::api::tree::readable;
 use crate::api::types::{
     self, EventRequestor, Image, ImageAliasesEntry, ImagePut, ImagesPost, ImagesPostSource, Operation,
 };
@@ -212,12 +213,14 @@ async fn of_server(web: Web, source: &ImagesPostSource) -> Result<Found> {
 }
 
 /// The object at a path of an LXD server.
-async fn asked<T: serde::de::DeserializeOwned>(web: &Web, server: &str, to: &[&str], query: &Query<'_>) -> Result<T> {
-    #[derive(Deserialize)]
-    struct Envelope<T> {
-        #[serde(default)]
-        error: String,
-        metadata: Option<T>,
+async fn asked<T: crate::api::tree::FromTree>(web: &Web, server: &str, to: &[&str], query: &Query<'_>) -> Result<T> {
+    readable! {
+        #[derive(Serialize)]
+        struct Envelope<T> {
+            #[serde(default)]
+            error: String,
+            metadata: Option<T>,
+        }
     }
     let url = format!("{server}{}", with_query(&path(to), query));
     let answer: Answer = web.ask(Method::GET, &url, &HeaderMap::new()).await?;

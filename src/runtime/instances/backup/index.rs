@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use crate::api::tree::FromTree;
+use crate::api::tree::readable;
 use crate::api::types::{self, Instance, InstanceSnapshot, Profile, StoragePool, StorageVolume, Timestamp, Twice};
 use crate::order::Gather;
 use crate::runtime::instances::packing::IDS_ON_DISK;
@@ -99,30 +100,32 @@ pub struct Contents {
     pub snapshots: Vec<InstanceSnapshot>,
 }
 
-/// As it is read: both versions, and everything may be missing.
-#[derive(Deserialize)]
-struct Raw {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    pool: String,
-    #[serde(default)]
-    snapshots: Vec<String>,
-    #[serde(default)]
-    optimized: Option<bool>,
-    #[serde(default, rename = "type")]
-    kind: String,
-    config: Option<RawDescription>,
-}
+readable! {
+    /// As it is read: both versions, and everything may be missing.
+    #[derive(Serialize)]
+    struct Raw {
+        #[serde(default)]
+        name: String,
+        #[serde(default)]
+        pool: String,
+        #[serde(default)]
+        snapshots: Vec<String>,
+        #[serde(default)]
+        optimized: Option<bool>,
+        #[serde(default, rename = "type")]
+        kind: String,
+        config: Option<RawDescription>,
+    }
 
-#[derive(Deserialize)]
-struct RawDescription {
-    #[serde(alias = "instance")]
-    container: Option<Instance>,
-    #[serde(default)]
-    snapshots: Option<Vec<Option<InstanceSnapshot>>>,
-    #[serde(default)]
-    pool: Option<StoragePool>,
+    #[derive(Serialize)]
+    struct RawDescription {
+        #[serde(alias = "instance")]
+        container: Option<Instance>,
+        #[serde(default)]
+        snapshots: Option<Vec<Option<InstanceSnapshot>>>,
+        #[serde(default)]
+        pool: Option<StoragePool>,
+    }
 }
 
 /// The same, of a volume on disk.
@@ -136,7 +139,7 @@ pub struct OnDisk {
     pub snapshots: Vec<InstanceSnapshot>,
 }
 
-fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
+fn read<T: FromTree>(text: &str) -> Result<T> {
     if text.len() > LIMIT {
         return Err(Error::invalid(format!("The description of the instance is longer than {LIMIT} bytes")));
     }

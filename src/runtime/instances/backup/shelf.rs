@@ -15,8 +15,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use crate::api::tree::readable;
 use crate::api::types::{self, Timestamp};
 use crate::order::Order;
 use crate::runtime::random;
@@ -25,17 +26,19 @@ use crate::{Ctx, Error, Kind, Result};
 /// The longest name of a backup, in bytes.
 const NAME_LIMIT: usize = 200;
 
-/// What is known of a backup beside its name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Facts {
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it may go; zero when never.
-    pub expires_at: Timestamp,
-    /// Whether snapshots were left out.
-    pub instance_only: bool,
-    /// Whether the storage driver's own format was asked for.
-    pub optimized_storage: bool,
+readable! {
+    /// What is known of a backup beside its name.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+    pub struct Facts {
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// When it may go; zero when never.
+        pub expires_at: Timestamp,
+        /// Whether snapshots were left out.
+        pub instance_only: bool,
+        /// Whether the storage driver's own format was asked for.
+        pub optimized_storage: bool,
+    }
 }
 
 /// The backups of one instance.

@@ -174,7 +174,7 @@ pub(super) fn record(dirs: &RunDirs) -> Result<RunRecord> {
 }
 
 /// Reads a small file of the run directory; `None` when it doesn't exist.
-pub(super) fn read<T: serde::de::DeserializeOwned>(dirs: &RunDirs, name: &str) -> Result<Option<T>> {
+pub(super) fn read<T: crate::api::tree::FromTree>(dirs: &RunDirs, name: &str) -> Result<Option<T>> {
     let path = dirs.run.join(name);
     let text = match fs::read(&path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -9,7 +9,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
+use crate::api::tree::FromTree;
 
 use crate::api::types;
 use crate::error::{Ctx, Error, Kind, Result};
@@ -35,7 +35,7 @@ pub(super) struct Launch {
 }
 
 /// The records of those that live.
-pub(super) async fn running<P: DeserializeOwned + Send + 'static>(directory: PathBuf) -> Result<Vec<DeviceRecord<P>>> {
+pub(super) async fn running<P: FromTree + Send + 'static>(directory: PathBuf) -> Result<Vec<DeviceRecord<P>>> {
     blocking(move || Ok(records(&directory)?.into_iter().map(|(_, record)| record).filter(alive).collect())).await
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn start(launch: Launch, directory: PathBuf) -> Result<Watched>
 }
 
 /// Ends those that have to go, waits until they have, and takes away what they have left: their records, and what `clear` does.
-pub(super) async fn end<P: DeserializeOwned + 'static>(
+pub(super) async fn end<P: FromTree + 'static>(
     directory: PathBuf,
     goes: impl Fn(&DeviceRecord<P>) -> bool + Send + 'static,
     clear: fn(&P),
@@ -108,7 +108,7 @@ fn is_of_this_boot<P>(record: &DeviceRecord<P>) -> bool {
 }
 
 /// All of them, with their files.
-fn records<P: DeserializeOwned>(directory: &Path) -> Result<Vec<(PathBuf, DeviceRecord<P>)>> {
+fn records<P: FromTree>(directory: &Path) -> Result<Vec<(PathBuf, DeviceRecord<P>)>> {
     let entries = match fs::read_dir(directory) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.ctx(Kind::Internal, || format!("Failed reading {directory:?}"))?,
