@@ -7,7 +7,7 @@ use hyper::body::{Body as _, Bytes, Frame};
 use hyper::header::{CONNECTION, CONTENT_DISPOSITION, CONTENT_TYPE, UPGRADE};
 use hyper::{HeaderMap, StatusCode};
 use hyper_util::rt::TokioIo;
-use time::UtcDateTime;
+use jiff::tz::TimeZone;
 
 use super::part::{self, Part};
 use crate::api::request::{LARGE, Line, Request};
@@ -228,8 +228,8 @@ fn described(found: &Found) -> HeaderMap {
 
 /// A time as Go prints it, which is what LXD sends: whole seconds.
 fn go_time(seconds: i64) -> String {
-    let t = UtcDateTime::from_unix_timestamp(seconds).unwrap_or(UtcDateTime::UNIX_EPOCH);
-    let (year, month, day) = (t.year(), u8::from(t.month()), t.day());
+    let t = TimeZone::UTC.to_datetime(jiff::Timestamp::from_second(seconds).unwrap_or_default());
+    let (year, month, day) = (t.year(), t.month(), t.day());
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} +0000 UTC", t.hour(), t.minute(), t.second())
 }
 

@@ -1,11 +1,10 @@
 //! Parts of files, and files that a client has already: `Range` and `If-Modified-Since` (RFC 9110, sections 13.1.3 and 14),
 //! as Go's file server heeds them for LXD.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use hyper::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, LAST_MODIFIED};
 use hyper::{HeaderMap, StatusCode};
-use time::UtcDateTime;
-use time::format_description::StaticFormatDescription;
-use time::macros::format_description;
 
 use crate::api::request::Request;
 use crate::api::response::header_value;
@@ -66,17 +65,18 @@ fn range(text: &str, length: u64) -> Option<Option<(u64, u64)>> {
     Some((first <= last && first < length).then_some((first, last)))
 }
 
-/// A time as HTTP has it.
-const TIME: StaticFormatDescription =
-    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+/// What HTTP can say of times: its years have four digits.
+const LAST_SECOND: u64 = 253_402_300_799;
 
+/// A time as HTTP has it; one before 1970 is 1970.
 fn http_time(seconds: i64) -> String {
-    let time = UtcDateTime::from_unix_timestamp(seconds).unwrap_or(UtcDateTime::UNIX_EPOCH);
-    time.format(TIME).unwrap_or_default()
+    let since = u64::try_from(seconds).unwrap_or(0).min(LAST_SECOND);
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(since))
 }
 
 fn parse_time(text: &str) -> Option<i64> {
-    UtcDateTime::parse(text, TIME).ok().map(UtcDateTime::unix_timestamp)
+    let since = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
 }
 
 #[cfg(test)]
@@ -97,6 +97,10 @@ mod tests {
     #[test]
     fn times_are_those_of_http() {
         assert_eq!(http_time(1_700_000_000), "Tue, 14 Nov 2023 22:13:20 GMT");
+        assert_eq!(
+            (http_time(-1), http_time(i64::MAX)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT".into(), "Fri, 31 Dec 9999 23:59:59 GMT".into())
+        );
         assert_eq!(parse_time("Tue, 14 Nov 2023 22:13:20 GMT"), Some(1_700_000_000));
         assert_eq!((parse_time("yesterday"), parse_time("")), (None, None));
     }

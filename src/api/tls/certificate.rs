@@ -1,6 +1,8 @@
 //! A certificate: its bytes, what it is known by, and the little of it that people are shown.
 
 use data_encoding::BASE64;
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
 use ring::digest::{SHA256, digest};
 
 use super::der::{self, Reader};
@@ -151,10 +153,10 @@ fn time((tag, text): (u8, &[u8])) -> Option<i64> {
         (der::GENERALIZED_TIME, 14) => (number(0..4)?, 4),
         _ => return None,
     };
-    let part = |n: usize| number(rest + 2 * n..rest + 2 * n + 2).and_then(|v| u8::try_from(v).ok());
-    let date = time::Date::from_calendar_date(year, time::Month::try_from(part(0)?).ok()?, part(1)?).ok()?;
-    let clock = time::Time::from_hms(part(2)?, part(3)?, part(4)?.min(59)).ok()?;
-    Some(time::UtcDateTime::new(date, clock).unix_timestamp())
+    let part = |n: usize| number(rest + 2 * n..rest + 2 * n + 2).and_then(|v| i8::try_from(v).ok());
+    let date = Date::new(i16::try_from(year).ok()?, part(0)?, part(1)?).ok()?;
+    let clock = Time::new(part(2)?, part(3)?, part(4)?.min(59), 0).ok()?;
+    TimeZone::UTC.to_timestamp(date.to_datetime(clock)).ok().map(jiff::Timestamp::as_second)
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
+use jiff::tz::TimeZone;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
-use time::{Duration, UtcDateTime};
 
 use super::certificate::{Certificate, armoured, unarmoured};
 use super::der::{self, Reader};
@@ -30,7 +31,7 @@ const KEY_PURPOSE: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03];
 /// What LXD 5.0 puts into O.
 const MAKER: &str = "linuxcontainers.org";
 /// How long a certificate is good.
-const LIFE: Duration = Duration::days(10 * 365);
+const LIFE: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// Which end of connections a pair is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +125,7 @@ fn content(role: Role, host: &str, public: &[u8], serial: &[u8]) -> Vec<u8> {
     };
     let subject =
         der::group(der::SEQUENCE, &[name(ORGANIZATION, der::PRINTABLE, MAKER), name(COMMON_NAME, der::UTF8, host)]);
-    let now = UtcDateTime::now();
+    let now = SystemTime::now();
     let curve = der::group(der::SEQUENCE, &[der::value(der::OID, EC_KEY), der::value(der::OID, P384)]);
     der::group(
         der::SEQUENCE,
@@ -134,7 +135,7 @@ fn content(role: Role, host: &str, public: &[u8], serial: &[u8]) -> Vec<u8> {
             der::positive(serial),
             signature_algorithm(),
             subject.clone(),
-            der::group(der::SEQUENCE, &[time(now), time(now.saturating_add(LIFE))]),
+            der::group(der::SEQUENCE, &[time(now), time(now + LIFE)]),
             subject,
             der::group(der::SEQUENCE, &[curve, der::bits(public)]),
             der::value(der::context(3), &extensions(role, host)),
@@ -142,9 +143,10 @@ fn content(role: Role, host: &str, public: &[u8], serial: &[u8]) -> Vec<u8> {
     )
 }
 
-fn time(t: UtcDateTime) -> Vec<u8> {
+fn time(t: SystemTime) -> Vec<u8> {
+    let t = TimeZone::UTC.to_datetime(jiff::Timestamp::try_from(t).unwrap_or_default());
     let year = t.year();
-    let rest = format!("{:02}{:02}{:02}{:02}{:02}Z", u8::from(t.month()), t.day(), t.hour(), t.minute(), t.second());
+    let rest = format!("{:02}{:02}{:02}{:02}{:02}Z", t.month(), t.day(), t.hour(), t.minute(), t.second());
     match year < 2050 {
         true => der::value(der::UTC_TIME, format!("{:02}{rest}", year % 100).as_bytes()),
         false => der::value(der::GENERALIZED_TIME, format!("{year:04}{rest}").as_bytes()),

@@ -4,12 +4,14 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Zoned;
+use jiff::civil::{DateTime, date};
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 
 use crate::api::tree::{FromTree, Tree, Wrong};
-use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcDateTime};
+
+/// The start of year 2, in seconds since 1970.
+const YEAR_2: i64 = -62_104_060_800;
 
 /// Nanoseconds since 1970 in UTC; `None` inside is Go's zero time, year 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,11 +50,15 @@ impl Timestamp {
 
     /// Reads RFC 3339; any offset is taken and kept as UTC.
     pub fn parse(text: &str) -> Option<Timestamp> {
-        let t = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-        if t.year() <= 1 {
+        // What is read by jiff is more than that.
+        let t: jiff::Timestamp = text
+            .get(10..)
+            .filter(|rest| rest.starts_with(['T', 't']) && !rest.contains('['))
+            .and_then(|_| text.parse().ok())?;
+        if t.as_second() < YEAR_2 {
             return Some(Timestamp::ZERO);
         }
-        i64::try_from(t.unix_timestamp_nanos()).ok().map(|n| Timestamp(Some(n)))
+        i64::try_from(t.as_nanosecond()).ok().map(|n| Timestamp(Some(n)))
     }
 
     /// In a time zone; the zero time is the start of 1970.
@@ -66,10 +72,10 @@ impl Timestamp {
     }
 
     /// The date and time in UTC; the zero time is the start of year 1.
-    pub fn to_utc(self) -> UtcDateTime {
+    pub fn to_utc(self) -> DateTime {
         match self.0 {
-            Some(n) => UtcDateTime::from_unix_timestamp_nanos(i128::from(n)).unwrap_or(UtcDateTime::UNIX_EPOCH),
-            None => time::macros::utc_datetime!(0001-01-01 0:00),
+            Some(_) => self.in_zone(TimeZone::UTC).datetime(),
+            None => date(1, 1, 1).at(0, 0, 0, 0),
         }
     }
 }
@@ -84,11 +90,18 @@ impl From<SystemTime> for Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let t = self.to_utc();
-        let (date, clock) = (t.date(), t.time());
-        write!(f, "{:04}-{:02}-{:02}T", date.year(), u8::from(date.month()), date.day())?;
-        write!(f, "{:02}:{:02}:{:02}", clock.hour(), clock.minute(), clock.second())?;
-        if clock.nanosecond() != 0 {
-            let fraction = format!("{:09}", clock.nanosecond());
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+            t.year(),
+            t.month(),
+            t.day(),
+            t.hour(),
+            t.minute(),
+            t.second()
+        )?;
+        if t.subsec_nanosecond() != 0 {
+            let fraction = format!("{:09}", t.subsec_nanosecond());
             write!(f, ".{}", fraction.trim_end_matches('0'))?;
         }
         f.write_str("Z")
@@ -127,5 +140,16 @@ mod tests {
             Timestamp::parse("2026-11-21T17:01:31+02:00").map(|t| t.to_string()).as_deref(),
             Some("2026-11-21T15:01:31Z")
         );
+        assert_eq!(Timestamp::parse("0001-12-31T23:59:59Z"), Some(Timestamp::ZERO));
+        for wrong in [
+            "",
+            "2026-11-21",
+            "2026-11-21 17:01:31Z",
+            "2026-11-21T17:01:31",
+            "2026-11-21T17:01:31Z[UTC]",
+            "2026-13-01T00:00:00Z",
+        ] {
+            assert_eq!(Timestamp::parse(wrong), None, "{wrong}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Names and dates of snapshots: what `snapshots.pattern` and `snapshots.expiry` say. Pure.
 
 use jiff::Zoned;
-use time::{Date, Month, UtcDateTime};
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
 
 use crate::api::types::Timestamp;
 use crate::runtime::images::template;
@@ -69,21 +70,17 @@ pub fn expiry(span: &str, from: Timestamp) -> Timestamp {
     if span.trim().is_empty() {
         return Timestamp::ZERO;
     }
-    Timestamp::from_unix(later(from.to_utc(), months).unix_timestamp().saturating_add(seconds))
+    Timestamp::from_unix(later(from.to_utc(), months).unwrap_or(from.unix()).saturating_add(seconds))
 }
 
 /// So many months later, on the same day; one that the month hasn't runs over into the next.
-fn later(at: UtcDateTime, months: i64) -> UtcDateTime {
-    let index = i64::from(at.year()) * 12 + i64::from(u8::from(at.month())) - 1 + months;
+/// In seconds since 1970; `None` beyond the calendar.
+fn later(at: DateTime, months: i64) -> Option<i64> {
+    let index = i64::from(at.year()) * 12 + i64::from(at.month()) - 1 + months;
     let (year, month) = (index.div_euclid(12), index.rem_euclid(12) + 1);
-    let first = i32::try_from(year)
-        .ok()
-        .zip(u8::try_from(month).ok().and_then(|m| Month::try_from(m).ok()))
-        .and_then(|(year, month)| Date::from_calendar_date(year, month, 1).ok());
-    match first.and_then(|first| first.checked_add(time::Duration::days(i64::from(at.day()) - 1))) {
-        Some(date) => at.replace_date(date),
-        None => at,
-    }
+    let first = Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, 1).ok()?;
+    let first = TimeZone::UTC.to_timestamp(first.to_datetime(at.time())).ok()?;
+    first.as_second().checked_add((i64::from(at.day()) - 1) * 86400)
 }
 
 #[cfg(test)]
