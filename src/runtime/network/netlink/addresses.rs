@@ -2,13 +2,10 @@
 
 use std::net::IpAddr;
 
-use netlink_packet_core::{NlasIterator, Parseable};
-use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressHeader, AddressMessage};
-
 use super::routes::Scope;
 use super::socket::{CREATE, EXCL, Message, REPLACE};
-use super::{Netlink, bytes};
+use super::wire::{self, Attributes};
+use super::{Netlink, V4, V6};
 use crate::error::{Ctx, Kind, Result};
 
 const NEW_ADDRESS: u16 = 20;
@@ -57,31 +54,33 @@ impl NewAddress {
         NewAddress { index, address, prefix, scope: Scope::Universe, unasked: false, no_route: false }
     }
 
-    fn message(&self) -> AddressMessage {
-        let mut flags = AddressFlags::empty();
-        flags.set(AddressFlags::Nodad, self.unasked && self.address.is_ipv6());
-        flags.set(AddressFlags::Noprefixroute, self.no_route);
-        let mut message = AddressMessage::default();
-        message.header.family = family(self.address);
-        message.header.prefix_len = self.prefix;
-        message.header.scope = u8::from(self.scope).into();
-        message.header.index = self.index;
-        message.attributes = vec![AddressAttribute::Local(self.address), AddressAttribute::Address(self.address)];
-        if !flags.is_empty() {
-            message.attributes.push(AddressAttribute::Flags(flags));
-        }
+    fn message(&self) -> Attributes {
+        let unasked = if self.unasked && self.address.is_ipv6() { libc::IFA_F_NODAD } else { 0 };
+        let no_route = if self.no_route { libc::IFA_F_NOPREFIXROUTE } else { 0 };
+        let flags = unasked | no_route;
+        let mut message = head(family(self.address), self.prefix, self.scope, self.index);
+        message
+            .put(libc::IFA_LOCAL, self.address)
+            .put(libc::IFA_ADDRESS, self.address)
+            .put(libc::IFA_FLAGS, (flags != 0).then_some(flags));
         message
     }
 }
 
-pub(super) fn family(address: IpAddr) -> AddressFamily {
-    if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
+/// `struct ifaddrmsg` (rtnetlink(7)), without flags: those are in an attribute.
+fn head(family: u8, prefix: u8, scope: Scope, index: u32) -> Attributes {
+    Attributes::behind([[family, prefix, 0, scope.into()], index.to_ne_bytes()].concat())
+}
+
+/// The family of an address (`AF_*`).
+pub(super) fn family(address: IpAddr) -> u8 {
+    if address.is_ipv4() { V4 } else { V6 }
 }
 
 impl Netlink {
     /// All addresses of all links, or of one.
     pub fn addresses(&mut self, index: Option<u32>) -> Result<Vec<Address>> {
-        let answers = self.list(GET_ADDRESS, &AddressMessage::default(), "listing network addresses")?;
+        let answers = self.list(GET_ADDRESS, &head(0, 0, Scope::Universe, 0), "listing network addresses")?;
         // Kernels without strict checking would list all anyway.
         Ok(answers.iter().filter_map(address).filter(|a| index.is_none_or(|index| a.index == index)).collect())
     }
@@ -104,7 +103,7 @@ impl Netlink {
     /// Takes an address off a link; false when it was not there.
     pub fn delete_address(&mut self, index: u32, address: IpAddr, prefix: u8) -> Result<bool> {
         let message = NewAddress::new(index, address, prefix).message();
-        match self.socket.ask(DELETE_ADDRESS, 0, &bytes(&message)) {
+        match self.socket.ask(DELETE_ADDRESS, 0, message.as_bytes()) {
             Ok(_) => Ok(true),
             Err(refusal) if matches!(refusal.errno(), libc::EADDRNOTAVAIL | libc::ENODEV) => Ok(false),
             Err(refusal) => Err(refusal).ctx(Kind::Internal, || {
@@ -118,23 +117,24 @@ fn address(answer: &Message) -> Option<Address> {
     if answer.kind != NEW_ADDRESS {
         return None;
     }
-    let header = AddressHeader::parse(&answer.body).ok()?;
-    let (mut any, mut local, mut flags) = (None, None, AddressFlags::from_bits_retain(u32::from(header.flags.bits())));
-    for attribute in NlasIterator::new(answer.body.get(HEAD..)?).flatten() {
-        match AddressAttribute::parse(&attribute) {
-            Ok(AddressAttribute::Address(address)) => any = Some(address),
-            Ok(AddressAttribute::Local(address)) => local = Some(address),
-            Ok(AddressAttribute::Flags(all)) => flags = all,
+    let (&[_, prefix, flags, scope, ref index @ ..], attributes) = answer.body.split_first_chunk::<HEAD>()?;
+    // The first eight flags; the attribute has all.
+    let (mut any, mut local, mut flags) = (None, None, u32::from(flags));
+    for (kind, value) in wire::attributes(attributes) {
+        match kind {
+            libc::IFA_ADDRESS => any = wire::address(value).or(any),
+            libc::IFA_LOCAL => local = wire::address(value).or(local),
+            libc::IFA_FLAGS => flags = wire::word(value).unwrap_or(flags),
             _ => {}
         }
     }
     Some(Address {
-        index: header.index,
+        index: u32::from_ne_bytes(*index),
         address: local.or(any)?,
-        prefix: header.prefix_len,
-        scope: u8::from(header.scope).into(),
-        permanent: flags.contains(AddressFlags::Permanent),
-        tentative: flags.contains(AddressFlags::Tentative),
+        prefix,
+        scope: scope.into(),
+        permanent: flags & libc::IFA_F_PERMANENT != 0,
+        tentative: flags & libc::IFA_F_TENTATIVE != 0,
     })
 }
 

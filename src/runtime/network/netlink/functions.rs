@@ -1,23 +1,27 @@
 //! Virtual functions of network cards (SR-IOV), as their parent sees them (`IFLA_VFINFO_LIST`).
 
-use netlink_packet_route::link::{
-    LinkAttribute, LinkExtentMask, LinkVfInfo, VfInfo, VfInfoMac, VfInfoSpoofCheck, VfInfoVlan,
-};
-
 use super::links::Which;
 use super::socket::Message;
-use super::{MacAddr, Netlink, bytes, wire};
+use super::wire::{self, Attributes};
+use super::{MacAddr, Netlink};
 use crate::error::{Ctx, Kind, Result};
 
 const NEW_LINK: u16 = 16;
 const GET_LINK: u16 = 18;
 /// Bytes of `struct ifinfomsg`.
 const HEAD: usize = 16;
-/// IFLA_VFINFO_LIST, and what is in each IFLA_VF_INFO of it (linux/if_link.h).
-const FUNCTIONS: u16 = 22;
+/// IFLA_VF_INFO (linux/if_link.h): one function of IFLA_VFINFO_LIST, with the attributes below.
+const FUNCTION: u16 = 1;
+/// IFLA_VF_MAC: `struct ifla_vf_mac`.
 const MAC: u16 = 1;
+/// IFLA_VF_VLAN: `struct ifla_vf_vlan`.
 const VLAN: u16 = 2;
+/// IFLA_VF_SPOOFCHK: `struct ifla_vf_spoofchk`.
 const SPOOF_CHECK: u16 = 4;
+/// Bytes of `struct ifla_vf_mac` behind an Ethernet address: it has room for 32.
+const AFTER_MAC: usize = 32 - 6;
+/// RTEXT_FILTER_VF (linux/rtnetlink.h): the answer is to tell of virtual functions.
+const WITH_FUNCTIONS: u32 = 1;
 
 /// What a virtual function is told by its parent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,9 +38,9 @@ impl Netlink {
     /// What a parent tells its virtual function of this number; nothing where the kernel doesn't say.
     pub fn function<'a>(&mut self, parent: impl Into<Which<'a>>, number: u32) -> Result<Function> {
         let parent = parent.into();
-        let mut message = super::links::named(parent);
-        message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::Vf]));
-        let answers = self.socket.ask(GET_LINK, 0, &bytes(&message));
+        let mut message = super::links::named(parent, None);
+        message.put(libc::IFLA_EXT_MASK, WITH_FUNCTIONS);
+        let answers = self.socket.ask(GET_LINK, 0, message.as_bytes());
         let answers = answers.ctx(Kind::Internal, || format!("Failed looking up {parent}"))?;
         Ok(answers.iter().find_map(|answer| read(answer, number)).unwrap_or_default())
     }
@@ -44,19 +48,24 @@ impl Netlink {
     /// Tells a virtual function; what is `None` stays as it is.
     pub fn set_function<'a>(&mut self, parent: impl Into<Which<'a>>, number: u32, to: Function) -> Result<()> {
         let parent = parent.into();
-        let told = self.tell_link(parent, LinkAttribute::VfInfoList(vec![to.info(number)]));
+        let told = self.tell_link(parent, libc::IFLA_VFINFO_LIST, &list(&[(number, to)]));
         told.ctx(Kind::Internal, || format!("Failed changing virtual function {number} of {parent}"))
     }
 }
 
 impl Function {
-    fn info(&self, number: u32) -> LinkVfInfo {
-        let options = [
-            self.mac.map(|mac| VfInfo::Mac(VfInfoMac::new(number, &mac.0))),
-            self.vlan.map(|vlan| VfInfo::Vlan(VfInfoVlan::new(number, vlan.into(), 0))),
-            self.checked.map(|checked| VfInfo::SpoofCheck(VfInfoSpoofCheck::new(number, checked))),
-        ];
-        LinkVfInfo(options.into_iter().flatten().collect())
+    /// What is said, each with the function's number in front.
+    fn attributes(&self, number: u32) -> Attributes {
+        let mac = |mac: MacAddr| [&number.to_ne_bytes()[..], &mac.0, &[0; AFTER_MAC]].concat();
+        // The tag, and no priority.
+        let vlan = |tag: u16| [number, tag.into(), 0].map(u32::to_ne_bytes).concat();
+        let checked = |on: bool| [number, on.into()].map(u32::to_ne_bytes).concat();
+        let mut attributes = Attributes::new();
+        attributes
+            .put(MAC, self.mac.map(mac))
+            .put(VLAN, self.vlan.map(vlan))
+            .put(SPOOF_CHECK, self.checked.map(checked));
+        attributes
     }
 
     /// What one attribute says of the function of this number, which is in front of each value.
@@ -74,12 +83,21 @@ impl Function {
     }
 }
 
+/// What IFLA_VFINFO_LIST has for these functions and their numbers.
+fn list(functions: &[(u32, Function)]) -> Attributes {
+    let mut list = Attributes::new();
+    for (number, function) in functions {
+        list.bytes(FUNCTION, function.attributes(*number).as_bytes());
+    }
+    list
+}
+
 fn read(answer: &Message, number: u32) -> Option<Function> {
     if answer.kind != NEW_LINK {
         return None;
     }
     let mut found = Function::default();
-    let all = wire::find(answer.body.get(HEAD..)?, FUNCTIONS).unwrap_or_default();
+    let all = wire::find(answer.body.get(HEAD..)?, libc::IFLA_VFINFO_LIST).unwrap_or_default();
     for (_, function) in wire::attributes(all) {
         wire::attributes(function).for_each(|attribute| found.take(attribute, number));
     }
@@ -88,17 +106,15 @@ fn read(answer: &Message, number: u32) -> Option<Function> {
 
 #[cfg(test)]
 mod tests {
-    use netlink_packet_route::link::LinkMessage;
-
     use super::*;
 
     #[test]
     fn what_a_function_is_told_is_read_again() {
         let told = Function { mac: Some(MacAddr([2, 0, 0, 0, 0, 7])), vlan: Some(12), checked: Some(true) };
         let other = Function { vlan: Some(1), ..Function::default() };
-        let mut message = LinkMessage::default();
-        message.attributes.push(LinkAttribute::VfInfoList(vec![other.info(0), told.info(3)]));
-        let answer = Message { kind: NEW_LINK, body: bytes(&message) };
+        let mut message = Attributes::behind(vec![0; HEAD]);
+        message.bytes(libc::IFLA_VFINFO_LIST, list(&[(0, other), (3, told)]).as_bytes());
+        let answer = Message { kind: NEW_LINK, body: message.as_bytes().to_vec() };
         assert_eq!(read(&answer, 3), Some(told));
         assert_eq!(read(&answer, 4), Some(Function::default()));
     }

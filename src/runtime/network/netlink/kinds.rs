@@ -3,13 +3,9 @@
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
-use netlink_packet_route::link::{
-    InfoBridge, InfoData, InfoGre, InfoGre6, InfoIpVlan, InfoKind, InfoMacVlan, InfoVeth, InfoVlan, InfoVxlan,
-    IpVlanMode, LinkAttribute, LinkInfo, LinkMessage, MacVlanMode, VlanFlags,
-};
-
 use super::MacAddr;
-use super::links::{LinkChange, check_name};
+use super::links::{LinkChange, check_name, head};
+use super::wire::Attributes;
 use crate::error::{Error, Result};
 
 /// What a link is, with what it can't be without.
@@ -127,117 +123,176 @@ pub struct Tunnel {
 }
 
 impl LinkKind<'_> {
-    pub(super) fn info(&self) -> Result<Vec<LinkInfo>> {
-        let (kind, content) = match self {
-            LinkKind::Bridge(bridge) => (InfoKind::Bridge, Some(InfoData::Bridge(bridge.options()))),
-            LinkKind::Veth(veth) => (InfoKind::Veth, Some(InfoData::Veth(InfoVeth::Peer(veth.message()?)))),
-            LinkKind::Macvlan(mode) => {
-                (InfoKind::MacVlan, Some(InfoData::MacVlan(vec![InfoMacVlan::Mode(macvlan(*mode))])))
-            }
-            // The attribute is the same for both kinds.
-            LinkKind::Macvtap(mode) => {
-                (InfoKind::MacVtap, Some(InfoData::MacVlan(vec![InfoMacVlan::Mode(macvlan(*mode))])))
-            }
-            LinkKind::Ipvlan(mode) => (InfoKind::IpVlan, Some(InfoData::IpVlan(vec![InfoIpVlan::Mode(ipvlan(*mode))]))),
-            LinkKind::Vlan { id, announced } => {
-                let mut options = vec![InfoVlan::Id(*id)];
-                if *announced {
-                    options.push(InfoVlan::Flags((VlanFlags::Gvrp, VlanFlags::Gvrp)));
-                }
-                (InfoKind::Vlan, Some(InfoData::Vlan(options)))
-            }
-            LinkKind::Vxlan(vxlan) => (InfoKind::Vxlan, Some(InfoData::Vxlan(vxlan.options()))),
-            LinkKind::Gretap(tunnel) => tunnel.info(true)?,
-            LinkKind::Gre(tunnel) => tunnel.info(false)?,
-            LinkKind::Dummy => (InfoKind::Dummy, None),
-            LinkKind::Ifb => (InfoKind::Ifb, None),
+    /// What IFLA_LINKINFO has: what the link is, and its options (linux/if_link.h).
+    pub(super) fn info(&self) -> Result<Attributes> {
+        let (kind, options) = match self {
+            LinkKind::Bridge(bridge) => ("bridge", Some(bridge.options())),
+            LinkKind::Veth(veth) => ("veth", Some(veth.options()?)),
+            LinkKind::Macvlan(mode) => ("macvlan", Some(mode.options())),
+            LinkKind::Macvtap(mode) => ("macvtap", Some(mode.options())),
+            LinkKind::Ipvlan(mode) => ("ipvlan", Some(mode.options())),
+            LinkKind::Vlan { id, announced } => ("vlan", Some(vlan(*id, *announced))),
+            LinkKind::Vxlan(vxlan) => ("vxlan", Some(vxlan.options())),
+            LinkKind::Gretap(tunnel) if tunnel.local.is_ipv4() => ("gretap", Some(tunnel.options()?)),
+            LinkKind::Gretap(tunnel) => ("ip6gretap", Some(tunnel.options()?)),
+            LinkKind::Gre(tunnel) if tunnel.local.is_ipv4() => ("gre", Some(tunnel.options()?)),
+            LinkKind::Gre(tunnel) => ("ip6gre", Some(tunnel.options()?)),
+            LinkKind::Dummy => ("dummy", None),
+            LinkKind::Ifb => ("ifb", None),
         };
-        Ok(std::iter::once(LinkInfo::Kind(kind)).chain(content.map(LinkInfo::Data)).collect())
+        let mut info = Attributes::new();
+        info.text(libc::IFLA_INFO_KIND, kind);
+        if let Some(options) = options {
+            info.bytes(libc::IFLA_INFO_DATA, options.as_bytes());
+        }
+        Ok(info)
     }
 }
 
 impl Bridge {
-    fn options(&self) -> Vec<InfoBridge> {
+    /// IFLA_BR_VLAN_FILTERING.
+    const VLAN_FILTERING: u16 = 7;
+    /// IFLA_BR_VLAN_DEFAULT_PVID.
+    const DEFAULT_VLAN: u16 = 39;
+    /// IFLA_BR_MCAST_SNOOPING.
+    const MULTICAST_SNOOPING: u16 = 23;
+    /// IFLA_BR_AGEING_TIME.
+    const AGEING: u16 = 4;
+    /// IFLA_BR_FORWARD_DELAY.
+    const FORWARD_DELAY: u16 = 1;
+
+    fn options(&self) -> Attributes {
         // The kernel counts in hundredths of a second here whatever its own clock does.
         let hundredths = |seconds: u32| seconds.saturating_mul(100);
-        let options = [
-            self.vlan_filtering.map(InfoBridge::VlanFiltering),
-            self.default_vlan.map(InfoBridge::VlanDefaultPvid),
-            self.multicast_snooping.map(InfoBridge::MulticastSnooping),
-            self.ageing.map(hundredths).map(InfoBridge::AgeingTime),
-            self.forward_delay.map(hundredths).map(InfoBridge::ForwardDelay),
-        ];
-        options.into_iter().flatten().collect()
+        let mut options = Attributes::new();
+        options
+            .put(Bridge::VLAN_FILTERING, self.vlan_filtering)
+            .put(Bridge::DEFAULT_VLAN, self.default_vlan)
+            .put(Bridge::MULTICAST_SNOOPING, self.multicast_snooping)
+            .put(Bridge::AGEING, self.ageing.map(hundredths))
+            .put(Bridge::FORWARD_DELAY, self.forward_delay.map(hundredths));
+        options
     }
 }
 
 impl Veth<'_> {
-    fn message(&self) -> Result<LinkMessage> {
-        check_name(self.peer)?;
-        let mut message = LinkMessage::default();
-        message.attributes.push(LinkAttribute::IfName(self.peer.to_owned()));
-        let Veth { netns, mac, mtu, queue_length, .. } = *self;
+    /// VETH_INFO_PEER (linux/veth.h): a whole message for the other end.
+    const PEER: u16 = 1;
+
+    fn options(&self) -> Result<Attributes> {
+        let Veth { peer, netns, mac, mtu, queue_length } = *self;
+        check_name(peer)?;
+        let mut message = head(0, 0, None);
+        message.text(libc::IFLA_IFNAME, peer);
         LinkChange { netns, mac, mtu, queue_length, ..LinkChange::default() }.fill(&mut message)?;
-        Ok(message)
+        let mut options = Attributes::new();
+        options.bytes(Veth::PEER, message.as_bytes());
+        Ok(options)
     }
 }
 
-fn macvlan(mode: MacvlanMode) -> MacVlanMode {
-    match mode {
-        MacvlanMode::Bridge => MacVlanMode::Bridge,
-        MacvlanMode::Private => MacVlanMode::Private,
-        MacvlanMode::Vepa => MacVlanMode::Vepa,
-        MacvlanMode::Passthrough => MacVlanMode::Passthrough,
+impl MacvlanMode {
+    /// IFLA_MACVLAN_MODE, which is that of macvtap too.
+    const MODE: u16 = 1;
+
+    fn options(self) -> Attributes {
+        // MACVLAN_MODE_*.
+        let mode: u32 = match self {
+            MacvlanMode::Private => 1,
+            MacvlanMode::Vepa => 2,
+            MacvlanMode::Bridge => 4,
+            MacvlanMode::Passthrough => 8,
+        };
+        let mut options = Attributes::new();
+        options.put(MacvlanMode::MODE, mode);
+        options
     }
 }
 
-fn ipvlan(mode: IpvlanMode) -> IpVlanMode {
-    match mode {
-        IpvlanMode::L2 => IpVlanMode::L2,
-        IpvlanMode::L3 => IpVlanMode::L3,
-        IpvlanMode::L3s => IpVlanMode::L3S,
+impl IpvlanMode {
+    /// IFLA_IPVLAN_MODE.
+    const MODE: u16 = 1;
+
+    fn options(self) -> Attributes {
+        // IPVLAN_MODE_*.
+        let mode: u16 = match self {
+            IpvlanMode::L2 => 0,
+            IpvlanMode::L3 => 1,
+            IpvlanMode::L3s => 2,
+        };
+        let mut options = Attributes::new();
+        options.put(IpvlanMode::MODE, mode);
+        options
     }
+}
+
+/// IFLA_VLAN_ID.
+pub(super) const VLAN_ID: u16 = 1;
+/// IFLA_VLAN_FLAGS: `struct ifla_vlan_flags`, which is flags and which of them are said.
+const VLAN_FLAGS: u16 = 2;
+/// VLAN_FLAG_GVRP (linux/if_vlan.h).
+const GVRP: u32 = 2;
+
+fn vlan(id: u16, announced: bool) -> Attributes {
+    let mut options = Attributes::new();
+    options.put(VLAN_ID, id).put(VLAN_FLAGS, announced.then(|| [GVRP, GVRP].map(u32::to_ne_bytes).concat()));
+    options
 }
 
 impl Vxlan {
-    fn options(&self) -> Vec<InfoVxlan> {
-        let remote = self.remote.map(|address| match address {
-            IpAddr::V4(v4) => InfoVxlan::Group(v4),
-            IpAddr::V6(v6) => InfoVxlan::Group6(v6),
-        });
-        let local = self.local.map(|address| match address {
-            IpAddr::V4(v4) => InfoVxlan::Local(v4),
-            IpAddr::V6(v6) => InfoVxlan::Local6(v6),
-        });
-        let ttl = Some(self.ttl).filter(|ttl| *ttl != 0).map(InfoVxlan::Ttl);
-        let device = self.device.map(InfoVxlan::Link);
-        let always = [Some(InfoVxlan::Id(self.id)), Some(InfoVxlan::Port(self.port))];
-        always.into_iter().chain([remote, local, ttl, device]).flatten().collect()
+    /// IFLA_VXLAN_ID.
+    const ID: u16 = 1;
+    /// IFLA_VXLAN_GROUP, also for the one other member.
+    const GROUP: u16 = 2;
+    /// IFLA_VXLAN_LINK.
+    const LINK: u16 = 3;
+    /// IFLA_VXLAN_LOCAL.
+    const LOCAL: u16 = 4;
+    /// IFLA_VXLAN_TTL.
+    const TTL: u16 = 5;
+    /// IFLA_VXLAN_PORT, in the network's order.
+    const PORT: u16 = 15;
+    /// IFLA_VXLAN_GROUP6.
+    const GROUP6: u16 = 16;
+    /// IFLA_VXLAN_LOCAL6.
+    const LOCAL6: u16 = 17;
+
+    fn options(&self) -> Attributes {
+        let by_family = |address: Option<IpAddr>, v4, v6| if address.is_some_and(|a| a.is_ipv6()) { v6 } else { v4 };
+        let mut options = Attributes::new();
+        options
+            .put(Vxlan::ID, self.id)
+            .bytes(Vxlan::PORT, &self.port.to_be_bytes())
+            .put(by_family(self.remote, Vxlan::GROUP, Vxlan::GROUP6), self.remote)
+            .put(by_family(self.local, Vxlan::LOCAL, Vxlan::LOCAL6), self.local)
+            .put(Vxlan::TTL, (self.ttl != 0).then_some(self.ttl))
+            .put(Vxlan::LINK, self.device);
+        options
     }
 }
 
 impl Tunnel {
-    fn info(&self, ethernet: bool) -> Result<(InfoKind, Option<InfoData>)> {
-        match (self.local, self.remote) {
-            (IpAddr::V4(local), IpAddr::V4(remote)) => {
-                let mut options = vec![InfoGre::Local(local), InfoGre::Remote(remote), InfoGre::PathMTUDiscovery(true)];
-                options.extend(Some(self.ttl).filter(|ttl| *ttl != 0).map(InfoGre::Ttl));
-                Ok(match ethernet {
-                    true => (InfoKind::GreTap, Some(InfoData::GreTap(options))),
-                    false => (InfoKind::GreTun, Some(InfoData::GreTun(options))),
-                })
-            }
-            (IpAddr::V6(local), IpAddr::V6(remote)) => {
-                let mut options = vec![InfoGre6::Local(local), InfoGre6::Remote(remote)];
-                options.extend(Some(self.ttl).filter(|ttl| *ttl != 0).map(InfoGre6::Ttl));
-                Ok(match ethernet {
-                    true => (InfoKind::GreTap6, Some(InfoData::GreTap6(options))),
-                    false => (InfoKind::GreTun6, Some(InfoData::GreTun6(options))),
-                })
-            }
-            (local, remote) => {
-                Err(Error::invalid(format!("Tunnel addresses \"{local}\" and \"{remote}\" are of different families")))
-            }
+    /// IFLA_GRE_LOCAL (linux/if_tunnel.h).
+    const LOCAL: u16 = 6;
+    /// IFLA_GRE_REMOTE.
+    const REMOTE: u16 = 7;
+    /// IFLA_GRE_TTL.
+    const TTL: u16 = 8;
+    /// IFLA_GRE_PMTUDISC: whether routers are to say when a packet is too long for them; IPv6's always do.
+    const PATH_MTU: u16 = 10;
+
+    fn options(&self) -> Result<Attributes> {
+        let Tunnel { local, remote, ttl } = *self;
+        if local.is_ipv4() != remote.is_ipv4() {
+            let why = format!("Tunnel addresses \"{local}\" and \"{remote}\" are of different families");
+            return Err(Error::invalid(why));
         }
+        let mut options = Attributes::new();
+        options
+            .put(Tunnel::LOCAL, local)
+            .put(Tunnel::REMOTE, remote)
+            .put(Tunnel::PATH_MTU, local.is_ipv4().then_some(true))
+            .put(Tunnel::TTL, (ttl != 0).then_some(ttl));
+        Ok(options)
     }
 }

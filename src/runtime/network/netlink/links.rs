@@ -3,11 +3,10 @@
 use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkHeader, LinkMessage, Prop};
-
-use super::kinds::LinkKind;
+use super::kinds::{LinkKind, VLAN_ID};
 use super::socket::{CREATE, EXCL, Message, Refusal};
-use super::{HardwareAddress, MacAddr, Netlink, bytes, wire};
+use super::wire::{self, Attributes};
+use super::{HardwareAddress, MacAddr, Netlink};
 use crate::error::{Ctx, Error, Kind, Result};
 
 const NEW_LINK: u16 = 16;
@@ -16,8 +15,12 @@ const GET_LINK: u16 = 18;
 const DELETE_PROPERTY: u16 = 109;
 /// Bytes of `struct ifinfomsg`.
 const HEAD: usize = 16;
-/// IFLA_VLAN_ID
-const VLAN_ID: u16 = 1;
+/// IFF_UP (netdevice(7)).
+const UP: u32 = 0x1;
+/// IFF_LOOPBACK.
+const LOOPBACK: u32 = 0x8;
+/// IFF_RUNNING.
+const RUNNING: u32 = 0x40;
 /// IFNAMSIZ without the zero at the end.
 const MAX_NAME: usize = 15;
 
@@ -150,33 +153,47 @@ pub struct LinkChange<'a> {
 }
 
 impl LinkChange<'_> {
-    /// The attributes for this, and what of the flags it says.
-    pub(super) fn fill(&self, message: &mut LinkMessage) -> Result<()> {
-        if let Some(up) = self.up {
-            message.header.change_mask |= LinkFlags::Up;
-            message.header.flags |= if up { LinkFlags::Up } else { LinkFlags::empty() };
-        }
+    /// Adds the attributes for this; on and off are in front of them, in the [`head`].
+    pub(super) fn fill(&self, message: &mut Attributes) -> Result<()> {
         if let Some(name) = self.name {
             check_name(name)?;
+            message.text(libc::IFLA_IFNAME, name);
         }
-        let attributes = [
-            self.name.map(|name| LinkAttribute::IfName(name.to_owned())),
-            self.mtu.map(LinkAttribute::Mtu),
-            self.mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())),
-            self.address.map(|address| LinkAttribute::Address(address.0.clone())),
-            self.queue_length.map(LinkAttribute::TxQueueLen),
-            self.master.map(LinkAttribute::Controller),
-            self.netns.map(|netns| LinkAttribute::NetNsFd(netns.as_raw_fd())),
-        ];
-        message.attributes.extend(attributes.into_iter().flatten());
+        message
+            .put(libc::IFLA_MTU, self.mtu)
+            .put(libc::IFLA_ADDRESS, self.mac)
+            .put(libc::IFLA_ADDRESS, self.address.map(|address| address.0.clone()))
+            .put(libc::IFLA_TXQLEN, self.queue_length)
+            .put(libc::IFLA_MASTER, self.master)
+            .put(libc::IFLA_NET_NS_FD, self.netns.map(|netns| netns.as_raw_fd().cast_unsigned()));
         Ok(())
+    }
+}
+
+/// `struct ifinfomsg` (rtnetlink(7)) of a link that is switched on, switched off or left as it is.
+pub(super) fn head(family: u8, index: u32, up: Option<bool>) -> Attributes {
+    let flags = if up == Some(true) { UP } else { 0 };
+    let change = if up.is_some() { UP } else { 0 };
+    let [index, flags, change] = [index, flags, change].map(u32::to_ne_bytes);
+    Attributes::behind([[family, 0, 0, 0], index, flags, change].concat())
+}
+
+/// The same, of the link of this name or number.
+pub(super) fn named(which: Which<'_>, up: Option<bool>) -> Attributes {
+    match which {
+        Which::Index(index) => head(0, index, up),
+        Which::Name(name) => {
+            let mut message = head(0, 0, up);
+            message.text(libc::IFLA_IFNAME, name);
+            message
+        }
     }
 }
 
 impl Netlink {
     /// All links of the namespace, in the order of their numbers.
     pub fn links(&mut self) -> Result<Vec<Link>> {
-        let answers = self.list(GET_LINK, &LinkMessage::default(), "listing network interfaces")?;
+        let answers = self.list(GET_LINK, &head(0, 0, None), "listing network interfaces")?;
         Ok(answers.iter().filter_map(link).collect())
     }
 
@@ -186,7 +203,7 @@ impl Netlink {
         if matches!(which, Which::Name(name) if check_name(name).is_err()) {
             return Ok(None);
         }
-        match self.socket.ask(GET_LINK, 0, &bytes(&named(which))) {
+        match self.socket.ask(GET_LINK, 0, named(which, None).as_bytes()) {
             Ok(answers) => Ok(answers.iter().find_map(link)),
             Err(refusal) if refusal.errno() == libc::ENODEV => Ok(None),
             Err(refusal) => Err(refusal).ctx(Kind::Internal, || format!("Failed looking up {which}")),
@@ -205,10 +222,11 @@ impl Netlink {
     /// EEXIST when the name is taken, EOPNOTSUPP when the kernel has no such kind, as [`Error::errno`] tells.
     pub fn create(&mut self, new: &NewLink<'_>) -> Result<()> {
         check_name(new.name)?;
-        let mut message = LinkMessage::default();
-        message.attributes.push(LinkAttribute::IfName(new.name.to_owned()));
-        message.attributes.extend(new.parent.map(LinkAttribute::Link));
-        message.attributes.push(LinkAttribute::LinkInfo(new.kind.info()?));
+        let mut message = head(0, 0, new.with.up);
+        message
+            .text(libc::IFLA_IFNAME, new.name)
+            .put(libc::IFLA_LINK, new.parent)
+            .bytes(libc::IFLA_LINKINFO, new.kind.info()?.as_bytes());
         LinkChange { name: None, ..new.with }.fill(&mut message)?;
         self.tell(NEW_LINK, CREATE | EXCL, &message, || format!("creating network interface {:?}", new.name))
     }
@@ -216,12 +234,12 @@ impl Netlink {
     /// Changes a link.
     pub fn set<'a>(&mut self, which: impl Into<Which<'a>>, change: &LinkChange<'_>) -> Result<()> {
         let which = which.into();
-        let mut message = named(which);
+        let mut message = named(which, change.up);
         if let (Which::Name(_), Some(_)) = (which, change.name) {
             // One message can't have both names.
             let index = self.link(which)?.map(|l| l.index);
             let index = index.ok_or_else(|| Error::not_found(format!("Failed changing {which}: not found")))?;
-            message = named(Which::Index(index));
+            message = named(Which::Index(index), change.up);
         }
         change.fill(&mut message)?;
         self.tell(NEW_LINK, 0, &message, || format!("changing {which}"))
@@ -230,7 +248,7 @@ impl Netlink {
     /// Deletes a link; false when there was none.
     pub fn delete<'a>(&mut self, which: impl Into<Which<'a>>) -> Result<bool> {
         let which = which.into();
-        match self.try_tell(DELETE_LINK, 0, &named(which)) {
+        match self.try_tell(DELETE_LINK, 0, &named(which, None)) {
             Ok(()) => Ok(true),
             Err(refusal) if refusal.errno() == libc::ENODEV => Ok(false),
             Err(refusal) => Err(refusal).ctx(Kind::Internal, || format!("Failed deleting {which}")),
@@ -240,8 +258,10 @@ impl Netlink {
     /// Takes a further name of a link away (`altname` of ip-link(8), Linux 5.5), by which it was found too; no error when
     /// it had it not. Its own name stays.
     pub fn delete_other_name(&mut self, index: u32, name: &str) -> Result<()> {
-        let mut message = named(Which::Index(index));
-        message.attributes.push(LinkAttribute::PropList(vec![Prop::AltIfName(name.to_owned())]));
+        let mut message = named(Which::Index(index), None);
+        message.nest(libc::IFLA_PROP_LIST, |names| {
+            names.text(libc::IFLA_ALT_IFNAME, name);
+        });
         match self.try_tell(DELETE_PROPERTY, 0, &message) {
             Err(refusal) if !matches!(refusal.errno(), libc::EINVAL | libc::ENOENT | libc::EOPNOTSUPP) => Err(refusal)
                 .ctx(Kind::Internal, || format!("Failed taking the name {name:?} from network interface {index}")),
@@ -252,41 +272,33 @@ impl Netlink {
     /// Sets what a link of its kind has, as making it does (a bridge's options).
     pub fn set_kind<'a>(&mut self, which: impl Into<Which<'a>>, kind: &LinkKind<'_>) -> Result<()> {
         let which = which.into();
-        let mut message = named(which);
-        message.attributes.push(LinkAttribute::LinkInfo(kind.info()?));
+        let mut message = named(which, None);
+        message.bytes(libc::IFLA_LINKINFO, kind.info()?.as_bytes());
         self.tell(NEW_LINK, 0, &message, || format!("changing {which}"))
     }
 
-    pub(super) fn tell_link(&mut self, which: Which<'_>, attribute: LinkAttribute) -> Result<(), Refusal> {
-        let mut message = named(which);
-        message.attributes.push(attribute);
+    /// Tells a link one attribute that has others in it.
+    pub(super) fn tell_link(&mut self, which: Which<'_>, kind: u16, value: &Attributes) -> Result<(), Refusal> {
+        let mut message = named(which, None);
+        message.bytes(kind, value.as_bytes());
         self.try_tell(NEW_LINK, 0, &message)
     }
 }
 
-pub(super) fn named(which: Which<'_>) -> LinkMessage {
-    let mut message = LinkMessage::default();
-    match which {
-        Which::Index(index) => message.header.index = index,
-        Which::Name(name) => message.attributes.push(LinkAttribute::IfName(name.to_owned())),
-    }
-    message
-}
-
-/// Read by hand: the crate's reader knows every attribute of every kind of link, and is a hundred times as large.
 fn link(answer: &Message) -> Option<Link> {
     if answer.kind != NEW_LINK {
         return None;
     }
-    let header = LinkHeader::parse(&answer.body).ok()?;
+    let (head, attributes) = answer.body.split_first_chunk::<HEAD>()?;
+    let flags = wire::word(head.get(8..12)?)?;
     let mut link = Link {
-        index: header.index,
-        up: header.flags.contains(LinkFlags::Up),
-        running: header.flags.contains(LinkFlags::Running),
-        loopback: header.flags.contains(LinkFlags::Loopback),
+        index: wire::word(head.get(4..8)?)?,
+        up: flags & UP != 0,
+        running: flags & RUNNING != 0,
+        loopback: flags & LOOPBACK != 0,
         ..Link::default()
     };
-    wire::attributes(answer.body.get(HEAD..)?).for_each(|(kind, value)| link.take(kind, value));
+    wire::attributes(attributes).for_each(|(kind, value)| link.take(kind, value));
     Some(link)
 }
 
@@ -316,7 +328,7 @@ impl Link {
         self.kind = wire::find(info, libc::IFLA_INFO_KIND).map(wire::text).unwrap_or_default();
         if self.kind == "vlan" {
             let tag = wire::find(info, libc::IFLA_INFO_DATA).and_then(|options| wire::find(options, VLAN_ID));
-            self.vlan = tag.and_then(|tag| Some(u16::from_ne_bytes(tag.try_into().ok()?)));
+            self.vlan = tag.and_then(wire::half);
         }
     }
 }

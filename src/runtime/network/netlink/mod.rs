@@ -1,8 +1,9 @@
 //! Links, addresses, routes and neighbours of the host and of other network namespaces (rtnetlink(7)).
 //!
 //! One [`Netlink`] is one socket in one namespace, to be used by one thread at a time. The kernel answers within the
-//! call; nothing here waits for anything else. Messages are those of the `netlink-packet-route` crate, which nothing
-//! outside of this module sees, because its interface changes every few months.
+//! call; nothing here waits for anything else.
+//!
+//! A message is a fixed part (`struct ifinfomsg`, …) with attributes behind it, written and read by [`wire`].
 //!
 //! ```text
 //! links       list, find, make (kinds: what each kind of link needs), change, delete
@@ -22,11 +23,11 @@ mod ports;
 mod routes;
 pub mod socket;
 mod switches;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 use std::os::fd::BorrowedFd;
-
-use netlink_packet_core::Emitable;
 
 pub use addresses::{Address, NewAddress};
 pub use functions::Function;
@@ -41,6 +42,14 @@ pub use switches::{Family, read_switch, switch, switch_in};
 use crate::error::{Ctx, Kind, Result};
 use crate::runtime::sys::netlink::Part;
 use socket::{Message, Refusal, Socket};
+use wire::Attributes;
+
+/// AF_INET.
+const V4: u8 = 2;
+/// AF_INET6.
+const V6: u8 = 10;
+/// AF_BRIDGE: of a bridge and its ports.
+const BRIDGE: u8 = 7;
 
 /// A socket to the kernel's tables of one network namespace.
 #[derive(Debug)]
@@ -62,12 +71,12 @@ impl Netlink {
     }
 
     /// Sends one message; `what` says what fails, like `creating link "x"`.
-    fn tell(&mut self, kind: u16, flags: u16, message: &impl Emitable, what: impl Fn() -> String) -> Result<()> {
+    fn tell(&mut self, kind: u16, flags: u16, message: &Attributes, what: impl Fn() -> String) -> Result<()> {
         self.try_tell(kind, flags, message).ctx(Kind::Internal, || format!("Failed {}", what()))
     }
 
-    fn try_tell(&mut self, kind: u16, flags: u16, message: &impl Emitable) -> Result<(), Refusal> {
-        self.socket.ask(kind, flags, &bytes(message)).map(drop)
+    fn try_tell(&mut self, kind: u16, flags: u16, message: &Attributes) -> Result<(), Refusal> {
+        self.socket.ask(kind, flags, message.as_bytes()).map(drop)
     }
 
     /// Sends one message of traffic control.
@@ -77,13 +86,7 @@ impl Netlink {
     }
 
     /// Lists what a message asks for.
-    fn list(&mut self, kind: u16, message: &impl Emitable, what: &str) -> Result<Vec<Message>> {
-        self.socket.list(kind, &bytes(message)).ctx(Kind::Internal, || format!("Failed {what}"))
+    fn list(&mut self, kind: u16, message: &Attributes, what: &str) -> Result<Vec<Message>> {
+        self.socket.list(kind, message.as_bytes()).ctx(Kind::Internal, || format!("Failed {what}"))
     }
-}
-
-fn bytes(message: &impl Emitable) -> Vec<u8> {
-    let mut bytes = vec![0; message.buffer_len()];
-    message.emit(&mut bytes);
-    bytes
 }

@@ -3,15 +3,10 @@
 
 use std::net::IpAddr;
 
-use netlink_packet_core::{NlasIterator, ParseableParametrized};
-use netlink_packet_route::AddressFamily;
-use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourHeader, NeighbourMessage, NeighbourState,
-};
-
 use super::addresses::family;
 use super::socket::{CREATE, Message, REPLACE};
-use super::{MacAddr, Netlink, bytes};
+use super::wire::{self, Attributes};
+use super::{BRIDGE, MacAddr, Netlink, V4, V6};
 use crate::error::{Ctx, Kind, Result};
 
 const NEW_NEIGHBOUR: u16 = 28;
@@ -53,20 +48,18 @@ pub struct Forwarding {
 impl Netlink {
     /// Who has which address on a link.
     pub fn neighbours(&mut self, index: u32) -> Result<Vec<Neighbour>> {
-        let answers = self.list(GET_NEIGHBOUR, &NeighbourMessage::default(), "listing neighbours")?;
+        let answers = self.list(GET_NEIGHBOUR, &head(0, 0, libc::NUD_NONE, 0), "listing neighbours")?;
         Ok(answers.iter().filter_map(neighbour).filter(|n| n.index == index).collect())
     }
 
     /// The addresses this host answers for on a link, though others have them.
     pub fn proxies(&mut self, index: u32) -> Result<Vec<IpAddr>> {
         let mut found = Vec::new();
-        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let mut message = NeighbourMessage::default();
-            message.header.family = family;
-            message.header.flags = NeighbourFlags::Proxy;
+        for family in [V4, V6] {
+            let message = head(family, 0, libc::NUD_NONE, libc::NTF_PROXY);
             let answers = self.list(GET_NEIGHBOUR, &message, "listing proxied neighbours")?;
-            let proxied = answers.iter().filter_map(read).filter(|r| r.header.flags.contains(NeighbourFlags::Proxy));
-            found.extend(proxied.filter(|r| r.header.ifindex == index).filter_map(|r| r.address));
+            let proxied = answers.iter().filter_map(read).filter(|r| r.flags & libc::NTF_PROXY != 0);
+            found.extend(proxied.filter(|r| r.index == index).filter_map(|r| r.address));
         }
         Ok(found)
     }
@@ -85,8 +78,7 @@ impl Netlink {
 
     /// All entries of all bridges' and tunnels' forwarding tables that lead through a link.
     pub fn forwardings(&mut self, index: u32) -> Result<Vec<Forwarding>> {
-        let mut message = NeighbourMessage::default();
-        message.header.family = AddressFamily::Bridge;
+        let message = head(BRIDGE, 0, libc::NUD_NONE, 0);
         let answers = self.list(GET_NEIGHBOUR, &message, "listing forwarding entries")?;
         Ok(answers.iter().filter_map(forwarding).filter(|f| f.index == index).collect())
     }
@@ -105,8 +97,8 @@ impl Netlink {
         self.forget(&old.message(), what)
     }
 
-    fn forget(&mut self, message: &NeighbourMessage, what: impl Fn() -> String) -> Result<bool> {
-        match self.socket.ask(DELETE_NEIGHBOUR, 0, &bytes(message)) {
+    fn forget(&mut self, message: &Attributes, what: impl Fn() -> String) -> Result<bool> {
+        match self.socket.ask(DELETE_NEIGHBOUR, 0, message.as_bytes()) {
             Ok(_) => Ok(true),
             Err(refusal) if matches!(refusal.errno(), libc::ENOENT | libc::ENODEV | libc::ENXIO) => Ok(false),
             Err(refusal) => Err(refusal).ctx(Kind::Internal, || format!("Failed {}", what())),
@@ -114,44 +106,38 @@ impl Netlink {
     }
 }
 
-fn proxy(index: u32, address: IpAddr) -> NeighbourMessage {
-    let mut message = NeighbourMessage::default();
-    message.header.family = family(address);
-    message.header.ifindex = index;
-    message.header.flags = NeighbourFlags::Proxy;
-    message.attributes = vec![NeighbourAttribute::Destination(neighbour_address(address))];
+/// `struct ndmsg` (rtnetlink(7)); a state is one of `NUD_*`, flags are `NTF_*`.
+fn head(family: u8, index: u32, state: u16, flags: u8) -> Attributes {
+    let [low, high] = state.to_ne_bytes();
+    Attributes::behind([[family, 0, 0, 0], index.to_ne_bytes(), [low, high, flags, 0]].concat())
+}
+
+fn proxy(index: u32, address: IpAddr) -> Attributes {
+    let mut message = head(family(address), index, libc::NUD_NONE, libc::NTF_PROXY);
+    message.put(libc::NDA_DST, address);
     message
 }
 
-fn neighbour_address(address: IpAddr) -> NeighbourAddress {
-    match address {
-        IpAddr::V4(v4) => NeighbourAddress::Inet(v4),
-        IpAddr::V6(v6) => NeighbourAddress::Inet6(v6),
-    }
-}
-
 impl Forwarding {
-    fn message(&self) -> NeighbourMessage {
-        let mut message = NeighbourMessage::default();
-        message.header.family = AddressFamily::Bridge;
-        message.header.ifindex = self.index;
-        message.header.flags = if self.of_bridge { NeighbourFlags::Controller } else { NeighbourFlags::Own };
-        message.header.state = match (self.permanent, self.of_bridge) {
+    fn message(&self) -> Attributes {
+        let flags = if self.of_bridge { libc::NTF_MASTER } else { libc::NTF_SELF };
+        let state = match (self.permanent, self.of_bridge) {
             // What bridges call permanent is the bridge's own; what stays is "static" there.
-            (true, true) => NeighbourState::Noarp,
-            (true, false) => NeighbourState::Permanent,
-            (false, _) => NeighbourState::Reachable,
+            (true, true) => libc::NUD_NOARP,
+            (true, false) => libc::NUD_PERMANENT,
+            (false, _) => libc::NUD_REACHABLE,
         };
-        message.attributes.push(NeighbourAttribute::LinkLayerAddress(self.mac.0.to_vec()));
-        message.attributes.extend(self.vlan.map(NeighbourAttribute::Vlan));
-        message.attributes.extend(self.remote.map(|a| NeighbourAttribute::Destination(neighbour_address(a))));
+        let mut message = head(BRIDGE, self.index, state, flags);
+        message.put(libc::NDA_LLADDR, self.mac).put(libc::NDA_VLAN, self.vlan).put(libc::NDA_DST, self.remote);
         message
     }
 }
 
 /// What there is of one answer.
 struct Read {
-    header: NeighbourHeader,
+    index: u32,
+    state: u16,
+    flags: u8,
     address: Option<IpAddr>,
     mac: Option<MacAddr>,
     vlan: Option<u16>,
@@ -161,45 +147,37 @@ fn read(answer: &Message) -> Option<Read> {
     if answer.kind != NEW_NEIGHBOUR {
         return None;
     }
-    let header = NeighbourHeader::parse(&answer.body).ok()?;
-    let family = header.family;
-    let mut read = Read { header, address: None, mac: None, vlan: None };
-    for attribute in NlasIterator::new(answer.body.get(HEAD..)?).flatten() {
-        match NeighbourAttribute::parse_with_param(&attribute, family) {
-            Ok(NeighbourAttribute::Destination(NeighbourAddress::Inet(v4))) => read.address = Some(v4.into()),
-            Ok(NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6))) => read.address = Some(v6.into()),
-            // Entries of forwarding tables don't say the family of the other end.
-            Ok(NeighbourAttribute::Destination(NeighbourAddress::Other(raw))) => read.address = address(&raw),
-            Ok(NeighbourAttribute::LinkLayerAddress(raw)) => read.mac = MacAddr::from_bytes(&raw),
-            Ok(NeighbourAttribute::Vlan(vlan)) => read.vlan = Some(vlan),
+    let (head, attributes) = answer.body.split_first_chunk::<HEAD>()?;
+    let (said, flags) = (*head.first()?, *head.get(10)?);
+    let (index, state) = (wire::word(head.get(4..8)?)?, wire::half(head.get(8..10)?)?);
+    // Entries of forwarding tables don't say the family of the other end.
+    let fits = |address: &IpAddr| !matches!(said, V4 | V6) || said == family(*address);
+    let mut read = Read { index, state, flags, address: None, mac: None, vlan: None };
+    for (kind, value) in wire::attributes(attributes) {
+        match kind {
+            libc::NDA_DST => read.address = wire::address(value).filter(fits).or(read.address),
+            libc::NDA_LLADDR => read.mac = MacAddr::from_bytes(value),
+            libc::NDA_VLAN => read.vlan = wire::half(value).or(read.vlan),
             _ => {}
         }
     }
     Some(read)
 }
 
-fn address(raw: &[u8]) -> Option<IpAddr> {
-    match raw.len() {
-        4 => Some(IpAddr::from(<[u8; 4]>::try_from(raw).ok()?)),
-        16 => Some(IpAddr::from(<[u8; 16]>::try_from(raw).ok()?)),
-        _ => None,
-    }
-}
-
 fn neighbour(answer: &Message) -> Option<Neighbour> {
     let read = read(answer)?;
-    let failed = matches!(read.header.state, NeighbourState::Failed | NeighbourState::Incomplete);
-    Some(Neighbour { index: read.header.ifindex, address: read.address?, mac: read.mac, failed })
+    let failed = matches!(read.state, libc::NUD_FAILED | libc::NUD_INCOMPLETE);
+    Some(Neighbour { index: read.index, address: read.address?, mac: read.mac, failed })
 }
 
 fn forwarding(answer: &Message) -> Option<Forwarding> {
     let read = read(answer)?;
     Some(Forwarding {
-        index: read.header.ifindex,
+        index: read.index,
         mac: read.mac?,
         vlan: read.vlan,
         remote: read.address,
-        permanent: matches!(read.header.state, NeighbourState::Noarp | NeighbourState::Permanent),
-        of_bridge: !read.header.flags.contains(NeighbourFlags::Own),
+        permanent: matches!(read.state, libc::NUD_NOARP | libc::NUD_PERMANENT),
+        of_bridge: read.flags & libc::NTF_SELF == 0,
     })
 }

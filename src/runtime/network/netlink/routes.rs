@@ -2,12 +2,10 @@
 
 use std::net::IpAddr;
 
-use netlink_packet_core::{NlasIterator, ParseableParametrized};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteLwEnCapType, RouteMessage};
-
 use super::addresses::family;
 use super::socket::{CREATE, EXCL, Message, REPLACE};
-use super::{Netlink, bytes};
+use super::wire::{self, Attributes};
+use super::{Netlink, V4, V6};
 use crate::error::{Ctx, Kind, Result};
 
 const NEW_ROUTE: u16 = 24;
@@ -139,27 +137,18 @@ impl Route {
         Route { gateway: Some(gateway), index: None, scope: Scope::Universe, ..route }
     }
 
-    fn message(&self) -> RouteMessage {
-        let mut message = RouteMessage::default();
-        message.header = RouteHeader {
-            address_family: family(self.destination),
-            destination_prefix_length: self.prefix,
-            // Numbers that don't fit stand in the attribute alone.
-            table: u8::try_from(self.table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC),
-            protocol: self.protocol.into(),
-            scope: u8::from(self.scope).into(),
-            kind: u8::from(self.kind).into(),
-            ..RouteHeader::default()
-        };
-        let attributes = [
-            (self.prefix != 0).then(|| RouteAttribute::Destination(self.destination.into())),
-            self.gateway.map(|gateway| RouteAttribute::Gateway(gateway.into())),
-            self.index.map(RouteAttribute::Oif),
-            self.source.map(|source| RouteAttribute::PrefSource(source.into())),
-            self.metric.map(RouteAttribute::Priority),
-            Some(RouteAttribute::Table(self.table)),
-        ];
-        message.attributes = attributes.into_iter().flatten().collect();
+    fn message(&self) -> Attributes {
+        // Numbers that don't fit stand in the attribute alone (RT_TABLE_UNSPEC).
+        let table = u8::try_from(self.table).unwrap_or(0);
+        let destination = [family(self.destination), self.prefix, 0, 0];
+        let mut message = head(destination, [table, self.protocol, self.scope.into(), self.kind.into()]);
+        message
+            .put(libc::RTA_DST, (self.prefix != 0).then_some(self.destination))
+            .put(libc::RTA_GATEWAY, self.gateway)
+            .put(libc::RTA_OIF, self.index)
+            .put(libc::RTA_PREFSRC, self.source)
+            .put(libc::RTA_PRIORITY, self.metric)
+            .put(libc::RTA_TABLE, self.table);
         message
     }
 
@@ -168,10 +157,16 @@ impl Route {
     }
 }
 
+/// `struct rtmsg` (rtnetlink(7)): first family, length of the prefix to and from, type of service; then table, maker,
+/// scope and kind; no flags.
+fn head(destination: [u8; 4], route: [u8; 4]) -> Attributes {
+    Attributes::behind([destination, route, [0; 4]].concat())
+}
+
 impl Netlink {
     /// All routes of all tables, or those through one link.
     pub fn routes(&mut self, index: Option<u32>) -> Result<Vec<Route>> {
-        let answers = self.list(GET_ROUTE, &RouteMessage::default(), "listing routes")?;
+        let answers = self.list(GET_ROUTE, &head([0; 4], [0; 4]), "listing routes")?;
         Ok(answers.iter().filter_map(route).filter(|r| index.is_none() || r.index == index).collect())
     }
 
@@ -203,7 +198,7 @@ impl Netlink {
 
     /// Deletes a route; false when there was none.
     pub fn delete_route(&mut self, route: &Route) -> Result<bool> {
-        match self.socket.ask(DELETE_ROUTE, 0, &bytes(&route.message())) {
+        match self.socket.ask(DELETE_ROUTE, 0, route.message().as_bytes()) {
             Ok(_) => Ok(true),
             Err(refusal) if matches!(refusal.errno(), libc::ESRCH | libc::ENODEV) => Ok(false),
             Err(refusal) => Err(refusal).ctx(Kind::Internal, || format!("Failed deleting {}", route.name())),
@@ -215,34 +210,28 @@ fn route(answer: &Message) -> Option<Route> {
     if answer.kind != NEW_ROUTE {
         return None;
     }
-    let header = RouteHeader::parse(&answer.body).ok()?;
-    let nowhere = match u8::from(header.address_family) {
-        2 => IpAddr::from([0u8; 4]),
-        10 => IpAddr::from([0u8; 16]),
+    let (&[family, prefix, _, _, table, protocol, scope, kind, ..], attributes) =
+        answer.body.split_first_chunk::<HEAD>()?;
+    let nowhere = match family {
+        V4 => IpAddr::from([0u8; 4]),
+        V6 => IpAddr::from([0u8; 16]),
         _ => return None,
     };
-    let mut route = Route::through(0, nowhere, header.destination_prefix_length);
-    (route.index, route.table, route.protocol) = (None, header.table.into(), header.protocol.into());
-    (route.scope, route.kind) = (u8::from(header.scope).into(), u8::from(header.kind).into());
-    for attribute in NlasIterator::new(answer.body.get(HEAD..)?).flatten() {
-        let parameters = (header.address_family, header.kind, RouteLwEnCapType::None);
-        match RouteAttribute::parse_with_param(&attribute, parameters) {
-            Ok(RouteAttribute::Destination(to)) => route.destination = plain(&to)?,
-            Ok(RouteAttribute::Gateway(gateway)) => route.gateway = plain(&gateway),
-            Ok(RouteAttribute::PrefSource(source)) => route.source = plain(&source),
-            Ok(RouteAttribute::Oif(index)) => route.index = Some(index),
-            Ok(RouteAttribute::Priority(metric)) => route.metric = Some(metric),
-            Ok(RouteAttribute::Table(table)) => route.table = table,
+    let mut route = Route::through(0, nowhere, prefix);
+    (route.index, route.table, route.protocol) = (None, table.into(), protocol);
+    (route.scope, route.kind) = (scope.into(), kind.into());
+    for (kind, value) in wire::attributes(attributes) {
+        let word = wire::word(value);
+        let address = wire::address(value).filter(|address| address.is_ipv4() == nowhere.is_ipv4());
+        match kind {
+            libc::RTA_DST => route.destination = address.unwrap_or(route.destination),
+            libc::RTA_GATEWAY => route.gateway = address.or(route.gateway),
+            libc::RTA_PREFSRC => route.source = address.or(route.source),
+            libc::RTA_OIF => route.index = word.or(route.index),
+            libc::RTA_PRIORITY => route.metric = word.or(route.metric),
+            libc::RTA_TABLE => route.table = word.unwrap_or(route.table),
             _ => {}
         }
     }
     Some(route)
-}
-
-fn plain(address: &RouteAddress) -> Option<IpAddr> {
-    match address {
-        RouteAddress::Inet(v4) => Some((*v4).into()),
-        RouteAddress::Inet6(v6) => Some((*v6).into()),
-        _ => None,
-    }
 }

@@ -107,6 +107,12 @@ impl Socket {
         Ok(Socket { fd: open_in(part, netns)?, sequence: 0 })
     }
 
+    /// One whose other end is whatever plays the kernel.
+    #[cfg(test)]
+    pub fn over(fd: OwnedFd) -> Socket {
+        Socket { fd, sequence: 0 }
+    }
+
     /// Asks one thing; gives the answers in front of the acknowledgement.
     pub fn ask(&mut self, kind: u16, flags: u16, body: &[u8]) -> Result<Vec<Message>, Refusal> {
         let question = self.question(kind, REQUEST | ACK | flags, body);
