@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::api::client::Client;
 use crate::api::types::from_json;
+use crate::cli::wait::Wait;
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// Words alone.
@@ -74,8 +75,8 @@ pub fn transfer_mode(mode: &str) -> Result<()> {
 }
 
 /// `GET`s a list, both as it came, for JSON output, and as typed objects.
-pub async fn fetch<T: DeserializeOwned>(client: &Client, address: &str) -> Result<(Vec<Value>, Vec<T>)> {
-    let reply = client.call(hyper::Method::GET, address, Bytes::new(), "").await?;
+pub fn fetch<T: DeserializeOwned>(client: &Client, address: &str) -> Result<(Vec<Value>, Vec<T>)> {
+    let reply = client.call(hyper::Method::GET, address, Bytes::new(), "").wait()?;
     let failed = || format!("Failed reading the server's answer to {address:?}");
     let typed = from_json::<Vec<T>>(reply.metadata().as_bytes()).ctx(Kind::Internal, failed)?;
     let raw: Option<Vec<Value>> = serde_json::from_str(reply.metadata()).ctx(Kind::Internal, failed)?;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::client::{path, with_query};
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::cli::context::{Context, Target};
+use crate::cli::wait::Wait;
 use crate::error::Result;
 
 mod attach;
@@ -77,9 +78,9 @@ impl Volume {
     }
 
     /// Whether the server knows snapshots of volumes, if this is one.
-    async fn ready(&self) -> Result<()> {
+    fn ready(&self) -> Result<()> {
         match self.snapshot {
-            Some(_) => self.target.client.require("storage_api_volume_snapshots").await,
+            Some(_) => self.target.client.require("storage_api_volume_snapshots").wait(),
             None => Ok(()),
         }
     }
