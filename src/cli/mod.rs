@@ -2,7 +2,8 @@
 //!
 //! The way of a command: `aliases` replaces the user's short names, `argv` reads the words against the rows of
 //! `table`, the row's function below `commands` gets them as a typed argh struct, asks `api::client` and prints with
-//! `output`. Nothing here reaches into the daemon: a stock LXD server is served the same way.
+//! `output`. Commands are plain functions, which wait for the client's answers by `wait`. Nothing here reaches into the
+//! daemon: a stock LXD server is served the same way.
 
 mod aliases;
 mod argv;

@@ -25,8 +25,8 @@ pub fn run(
     watched(cx, client, pin!(client.start(request.0, request.1, request.2)), prefix).wait()
 }
 
-/// As [`run`], with what begins the operation. It is one future from the first question on: events, the end and `ctrl-c` are
-/// waited for at the same time.
+/// As [`run`], with what begins the operation. It is one future from the first question on: events, the end and
+/// `ctrl-c` are waited for at the same time.
 async fn watched(
     cx: &Context,
     client: &Client,

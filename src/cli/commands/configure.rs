@@ -10,7 +10,7 @@ use crate::api::types::{Instance, InstancePut, InstanceSnapshot, ServerPut};
 use crate::cli::context::{Context, NO_CLUSTER, Target};
 use crate::cli::input::settings;
 use crate::cli::output::{emit, say, yaml};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 
 /// `lxc config get` and `show`.
@@ -57,11 +57,11 @@ pub fn show(cx: &Context, args: Expanded) -> Result<i32> {
             if args.target.is_some() {
                 target.clustered(NO_CLUSTER)?;
             }
-            let server: Value = target.client.get(&server_path(&args.target)).wait()?;
+            let server: Value = target.client.read(&server_path(&args.target))?;
             json!({ "config": server["config"] })
         }
         None => {
-            let mut instance: Instance = target.client.get(&path(&["instances", &target.name])).wait()?;
+            let mut instance: Instance = target.client.read(&path(&["instances", &target.name]))?;
             if args.expanded {
                 instance.config = std::mem::take(&mut instance.expanded_config);
                 instance.devices = std::mem::take(&mut instance.expanded_devices);
@@ -70,7 +70,7 @@ pub fn show(cx: &Context, args: Expanded) -> Result<i32> {
         }
         Some((instance, snapshot)) => {
             let address = path(&["instances", instance, "snapshots", snapshot]);
-            let mut snapshot: InstanceSnapshot = target.client.get(&address).wait()?;
+            let mut snapshot: InstanceSnapshot = target.client.read(&address)?;
             if args.expanded {
                 snapshot.config = snapshot.expanded_config.clone();
                 snapshot.devices = snapshot.expanded_devices.clone();
@@ -104,10 +104,10 @@ pub fn get(cx: &Context, args: Expanded) -> Result<i32> {
         if args.expanded {
             return Err(Error::invalid("--expanded cannot be used with a server"));
         }
-        let server: Value = target.client.get(&server_path(&args.target)).wait()?;
+        let server: Value = target.client.read(&server_path(&args.target))?;
         server["config"][key].clone()
     } else {
-        let instance: Value = target.client.get(&path(&["instances", &target.name])).wait()?;
+        let instance: Value = target.client.read(&path(&["instances", &target.name]))?;
         let of = if args.expanded { "expanded_config" } else { "config" };
         instance[of][key].clone()
     };
@@ -173,7 +173,7 @@ fn change_server(
     change: impl FnOnce(&mut ServerConfig) -> Result<()>,
 ) -> Result<i32> {
     let address = server_path(member);
-    let (mut put, etag): (ServerPut, String) = target.client.get_with_etag(&address).wait()?;
+    let (mut put, etag): (ServerPut, String) = target.client.read_with_etag(&address)?;
     change(&mut put.config)?;
     target.client.put(&address, &put, &etag).wait()?;
     Ok(0)
@@ -181,11 +181,18 @@ fn change_server(
 
 /// Reads an instance, changes it and writes it back, unless someone else has changed it meanwhile.
 pub fn change_instance(target: &Target, change: impl FnOnce(&mut InstancePut) -> Result<()>) -> Result<i32> {
-    let address = path(&["instances", &target.name]);
-    let (instance, etag): (Instance, String) = target.client.get_with_etag(&address).wait()?;
-    let mut put = changeable(instance);
+    let (mut put, etag) = read_instance(target)?;
     change(&mut put)?;
-    target.client.put(&address, &put, &etag).wait()?;
+    write_instance(target, &put, &etag)
+}
+
+fn read_instance(target: &Target) -> Result<(InstancePut, String)> {
+    let (instance, etag): (Instance, String) = target.client.read_with_etag(&path(&["instances", &target.name]))?;
+    Ok((changeable(instance), etag))
+}
+
+fn write_instance(target: &Target, put: &InstancePut, etag: &str) -> Result<i32> {
+    target.client.put(&path(&["instances", &target.name]), put, etag).wait()?;
     Ok(0)
 }
 

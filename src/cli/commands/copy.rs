@@ -10,7 +10,7 @@ use crate::api::client::{path, with_query};
 use crate::api::types::{ConfigMap, Devices, InstanceSource, InstancesPost, from_json};
 use crate::cli::context::{Context, NO_CLUSTER, Target};
 use crate::cli::input::overrides;
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::cli::waiting::run;
 use crate::error::{Ctx, Error, Kind, Result};
 
@@ -136,10 +136,8 @@ pub fn copy(cx: &Context, args: Copy) -> Result<i32> {
 /// The request that makes a copy of an instance, or of a snapshot given as `instance/snapshot`.
 fn copied(source: &Target, name: &str, args: &Copy) -> Result<InstancesPost> {
     let found: Value = match source.name.split_once('/') {
-        Some((instance, snapshot)) => {
-            source.client.get(&path(&["instances", instance, "snapshots", snapshot])).wait()?
-        }
-        None => source.client.get(&path(&["instances", &source.name])).wait()?,
+        Some((instance, snapshot)) => source.client.read(&path(&["instances", instance, "snapshots", snapshot]))?,
+        None => source.client.read(&path(&["instances", &source.name]))?,
     };
     let part = |key: &str| found[key].to_string().into_bytes();
     let failed = || format!("Failed reading the instance {:?}", source.name);
@@ -264,7 +262,7 @@ pub fn move_to(cx: &Context, args: Move) -> Result<i32> {
 fn migrate(cx: &Context, source: &Target, name: &str, args: &Move) -> Result<i32> {
     let address = path(&["instances", &source.name]);
     let failed = |what: &str, e: Error| Error::new(e.kind(), format!("Migration {what} failure: {}", e.message()));
-    let found: Result<Value> = source.client.get(&address).wait();
+    let found: Result<Value> = source.client.read(&address);
     let found = found.map_err(|e| failed("API", e))?;
     let post = serde_json::json!({
         "name": name, "migration": true, "pool": args.storage.as_deref().unwrap_or(""),

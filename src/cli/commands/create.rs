@@ -10,7 +10,7 @@ use crate::api::types::{DeviceMap, Devices, InstancePut, InstanceStatePut, Insta
 use crate::cli::context::{Context, Target};
 use crate::cli::input::{overrides, piped};
 use crate::cli::output::{note, say};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::cli::waiting::run;
 use crate::cli::yaml_in::from_yaml;
 use crate::error::{Error, Result};
@@ -215,7 +215,7 @@ fn inherited(target: &Target, profiles: Option<&[String]>) -> Result<Devices> {
     let default = ["default".to_string()];
     let mut devices = Devices::new();
     for profile in profiles.unwrap_or(&default) {
-        let profile: Profile = target.client.get(&path(&["profiles", profile])).wait()?;
+        let profile: Profile = target.client.read(&path(&["profiles", profile]))?;
         devices.extend(profile.devices);
     }
     Ok(devices)
@@ -225,8 +225,7 @@ fn inherited(target: &Target, profiles: Option<&[String]>) -> Result<Devices> {
 fn network_device(target: &Target, network: &str, inherited: &Devices) -> Result<(String, DeviceMap)> {
     let found: Value = target
         .client
-        .get(&path(&["networks", network]))
-        .wait()
+        .read(&path(&["networks", network]))
         .map_err(|e| Error::new(e.kind(), format!("Failed loading network {network:?}: {}", e.message())))?;
     let mut device = DeviceMap::from([("type".into(), "nic".into()), ("name".into(), "eth0".into())]);
     if found["managed"] == true {
@@ -284,13 +283,13 @@ pub fn resolve(source: &Target, kind: &str) -> Result<(String, String)> {
     if source.name.is_empty() {
         return Err(Error::invalid("Image identifier missing"));
     }
-    let alias: Result<Value> = source.client.get(&path(&["images", "aliases", &source.name])).wait();
+    let alias: Result<Value> = source.client.read(&path(&["images", "aliases", &source.name]));
     let name = match alias {
         Ok(alias) => alias["target"].as_str().unwrap_or(&source.name).to_string(),
         Err(error) if error.kind() == crate::error::Kind::NotFound => source.name.clone(),
         Err(error) => return Err(error),
     };
-    let image: Value = source.client.get(&path(&["images", &name])).wait()?;
+    let image: Value = source.client.read(&path(&["images", &name]))?;
     let text = |key: &str| image[key].as_str().unwrap_or("").to_string();
     let (fingerprint, found) = (text("fingerprint"), text("type"));
     Ok((if fingerprint.is_empty() { name } else { fingerprint }, if found.is_empty() { kind.into() } else { found }))
@@ -312,7 +311,7 @@ pub fn name_of(operation: &Operation) -> Option<String> {
 
 /// An instance without network is rarely meant.
 fn advise_about_network(target: &Target) -> Result<()> {
-    let made: Value = target.client.get(&path(&["instances", &target.name])).wait()?;
+    let made: Value = target.client.read(&path(&["instances", &target.name]))?;
     let devices = made["expanded_devices"].as_object();
     if devices.is_some_and(|devices| devices.values().any(|device| device["type"] == "nic")) {
         return Ok(());

@@ -8,7 +8,7 @@ use crate::api::client::path;
 use crate::api::types::InstanceStatePut;
 use crate::cli::context::{Context, Target};
 use crate::cli::input::confirmed;
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Kind, Result};
 
 /// `lxc delete`.
@@ -31,7 +31,7 @@ pub fn delete(cx: &Context, args: Delete) -> Result<i32> {
     // Nothing is deleted when one of the names is wrong.
     for target in &targets {
         let full = format!("{}:{}", target.remote, target.name);
-        let found: Result<Value> = target.client.get(&address(target)).wait();
+        let found: Result<Value> = target.client.read(&address(target));
         let what = if target.name.contains('/') { "instance snapshot" } else { "instance" };
         found.map_err(|e| Error::new(e.kind(), format!("Failed checking {what} exists {full:?}: {}", e.message())))?;
     }
@@ -68,7 +68,7 @@ fn address(target: &Target) -> String {
 
 /// Stops a running instance when forced; tells whether it is gone by that (an ephemeral one).
 fn stop_first(target: &Target, force: bool) -> Result<bool> {
-    let found: Value = target.client.get(&address(target)).wait()?;
+    let found: Value = target.client.read(&address(target))?;
     if matches!(found["status_code"].as_u64(), Some(102 | 112)) {
         return Ok(false);
     }

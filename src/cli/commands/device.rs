@@ -9,7 +9,7 @@ use crate::api::types::{DeviceMap, Devices, Instance, InstancePut, Profile, Prof
 use crate::cli::context::{Context, Target};
 use crate::cli::input::settings;
 use crate::cli::output::{emit, say, yaml};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Kind, Result};
 
 /// Something with devices, read to be changed and written back.
@@ -40,13 +40,13 @@ impl Holder {
         match of {
             Of::Instance => {
                 let address = path(&["instances", &target.name]);
-                let (mut instance, etag): (Instance, String) = target.client.get_with_etag(&address).wait()?;
+                let (mut instance, etag): (Instance, String) = target.client.read_with_etag(&address)?;
                 let inherited = std::mem::take(&mut instance.expanded_devices);
                 Ok(Holder { target, address, etag, inherited, body: Body::Instance(changeable(instance)) })
             }
             Of::Profile => {
                 let address = path(&["profiles", &target.name]);
-                let (profile, etag): (Profile, String) = target.client.get_with_etag(&address).wait()?;
+                let (profile, etag): (Profile, String) = target.client.read_with_etag(&address)?;
                 let Profile { config, description, devices, .. } = profile;
                 let body = Body::Profile(ProfilePut { config, description, devices });
                 Ok(Holder { target, address, etag, inherited: Devices::new(), body })

@@ -250,8 +250,8 @@ pub fn console(cx: &Context, args: Console) -> Result<i32> {
     Ok(0)
 }
 
-/// Attaches the terminal to the console of an instance until `ctrl-a q` is typed or the instance is down. One future: input,
-/// output and window sizes come at any time, and some begin the instance's end beside it.
+/// Attaches the terminal to the console of an instance until `ctrl-a q` is typed or the instance is down. One future:
+/// input, output and window sizes come at any time, and some begin the instance's end beside it.
 pub async fn attach_console(target: &Target, kind: &str) -> Result<()> {
     match kind {
         "console" | "" => {}

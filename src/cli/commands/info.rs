@@ -7,7 +7,7 @@ use crate::api::client::{path, with_query};
 use crate::api::types::{InstanceFull, InstanceState, InstanceStateNetwork, Server};
 use crate::cli::context::{Context, NO_CLUSTER, Target};
 use crate::cli::output::{Rows, bytes_iec, emit, local_date, render, say, yaml};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 
 /// `lxc info`.
@@ -45,14 +45,14 @@ pub fn info(cx: &Context, args: Info) -> Result<i32> {
         super::resources::show(&target.client, member)?;
         return Ok(0);
     }
-    let server: Server = target.client.get(&with_query("/1.0", &[("target", member)])).wait()?;
+    let server: Server = target.client.read(&with_query("/1.0", &[("target", member)]))?;
     emit(yaml(&json!(server)).as_bytes());
     Ok(0)
 }
 
 fn instance(target: &Target, show_log: bool) -> Result<()> {
     let full: InstanceFull =
-        target.client.get(&with_query(&path(&["instances", &target.name]), &[("recursion", "1")])).wait()?;
+        target.client.read(&with_query(&path(&["instances", &target.name]), &[("recursion", "1")]))?;
     let i = &full.instance;
     say!("Name: {}", i.name);
     say!("Status: {}", i.status.to_uppercase());

@@ -11,7 +11,7 @@ use crate::cli::context::{Context, Target};
 use crate::cli::edit::edit as in_editor;
 use crate::cli::input::piped;
 use crate::cli::output::{Rows, emit, render, sort_rows, yaml};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::cli::yaml_in::from_yaml;
 use crate::error::Result;
 
@@ -43,7 +43,7 @@ fn named(cx: &Context, word: &str) -> Result<(Target, String)> {
 /// `lxc config metadata show`.
 pub fn show(cx: &Context, args: Words) -> Result<i32> {
     let (target, address) = named(cx, &args.words[0])?;
-    let metadata: ImageMetadata = target.client.get(&address).wait()?;
+    let metadata: ImageMetadata = target.client.read(&address)?;
     emit(yaml(&json!(metadata)).as_bytes());
     Ok(0)
 }
@@ -55,7 +55,7 @@ pub fn edit(cx: &Context, args: Words) -> Result<i32> {
     match piped()? {
         Some(text) => put(&text, "")?,
         None => {
-            let (metadata, etag): (ImageMetadata, String) = target.client.get_with_etag(&address).wait()?;
+            let (metadata, etag): (ImageMetadata, String) = target.client.read_with_etag(&address)?;
             let text = yaml(&json!(metadata));
             in_editor(&format!("{HELP}{text}"), &mut |text| put(text, &etag))?;
         }

@@ -7,7 +7,7 @@ use crate::api::client::path;
 use crate::api::types::{Operation, from_json};
 use crate::cli::context::Context;
 use crate::cli::output::{Rows, date, emit, fill, render, sort_rows, yaml};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Ctx, Error, Kind, Result};
 
 fn document(operation: &Operation) -> Value {
@@ -28,7 +28,7 @@ pub fn list(cx: &Context, args: Format) -> Result<i32> {
     if !target.name.is_empty() {
         return Err(Error::invalid("Filtering isn't supported yet"));
     }
-    let all: Value = target.client.get("/1.0/operations?recursion=1").wait()?;
+    let all: Value = target.client.read("/1.0/operations?recursion=1")?;
     let raw: Vec<Value> = flattened(&all).cloned().collect();
     let text = serde_json::to_vec(&raw).unwrap_or_default();
     let operations: Vec<Operation> = from_json(&text).ctx(Kind::Internal, || "Failed reading the operations")?;

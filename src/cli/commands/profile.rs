@@ -11,7 +11,7 @@ use crate::api::types::{Profile, ProfilePut, ProfilesPost, RenamePost};
 use crate::cli::context::{Context, Target};
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, emit, render, say, sort_rows, yaml};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Kind, Result};
 
 /// `lxc profile copy`.
@@ -28,7 +28,7 @@ pub struct Copy {
 fn read(cx: &Context, word: &str) -> Result<(Target, String, Profile, String)> {
     let target = cx.named(word, "profile name")?;
     let address = path(&["profiles", &target.name]);
-    let (profile, etag) = target.client.get_with_etag(&address).wait()?;
+    let (profile, etag) = target.client.read_with_etag(&address)?;
     Ok((target, address, profile, etag))
 }
 

@@ -11,7 +11,7 @@ use crate::api::types::{ConfigMap, Project};
 use crate::cli::context::Context;
 use crate::cli::input::{overrides, settings};
 use crate::cli::output::{Rows, bytes_iec, emit, render, say, sort_rows, yaml};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::Result;
 
 /// `lxc project list`.
@@ -41,7 +41,7 @@ pub fn list(cx: &Context, args: Format) -> Result<i32> {
 /// `lxc project show`.
 pub fn show(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "project name")?;
-    let project: Project = target.client.get(&path(&["projects", &target.name])).wait()?;
+    let project: Project = target.client.read(&path(&["projects", &target.name]))?;
     emit(yaml(&json!(project)).as_bytes());
     Ok(0)
 }
@@ -49,7 +49,7 @@ pub fn show(cx: &Context, args: Words) -> Result<i32> {
 /// `lxc project get`.
 pub fn get(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "project name")?;
-    let project: Project = target.client.get(&path(&["projects", &target.name])).wait()?;
+    let project: Project = target.client.read(&path(&["projects", &target.name]))?;
     say!("{}", project.config.get(&args.words[1]).map_or("", String::as_str));
     Ok(0)
 }
@@ -58,7 +58,7 @@ pub fn get(cx: &Context, args: Words) -> Result<i32> {
 pub fn info(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.named(&args.words[0], "project name")?;
     target.client.require("project_usage").wait()?;
-    let state: Value = target.client.get(&path(&["projects", &target.name, "state"])).wait()?;
+    let state: Value = target.client.read(&path(&["projects", &target.name, "state"]))?;
     let sized = |kind: &str| matches!(kind, "disk" | "memory");
     let mut cells = Vec::new();
     for (kind, usage) in state["resources"].as_object().into_iter().flatten() {
@@ -78,7 +78,7 @@ pub fn info(cx: &Context, args: Format) -> Result<i32> {
 /// `lxc project switch`.
 pub fn switch(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "project name")?;
-    let _: Value = target.client.get(&path(&["projects", &target.name])).wait()?;
+    let _: Value = target.client.read(&path(&["projects", &target.name]))?;
     let mut config = cx.config.borrow_mut();
     if let Some(remote) = config.remotes.get_mut(&target.remote) {
         remote.project = target.name;
@@ -157,7 +157,7 @@ pub fn edit(cx: &Context, args: Words) -> Result<i32> {
 /// `lxc project set`.
 pub fn set(cx: &Context, args: Words) -> Result<i32> {
     let thing = thing(cx, &args.words[0])?;
-    let found: Result<Value> = thing.client.get(&thing.address).wait();
+    let found: Result<Value> = thing.client.read(&thing.address);
     found?;
     thing.set::<ProjectPut>(settings(&args.words[1..])?)
 }

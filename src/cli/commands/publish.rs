@@ -10,7 +10,7 @@ use crate::api::types::{InstanceStatePut, Timestamp};
 use crate::cli::context::{Context, Target};
 use crate::cli::input::overrides;
 use crate::cli::output::{note, say};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::cli::waiting::run;
 use crate::error::{Error, Kind, Result};
 
@@ -94,7 +94,7 @@ fn request(source: &Target, args: &Publish, pairs: &[String]) -> Result<Value> {
 /// must not be while it is stopped.
 fn stop(source: &Target, force: bool) -> Result<Option<bool>> {
     let address = path(&["instances", &source.name]);
-    let (found, etag): (Value, String) = source.client.get_with_etag(&address).wait()?;
+    let (found, etag): (Value, String) = source.client.read_with_etag(&address)?;
     if matches!(found["status_code"].as_u64(), Some(0 | 102 | 112)) {
         return Ok(None);
     }
@@ -120,7 +120,7 @@ fn start(source: &Target, ephemeral: bool) {
         note!("Starting the instance again failed: {}", error.message());
     }
     if ephemeral {
-        let found = source.client.get_with_etag(&path(&["instances", &source.name])).wait();
+        let found = source.client.read_with_etag(&path(&["instances", &source.name]));
         let set = match found {
             Ok(found) => set_ephemeral(source, found, true),
             Err(error) => Err(error),

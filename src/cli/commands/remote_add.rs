@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::output::{emit, say};
 use crate::cli::terminal::{Silent, is_terminal};
 use crate::cli::trusted;
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// The port of a server where none is said.
@@ -208,10 +208,10 @@ fn introduce(client: &Client, name: &str, password: Option<String>) -> Result<()
 /// The project to work in: the one that was named, the only one there is, or the one that is chosen.
 fn project(client: &Client, named: Option<&str>) -> Result<String> {
     if let Some(name) = named {
-        let _: Project = client.get(&path(&["projects", name])).wait()?;
+        let _: Project = client.read(&path(&["projects", name]))?;
         return Ok(name.into());
     }
-    let projects: Vec<Project> = client.get("/1.0/projects?recursion=1").wait()?;
+    let projects: Vec<Project> = client.read("/1.0/projects?recursion=1")?;
     if projects.len() < 2 {
         return Ok(projects.into_iter().next().map_or_else(|| "default".into(), |project| project.name));
     }

@@ -9,7 +9,7 @@ use crate::api::client::path;
 use crate::api::types::{InstanceStatePut, InstancesPut};
 use crate::cli::context::{Context, Target};
 use crate::cli::output::note;
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::cli::waiting::run;
 use crate::error::{Error, Kind, Result};
 
@@ -168,7 +168,7 @@ impl Change {
         let mut put = self.put.clone();
         if self.verb == "start" {
             // Starting thaws a frozen instance, and goes on from a kept running state.
-            let found: Value = target.client.get(&path(&["instances", &target.name])).wait()?;
+            let found: Value = target.client.read(&path(&["instances", &target.name]))?;
             match found["status"].as_str() {
                 Some("Frozen") => put.action = "unfreeze".into(),
                 _ => put.stateful = found["stateful"] == true && !stateless,

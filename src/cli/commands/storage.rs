@@ -10,7 +10,7 @@ use crate::api::types::{ResourcesStoragePool, StoragePool, StoragePoolPut, Stora
 use crate::cli::context::{Context, Target};
 use crate::cli::input::{settings, storage_overrides};
 use crate::cli::output::{Rows, bytes_iec, emit, render, sort_rows, yaml};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::Result;
 use crate::order::Order;
 
@@ -103,15 +103,15 @@ pub fn show(cx: &Context, args: Show) -> Result<i32> {
         return thing(target, &args.target).show::<StoragePool>();
     }
     let address = address(&target, &["resources"], &args.target);
-    emit(yaml(&json!(target.client.get::<ResourcesStoragePool>(&address).wait()?)).as_bytes());
+    emit(yaml(&json!(target.client.read::<ResourcesStoragePool>(&address)?)).as_bytes());
     Ok(0)
 }
 
 /// `lxc storage info`.
 pub fn info(cx: &Context, args: Info) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
-    let pool: StoragePool = target.client.get(&address(&target, &[], &args.target)).wait()?;
-    let usage: ResourcesStoragePool = target.client.get(&address(&target, &["resources"], &args.target)).wait()?;
+    let pool: StoragePool = target.client.read(&address(&target, &[], &args.target))?;
+    let usage: ResourcesStoragePool = target.client.read(&address(&target, &["resources"], &args.target))?;
     let size = |bytes: u64| match args.bytes {
         true => bytes.to_string(),
         false => bytes_iec(i64::try_from(bytes).unwrap_or(i64::MAX), 2),
@@ -180,7 +180,7 @@ pub fn unset(cx: &Context, args: OnMember) -> Result<i32> {
 fn change(cx: &Context, args: &OnMember, change: impl FnOnce(&mut StoragePoolPut)) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
     let address = address(&target, &[], &args.target);
-    let (pool, etag): (StoragePool, String) = target.client.get_with_etag(&address).wait()?;
+    let (pool, etag): (StoragePool, String) = target.client.read_with_etag(&address)?;
     let mut put = StoragePoolPut { config: pool.config, description: pool.description };
     change(&mut put);
     target.client.put(&address, &put, &etag).wait()?;

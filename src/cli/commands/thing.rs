@@ -9,7 +9,7 @@ use crate::api::types::{ConfigMap, from_tree};
 use crate::cli::edit::edit as in_editor;
 use crate::cli::input::piped;
 use crate::cli::output::{emit, say, yaml};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::cli::yaml_in::from_yaml;
 use crate::error::{Ctx, Kind, Result};
 use crate::order::Order;
@@ -29,7 +29,7 @@ impl Thing {
     }
 
     fn show_as(&self, shown: Part) -> Result<i32> {
-        let seen: Value = self.client.get(&self.address).wait()?;
+        let seen: Value = self.client.read(&self.address)?;
         let mut seen = shown(&seen)?;
         if let Some(users) = seen.get_mut("used_by").and_then(Value::as_array_mut) {
             users.order_by(|a, b| a.as_str().cmp(&b.as_str()));
@@ -40,7 +40,7 @@ impl Thing {
 
     /// Prints the value of a key.
     pub fn get(&self, key: &str) -> Result<i32> {
-        let seen: Value = self.client.get(&self.address).wait()?;
+        let seen: Value = self.client.read(&self.address)?;
         if let Some(value) = seen["config"].get(key).and_then(Value::as_str) {
             say!("{value}");
         }
@@ -49,27 +49,35 @@ impl Thing {
 
     /// Sets keys; empty values unset them.
     pub fn set<T: DeserializeOwned + Serialize>(&self, keys: ConfigMap) -> Result<i32> {
-        self.change_as(part::<T>, move |put| {
-            for (key, value) in keys {
-                match value.is_empty() {
-                    true => _ = put["config"].as_object_mut().map(|config| config.remove(&key)),
-                    false => put["config"][&key] = value.into(),
-                }
+        self.set_as(part::<T>, keys)
+    }
+
+    fn set_as(&self, changeable: Part, keys: ConfigMap) -> Result<i32> {
+        let (mut put, etag) = self.read(changeable)?;
+        for (key, value) in keys {
+            match value.is_empty() {
+                true => _ = put["config"].as_object_mut().map(|config| config.remove(&key)),
+                false => put["config"][&key] = value.into(),
             }
-            Ok(())
-        })
+        }
+        self.write(&put, &etag)
     }
 
     /// Reads it as JSON, lets `edit` change it, and writes back what of it can be changed (`T`).
     pub fn change<T: DeserializeOwned + Serialize>(&self, edit: impl FnOnce(&mut Value) -> Result<()>) -> Result<i32> {
-        self.change_as(part::<T>, edit)
+        let (mut put, etag) = self.read(part::<T>)?;
+        edit(&mut put)?;
+        self.write(&put, &etag)
     }
 
-    fn change_as(&self, changeable: Part, edit: impl FnOnce(&mut Value) -> Result<()>) -> Result<i32> {
-        let (seen, etag): (Value, String) = self.client.get_with_etag(&self.address).wait()?;
-        let mut put = changeable(&seen)?;
-        edit(&mut put)?;
-        self.client.put(&self.address, &put, &etag).wait()?;
+    /// What of it can be changed, and its ETag.
+    fn read(&self, changeable: Part) -> Result<(Value, String)> {
+        let (seen, etag): (Value, String) = self.client.read_with_etag(&self.address)?;
+        Ok((changeable(&seen)?, etag))
+    }
+
+    fn write(&self, put: &Value, etag: &str) -> Result<i32> {
+        self.client.put(&self.address, put, etag).wait()?;
         Ok(0)
     }
 
@@ -92,7 +100,7 @@ impl Thing {
         match piped()? {
             Some(text) => put(&text, "")?,
             None => {
-                let (seen, etag): (Value, String) = self.client.get_with_etag(&self.address).wait()?;
+                let (seen, etag): (Value, String) = self.client.read_with_etag(&self.address)?;
                 let help =
                     format!("### A {what}. Lines that begin with # are left out; {changeable} can be changed.\n\n");
                 let text = format!("{help}{}", yaml(&shown(&seen)?));

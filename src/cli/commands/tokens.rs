@@ -8,7 +8,7 @@ use crate::api::client::path;
 use crate::api::types::{Operation, StatusCode, Timestamp, from_tree};
 use crate::cli::context::Target;
 use crate::cli::output::{Rows, local_date, render, sort_rows};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 
 /// Who is invited.
@@ -67,7 +67,7 @@ impl Token {
 }
 
 fn all(target: &Target, guest: Guest) -> Result<Vec<Token>> {
-    let all: Value = target.client.get("/1.0/operations?recursion=1").wait()?;
+    let all: Value = target.client.read("/1.0/operations?recursion=1")?;
     let operations = flattened(&all).filter_map(|one| from_tree::<Operation>(one).ok());
     Ok(operations.filter_map(|one| Token::read(&one, guest)).collect())
 }

@@ -9,7 +9,7 @@ use crate::api::client::path;
 use crate::api::types::{Warning, WarningPut};
 use crate::cli::context::Context;
 use crate::cli::output::{Rows, emit, long_date, render, sort_rows, yaml};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::Result;
 
 /// `lxc warning list`.
@@ -87,7 +87,7 @@ pub fn list(cx: &Context, args: List) -> Result<i32> {
 /// `lxc warning show`.
 pub fn show(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "warning")?;
-    let warning: Warning = target.client.get(&path(&["warnings", &target.name])).wait()?;
+    let warning: Warning = target.client.read(&path(&["warnings", &target.name]))?;
     emit(yaml(&json!(warning)).as_bytes());
     Ok(0)
 }

@@ -11,7 +11,7 @@ use crate::cli::commands::tokens::{self, Guest, Token};
 use crate::cli::context::Context;
 use crate::cli::input::answer;
 use crate::cli::output::say;
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::cli::waiting::run;
 use crate::error::{Error, Kind, Result};
 
@@ -75,7 +75,7 @@ pub fn enable(cx: &Context, args: Words) -> Result<i32> {
     };
     let failed = |e: Error| Error::new(e.kind(), format!("Failed to retrieve current cluster config: {}", e.message()));
     target.client.require("clustering").wait().map_err(failed)?;
-    let cluster: Cluster = target.client.get("/1.0/cluster").wait().map_err(failed)?;
+    let cluster: Cluster = target.client.read("/1.0/cluster").map_err(failed)?;
     if cluster.enabled {
         return Err(Error::new(Kind::Conflict, "This LXD server is already clustered"));
     }

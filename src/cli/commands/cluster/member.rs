@@ -7,7 +7,7 @@ use crate::cli::commands::args::{Format, Words, fetch, objects};
 use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, render, say, sort_rows};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 use crate::order::Order;
 
@@ -47,7 +47,7 @@ pub fn get(cx: &Context, args: Words) -> Result<i32> {
 /// `lxc cluster set`.
 pub fn set(cx: &Context, args: Words) -> Result<i32> {
     let (thing, _) = member(cx, &args.words[0], "clustering")?;
-    let found: Result<Value> = thing.client.get(&thing.address).wait();
+    let found: Result<Value> = thing.client.read(&thing.address);
     found?;
     thing.set::<MemberPut>(settings(&args.words[1..])?)
 }
@@ -62,7 +62,7 @@ pub fn unset(cx: &Context, args: Words) -> Result<i32> {
 pub fn edit(cx: &Context, args: Words) -> Result<i32> {
     let changeable = "roles, failure_domain, description, config and groups";
     let (thing, _) = member(cx, &args.words[0], "clustering_edit_roles")?;
-    let found: Result<Value> = thing.client.get(&thing.address).wait();
+    let found: Result<Value> = thing.client.read(&thing.address);
     found?;
     thing.edit::<Member, MemberPut>("member of a cluster", changeable)
 }

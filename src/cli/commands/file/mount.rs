@@ -21,7 +21,7 @@ use super::{clean, local};
 use crate::api::client::path;
 use crate::cli::context::Context;
 use crate::cli::output::emit;
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::task::spawn;
 
@@ -55,7 +55,7 @@ pub fn mount(cx: &Context, args: Mount) -> Result<i32> {
         if source.name.contains('/') {
             return Err(Error::invalid("Instance path cannot be used in SSH SFTP listener mode"));
         }
-        let _: Value = source.client.get(&path(&["instances", &source.name])).wait()?;
+        let _: Value = source.client.read(&path(&["instances", &source.name]))?;
         let who = (args.auth_user, args.no_auth);
         return listen((source.client, source.name), args.listen.as_deref(), who).wait();
     };
@@ -96,8 +96,8 @@ fn start(stream: UnixStream, source: &str, target: &str) -> Result<Child> {
     }
 }
 
-/// Waits for the end of sshfs, which unmounts when it is told to end, as we are; whether we were. One future, as signals
-/// and what goes over the bridge come at any time.
+/// Waits for the end of sshfs, which unmounts when it is told to end, as we are; whether we were. One future, as
+/// signals and what goes over the bridge come at any time.
 async fn until_unmounted(
     mut sshfs: Child,
     bridge: impl Future<Output = ()> + Send + 'static,

@@ -7,7 +7,7 @@ use crate::api::types::{ImageAliasesEntry, RenamePost};
 use crate::cli::commands::args::{Format, Words, fetch, objects};
 use crate::cli::context::{Context, Target};
 use crate::cli::output::{Rows, render, sort_rows};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Kind, Result};
 
 /// `lxc image alias create`.
@@ -81,7 +81,7 @@ pub fn dereference(target: &Target, vm: bool) -> Result<String> {
     if target.name.is_empty() {
         return Err(Error::invalid("Image identifier missing"));
     }
-    let found: Result<ImageAliasesEntry> = target.client.get(&path(&["images", "aliases", &target.name])).wait();
+    let found: Result<ImageAliasesEntry> = target.client.read(&path(&["images", "aliases", &target.name]));
     match found {
         Ok(alias) if vm && alias.kind != "virtual-machine" => Ok(target.name.clone()),
         Ok(alias) => Ok(alias.target),

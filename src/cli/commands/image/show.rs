@@ -14,7 +14,7 @@ use crate::cli::context::{Context, Target};
 use crate::cli::edit::edit as in_editor;
 use crate::cli::input::piped;
 use crate::cli::output::{date, emit, say, yaml};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::cli::yaml_in::from_yaml;
 use crate::error::{Error, Result};
 
@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 fn find(cx: &Context, word: &str, vm: bool) -> Result<(Target, String, Image, String)> {
     let target = cx.target(word)?;
     let address = path(&["images", &dereference(&target, vm)?]);
-    let (image, etag) = target.client.get_with_etag(&address).wait()?;
+    let (image, etag) = target.client.read_with_etag(&address)?;
     Ok((target, address, image, etag))
 }
 

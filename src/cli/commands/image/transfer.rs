@@ -12,7 +12,7 @@ use crate::api::types::{Image, ImagesPost, ImagesPostSource};
 use crate::cli::commands::args::{Vm, Words};
 use crate::cli::commands::file::local;
 use crate::cli::context::{Context, Target};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::cli::waiting::run;
 use crate::error::{Error, Kind, Result};
 
@@ -91,7 +91,7 @@ pub fn copy(cx: &Context, args: Copy) -> Result<i32> {
         return Err(Error::invalid("Can't provide a name for the target image"));
     }
     let fingerprint = dereference(&source, args.vm)?;
-    let image: Image = source.client.get(&path(&["images", &fingerprint])).wait()?;
+    let image: Image = source.client.read(&path(&["images", &fingerprint]))?;
     if source.remote == target.remote && args.target_project.is_none() {
         return Err(Error::invalid("The source and target servers must be different"));
     }

@@ -5,7 +5,7 @@ use super::super::configure::change_instance;
 use crate::api::client::path;
 use crate::api::types::{DeviceMap, Devices, Network, Profile, ProfilePut};
 use crate::cli::context::{Context, Target};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Kind, Result};
 
 /// What is attached to the network, and where.
@@ -24,7 +24,7 @@ fn words<'a>(cx: &Context, words: &'a [String]) -> Result<Ends<'a>> {
 impl Ends<'_> {
     /// A device on the network. LXD's client names the network only for instances.
     fn device(&self, named: bool) -> Result<DeviceMap> {
-        let network: Network = self.target.client.get(&path(&["networks", &self.target.name])).wait()?;
+        let network: Network = self.target.client.read(&path(&["networks", &self.target.name]))?;
         let mut device = DeviceMap::from([("type".to_owned(), "nic".to_owned())]);
         if named && network.managed {
             device.insert("network".into(), network.name);
@@ -83,7 +83,7 @@ impl Ends<'_> {
 
     fn profile(&self, change: impl FnOnce(&mut Devices) -> Result<()>) -> Result<i32> {
         let address = path(&["profiles", self.holder]);
-        let (profile, etag): (Profile, String) = self.target.client.get_with_etag(&address).wait()?;
+        let (profile, etag): (Profile, String) = self.target.client.read_with_etag(&address)?;
         let Profile { config, description, devices, .. } = profile;
         let mut put = ProfilePut { config, description, devices };
         change(&mut put.devices)?;

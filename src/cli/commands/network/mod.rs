@@ -10,7 +10,7 @@ use crate::api::types::{ConfigMap, Network, NetworkLease, NetworkPut, NetworksPo
 use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, bytes_iec, emit, fill, render, say, sort_rows, yaml};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 use crate::order::{Gather, Order};
 
@@ -60,7 +60,7 @@ pub fn list(cx: &Context, args: Format) -> Result<i32> {
 /// `lxc network show`.
 pub fn show(cx: &Context, args: OnMember) -> Result<i32> {
     let target = cx.named(&args.words[0], "network name")?;
-    let mut network: Network = target.client.get(&address(&target.name, &[], &args.target)).wait()?;
+    let mut network: Network = target.client.read(&address(&target.name, &[], &args.target))?;
     network.used_by.order();
     emit(yaml(&document(json!(network))).as_bytes());
     Ok(0)
@@ -74,7 +74,7 @@ fn address(name: &str, rest: &[&str], member: &Option<String>) -> String {
 /// `lxc network get`.
 pub fn get(cx: &Context, args: OnMember) -> Result<i32> {
     let target = cx.named(&args.words[0], "network name")?;
-    let network: Network = target.client.get(&address(&target.name, &[], &args.target)).wait()?;
+    let network: Network = target.client.read(&address(&target.name, &[], &args.target))?;
     if let Some(value) = network.config.get(&args.words[1]) {
         say!("{value}");
     }
@@ -84,7 +84,7 @@ pub fn get(cx: &Context, args: OnMember) -> Result<i32> {
 /// `lxc network info`.
 pub fn info(cx: &Context, args: OnMember) -> Result<i32> {
     let target = cx.named(&args.words[0], "network name")?;
-    let state: Value = target.client.get(&address(&target.name, &["state"], &args.target)).wait()?;
+    let state: Value = target.client.read(&address(&target.name, &["state"], &args.target))?;
     let text = |key: &str| state[key].as_str().unwrap_or("").to_string();
     say!("Name: {}", target.name);
     say!("MAC address: {}", text("hwaddr"));
@@ -237,7 +237,7 @@ pub fn unset(cx: &Context, args: OnMember) -> Result<i32> {
 
 fn change(cx: &Context, args: &OnMember, edit: impl FnOnce(&mut ConfigMap)) -> Result<i32> {
     let thing = thing(cx, &args.words[0], &args.target)?;
-    let (network, etag): (Network, String) = thing.client.get_with_etag(&thing.address).wait()?;
+    let (network, etag): (Network, String) = thing.client.read_with_etag(&thing.address)?;
     if !network.managed {
         return Err(Error::invalid("Only managed networks can be modified"));
     }

@@ -9,7 +9,7 @@ use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, render, sort_rows};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 
 const NAME: &str = "network name";
@@ -60,7 +60,7 @@ pub fn create(cx: &Context, args: Words) -> Result<i32> {
         "target_project": project, "target_network": network,
     });
     target.client.post(&path(&["networks", &target.name, "peers"]), &post).wait()?;
-    let peer: Value = target.client.get(&path(&["networks", &target.name, "peers", &args.words[1]])).wait()?;
+    let peer: Value = target.client.read(&path(&["networks", &target.name, "peers", &args.words[1]]))?;
     match peer["status"].as_str() {
         Some("Created") => cx.tell(&format!("Network peer {} created", args.words[1])),
         Some("Pending") => {

@@ -9,7 +9,7 @@ use crate::cli::commands::args::Words;
 use crate::cli::commands::configure::change_instance;
 use crate::cli::commands::thing::Thing;
 use crate::cli::context::{Context, Target};
-use crate::cli::wait::Wait;
+use crate::cli::wait::Read;
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// A disk that shows a volume: its name and its keys.
@@ -32,7 +32,7 @@ fn disk(cx: &Context, words: &[String], look: bool) -> Result<Disk> {
     };
     let mut block = false;
     if look {
-        let found: Value = volume.target.client.get(&volume.address(&None)).wait()?;
+        let found: Value = volume.target.client.read(&volume.address(&None))?;
         block = found["content_type"] == "block";
     }
     let mut device = Device::new();

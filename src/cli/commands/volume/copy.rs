@@ -9,7 +9,7 @@ use crate::api::client::{path, with_query};
 use crate::cli::commands::args::transfer_mode;
 use crate::cli::context::{Context, Target};
 use crate::cli::output::say;
-use crate::cli::wait::Wait;
+use crate::cli::wait::Read;
 use crate::cli::waiting::run;
 use crate::error::{Error, Result};
 
@@ -90,7 +90,7 @@ fn way(cx: &Context, words: &[String]) -> Result<Way> {
 pub fn copy(cx: &Context, args: Copy) -> Result<i32> {
     transfer_mode(&args.mode)?;
     let Way { from, to, name } = way(cx, &args.words)?;
-    let found: Value = from.target.client.get(&from.address(&args.target)).wait()?;
+    let found: Value = from.target.client.read(&from.address(&args.target))?;
     let post = json!({
         "name": name, "type": "custom", "config": found["config"], "description": found["description"],
         "content_type": found["content_type"],

@@ -9,7 +9,7 @@ use crate::cli::commands::args::{fetch, objects};
 use crate::cli::commands::image::list::letters;
 use crate::cli::context::Context;
 use crate::cli::output::{Rows, bytes_iec, render, sort_rows};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 
 /// `lxc storage volume list`.
@@ -118,6 +118,6 @@ fn usage(client: &crate::api::client::Client, pool: &str, volume: &StorageVolume
     }
     let address = path(&["storage-pools", pool, "volumes", &volume.kind, &volume.name, "state"]);
     let address = with_query(&address, &[("project", &volume.project)]);
-    let state: Result<Value> = client.get(&address).wait();
+    let state: Result<Value> = client.read(&address);
     state.ok().and_then(|state| state["usage"]["used"].as_i64()).map_or(String::new(), |used| bytes_iec(used, 2))
 }

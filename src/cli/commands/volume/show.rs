@@ -12,7 +12,7 @@ use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
 use crate::cli::input::{settings, storage_overrides};
 use crate::cli::output::{Rows, bytes_iec, local_date, render, say, sort_rows};
-use crate::cli::wait::Wait;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 
 /// `lxc storage volume create`.
@@ -146,8 +146,8 @@ pub fn rename(cx: &Context, args: OnMember) -> Result<i32> {
 /// `lxc storage volume info`.
 pub fn info(cx: &Context, args: OnMember) -> Result<i32> {
     let volume = volume(cx, &args.words[0], &args.words[1])?;
-    let found: StorageVolume = volume.target.client.get(&volume.address(&args.target)).wait()?;
-    let state: Value = volume.target.client.get(&volume.below(&["state"], &args.target)).wait()?;
+    let found: StorageVolume = volume.target.client.read(&volume.address(&args.target))?;
+    let state: Value = volume.target.client.read(&volume.below(&["state"], &args.target))?;
     let snapshots = with_query(&volume.below(&["snapshots"], &args.target), &[("recursion", "1")]);
     let (_, snapshots) = fetch::<VolumeSnapshot>(&volume.target.client, &snapshots)?;
     say!("Name: {}", found.name);
