@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::commands::operation::flattened;
 use super::context::{Context, Target};
 use super::table::{Command, Flag, GLOBAL, Kind, ROOT};
+use super::wait::Wait;
 use crate::api::client::path;
 use crate::api::config::device::kind_of;
 use crate::api::config::instance::Target as Of;
@@ -72,14 +73,14 @@ fn waits(command: &'static Command, word: &str) -> Option<&'static Flag> {
 }
 
 /// What can stand in place of the last word of a command line, which begins after `lxc`.
-pub async fn candidates(cx: &Context, line: &[String]) -> Vec<Candidate> {
+pub fn candidates(cx: &Context, line: &[String]) -> Vec<Candidate> {
     let Some((current, before)) = line.split_last() else { return Vec::new() };
     let place = place(before);
     let mut found = match place.flag {
-        Some(flag) => value(cx, flag, current).await,
-        None if current.starts_with('-') && !place.only_words => options(cx, place.command, current).await,
+        Some(flag) => value(cx, flag, current),
+        None if current.starts_with('-') && !place.only_words => options(cx, place.command, current),
         None if !place.command.commands.is_empty() && place.words.is_empty() => commands(place.command),
-        None => words(cx, &place, current).await,
+        None => words(cx, &place, current),
     };
     found.retain(|(word, _)| word.starts_with(current.as_str()));
     found
@@ -91,10 +92,10 @@ fn commands(command: &'static Command) -> Vec<Candidate> {
 }
 
 /// Flags, or values of the flag before the `=`.
-async fn options(cx: &Context, command: &'static Command, current: &str) -> Vec<Candidate> {
+fn options(cx: &Context, command: &'static Command, current: &str) -> Vec<Candidate> {
     if let Some((name, start)) = current.strip_prefix("--").and_then(|body| body.split_once('=')) {
         let Some(flag) = flags(command).find(|flag| flag.long == name) else { return Vec::new() };
-        let found = value(cx, flag, start).await;
+        let found = value(cx, flag, start);
         return found.into_iter().map(|(word, about)| (format!("--{name}={word}"), about)).collect();
     }
     let mut all: Vec<Candidate> =
@@ -104,7 +105,7 @@ async fn options(cx: &Context, command: &'static Command, current: &str) -> Vec<
 }
 
 /// Values of a flag.
-async fn value(cx: &Context, flag: &'static Flag, start: &str) -> Vec<Candidate> {
+fn value(cx: &Context, flag: &'static Flag, start: &str) -> Vec<Candidate> {
     let choice = |words: &[&str]| words.iter().map(|word| (word.to_string(), String::new())).collect();
     match flag.long {
         // The sentence about a format says which there are.
@@ -117,11 +118,11 @@ async fn value(cx: &Context, flag: &'static Flag, start: &str) -> Vec<Candidate>
         "compression" => choice(&["none", "gzip", "bzip2", "lzma", "xz", "zstd"]),
         "console" => choice(&["console", "vga"]),
         "protocol" => choice(&["lxd", "simplestreams"]),
-        "storage" => names(cx, start, "/1.0/storage-pools").await,
-        "profile" => names(cx, start, "/1.0/profiles").await,
-        "network" => names(cx, start, "/1.0/networks").await,
-        "project" | "target-project" | "projects" => names(cx, start, "/1.0/projects").await,
-        "target" | "destination-target" => names(cx, start, "/1.0/cluster/members").await,
+        "storage" => names(cx, start, "/1.0/storage-pools"),
+        "profile" => names(cx, start, "/1.0/profiles"),
+        "network" => names(cx, start, "/1.0/networks"),
+        "project" | "target-project" | "projects" => names(cx, start, "/1.0/projects"),
+        "target" | "destination-target" => names(cx, start, "/1.0/cluster/members"),
         "config" => keys(Subject::Instance(Of::Profile), start),
         _ => Vec::new(),
     }
@@ -185,16 +186,16 @@ fn holders(usage: &str) -> Vec<String> {
 }
 
 /// Words of a command, by the place they have in its usage.
-async fn words(cx: &Context, place: &Place<'_>, current: &str) -> Vec<Candidate> {
+fn words(cx: &Context, place: &Place<'_>, current: &str) -> Vec<Candidate> {
     let (holders, at) = (holders(place.command.usage), place.words.len());
     let Some(holder) = holders.get(at).or(holders.last().filter(|last| last.contains("..."))) else {
         return Vec::new();
     };
     let source = SOURCES.iter().find(|(part, _)| holder.contains(part));
     let mut found = match source.map(|(_, source)| source) {
-        Some(Source::Keys) => own_keys(cx, place, current).await,
-        Some(Source::List(list)) => names(cx, current, list).await,
-        Some(Source::Below(list)) => below(cx, place, list).await,
+        Some(Source::Keys) => own_keys(cx, place, current),
+        Some(Source::List(list)) => names(cx, current, list),
+        Some(Source::Below(list)) => below(cx, place, list),
         Some(Source::Aliases) => aliases(cx),
         Some(Source::Remotes(end)) => remotes(cx, end),
         None => Vec::new(),
@@ -207,11 +208,11 @@ async fn words(cx: &Context, place: &Place<'_>, current: &str) -> Vec<Candidate>
 }
 
 /// Keys of what the words so far name.
-async fn own_keys(cx: &Context, place: &Place<'_>, current: &str) -> Vec<Candidate> {
+fn own_keys(cx: &Context, place: &Place<'_>, current: &str) -> Vec<Candidate> {
     let usage = place.command.usage;
     let word = |at: usize| place.words.get(at).copied().unwrap_or_default();
     if usage.contains("<device>") {
-        return match device(cx, place).await.as_ref().map(kind_of) {
+        return match device(cx, place).as_ref().map(kind_of) {
             Some(Ok(kind)) => keys(Subject::Device(kind.name, kind.sub), current),
             _ => Vec::new(),
         };
@@ -235,7 +236,7 @@ async fn own_keys(cx: &Context, place: &Place<'_>, current: &str) -> Vec<Candida
 }
 
 /// The device that the words name: the server's, or one that is being added.
-async fn device(cx: &Context, place: &Place<'_>) -> Option<DeviceMap> {
+fn device(cx: &Context, place: &Place<'_>) -> Option<DeviceMap> {
     let [holder, name, rest @ ..] = &place.words[..] else { return None };
     if let (true, [kind, rest @ ..]) = (place.command.usage.contains("<type>"), rest) {
         let pairs = rest.iter().filter_map(|word| word.split_once('='));
@@ -243,7 +244,7 @@ async fn device(cx: &Context, place: &Place<'_>) -> Option<DeviceMap> {
     }
     let target = cx.target(holder).ok()?;
     let list = if place.command.usage.contains("<profile>") { "profiles" } else { "instances" };
-    let found = ask(&target, &path(&[list, &target.name])).await?;
+    let found = ask(&target, &path(&[list, &target.name]))?;
     ["devices", "expanded_devices"].iter().find_map(|of| from_tree(found.get(of)?.get(name)?).ok())
 }
 
@@ -260,10 +261,10 @@ fn keys(subject: Subject<'_>, current: &str) -> Vec<Candidate> {
 }
 
 /// Names on a server, as they are written on the command line: with `remote:` where the user wrote one.
-async fn names(cx: &Context, current: &str, list: &str) -> Vec<Candidate> {
+fn names(cx: &Context, current: &str, list: &str) -> Vec<Candidate> {
     let remote = current.split_once(':').map_or(String::new(), |(remote, _)| format!("{remote}:"));
     let mut found = match cx.target(&remote) {
-        Ok(target) => listed(&target, list).await,
+        Ok(target) => listed(&target, list),
         Err(_) => Vec::new(),
     };
     found.iter_mut().for_each(|(name, _)| name.insert_str(0, &remote));
@@ -274,20 +275,20 @@ async fn names(cx: &Context, current: &str, list: &str) -> Vec<Candidate> {
 }
 
 /// What a server says; none when it does not say it soon.
-async fn ask(target: &Target, address: &str) -> Option<Value> {
-    tokio::time::timeout(PATIENCE, target.client.get(address)).await.ok()?.ok()
+fn ask(target: &Target, address: &str) -> Option<Value> {
+    tokio::time::timeout(PATIENCE, target.client.get(address)).wait().ok()?.ok()
 }
 
 /// The last parts of the URLs of a list.
-async fn listed(target: &Target, list: &str) -> Vec<Candidate> {
-    let urls = ask(target, list).await.unwrap_or_default();
+fn listed(target: &Target, list: &str) -> Vec<Candidate> {
+    let urls = ask(target, list).unwrap_or_default();
     let last = |url: &str| Some(url.split('?').next()?.rsplit('/').next()?.to_string());
     let names = flattened(&urls).filter_map(|url| last(url.as_str()?));
     names.filter(|name| !name.contains(char::is_control)).map(|name| (name, String::new())).collect()
 }
 
 /// Names in a list below the instance, or pool and volume, of the first words.
-async fn below(cx: &Context, place: &Place<'_>, list: &[&str]) -> Vec<Candidate> {
+fn below(cx: &Context, place: &Place<'_>, list: &[&str]) -> Vec<Candidate> {
     let [first, rest @ ..] = &place.words[..] else { return Vec::new() };
     let Ok(target) = cx.target(first) else { return Vec::new() };
     let address = match rest {
@@ -295,7 +296,7 @@ async fn below(cx: &Context, place: &Place<'_>, list: &[&str]) -> Vec<Candidate>
         [] if place.command.usage.contains("<pool>") => path(&[&["storage-pools", &target.name], list].concat()),
         [] => path(&[&["instances", &target.name], list].concat()),
     };
-    listed(&target, &address).await
+    listed(&target, &address)
 }
 
 fn remotes(cx: &Context, end: &str) -> Vec<Candidate> {

@@ -7,6 +7,7 @@ use super::help;
 use super::output::{complain, emit, say};
 use super::table::Command;
 use super::trusted;
+use super::wait::Wait;
 use crate::api::client::Client;
 use crate::error::{Error, Result};
 
@@ -47,8 +48,8 @@ impl Target {
     }
 
     /// Refuses servers that stand alone, in these words.
-    pub async fn clustered(&self, refusal: &str) -> Result<()> {
-        match self.client.server().await?.environment.server_clustered {
+    pub fn clustered(&self, refusal: &str) -> Result<()> {
+        match self.client.server().wait()?.environment.server_clustered {
             true => Ok(()),
             false => Err(Error::invalid(refusal)),
         }

@@ -8,13 +8,10 @@ use super::output::note;
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// Lets the user edit a text until `apply` takes it. Blocks.
-pub async fn edit<F>(text: &str, mut apply: F) -> Result<()>
-where
-    F: AsyncFnMut(&str) -> Result<()>,
-{
+pub fn edit(text: &str, apply: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
     let mut content = in_editor(text)?;
     loop {
-        let Err(error) = apply(&content).await else { return Ok(()) };
+        let Err(error) = apply(&content) else { return Ok(()) };
         note!("Config parsing error: {}", error.message());
         note!("Press enter to open the editor again or ctrl+c to abort change");
         let mut line = String::new();

@@ -2,7 +2,8 @@
 //!
 //! The way of a command: `aliases` replaces the user's short names, `argv` reads the words against the rows of
 //! `table`, the row's function below `commands` gets them as a typed argh struct, asks `api::client` and prints with
-//! `output`. Nothing here reaches into the daemon: a stock LXD server is served the same way.
+//! `output`. Commands are plain functions, which wait for the client's answers by `wait`. Nothing here reaches into the
+//! daemon: a stock LXD server is served the same way.
 
 mod aliases;
 mod argv;
@@ -20,6 +21,7 @@ mod table;
 mod terminal;
 mod transfer;
 mod trusted;
+mod wait;
 mod waiting;
 mod welcome;
 mod yaml_in;
@@ -28,7 +30,7 @@ use argv::Parsed;
 use context::Context;
 use output::{complain, emit, say};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// The version of LXD whose client this is.
 const VERSION: &str = "5.0.2";
@@ -70,20 +72,14 @@ fn run(args: &[String]) -> Result<i32> {
     };
     // One context a process, used until its end by whatever the command has started.
     let context: &'static Context = Box::leak(Box::new(context));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Error::new(Kind::Internal, format!("Failed starting the client: {e}")))?;
-    let code = runtime.block_on(async {
-        welcome::first_time(context, &parsed).await;
-        let words = parsed.words.len();
-        if words < runner.words.0 || words > runner.words.1 {
-            return context.wrong_count(words);
-        }
-        let words = parsed.canonical();
-        (runner.start)(context, &words.iter().map(String::as_str).collect::<Vec<_>>()).await
-    });
-    // A thread may still wait for standard input; it must not hold up the end.
-    runtime.shutdown_background();
-    code
+    let _entered = wait::enter();
+    welcome::first_time(context, &parsed);
+    let words = parsed.words.len();
+    if words < runner.words.0 || words > runner.words.1 {
+        return context.wrong_count(words);
+    }
+    let words = parsed.canonical();
+    (runner.start)(context, &words.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// Help, the version, and groups called without a command.

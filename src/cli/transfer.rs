@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::output::{BROKEN_PIPE, Progress};
+use super::wait::Wait;
 use crate::api::client::{Download, Progress as Report};
 use crate::error::{Ctx, Kind, Result};
 
@@ -61,12 +62,12 @@ pub fn sending(cx: &Context, label: &str) -> Option<Report> {
 
 /// Writes what arrives. `what` is the label of its progress, and the place; at `-`, standard output, nothing else is
 /// said, and a reader that went away ends the program.
-pub async fn receive(cx: &Context, mut from: Download, to: &mut dyn Write, what: (&str, &str)) -> Result<()> {
+pub fn receive(cx: &Context, mut from: Download, to: &mut dyn Write, what: (&str, &str)) -> Result<()> {
     let (label, place) = what;
     let mut meter = if place == "-" { None } else { Meter::new(cx, label) };
     let (mut done, all) = (0, from.length.unwrap_or(0));
     let failed = || format!("Failed writing {place:?}");
-    while let Some(piece) = from.next().await? {
+    while let Some(piece) = from.next().wait()? {
         match to.write_all(&piece) {
             Err(_) if place == "-" => std::process::exit(BROKEN_PIPE),
             written => written.ctx(Kind::Internal, failed)?,

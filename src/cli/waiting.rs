@@ -1,11 +1,14 @@
 //! Waiting for what a server does: progress on the way, and `ctrl-c` as a wish to cancel it.
 
+use std::pin::{Pin, pin};
+
 use hyper::Method;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::context::Context;
 use super::output::Progress;
+use super::wait::Wait;
 use crate::api::client::{Client, Started};
 use crate::api::types::Operation;
 use crate::error::{Error, Kind, Result};
@@ -13,10 +16,21 @@ use crate::error::{Error, Kind, Result};
 /// Begins an operation and waits for its end. On a terminal its progress is shown after `prefix`.
 ///
 /// `None` means that the server did it at once.
-pub async fn run(
+pub fn run(
     cx: &Context,
     client: &Client,
     request: (Method, &str, &impl Serialize),
+    prefix: &str,
+) -> Result<Option<Operation>> {
+    watched(cx, client, pin!(client.start(request.0, request.1, request.2)), prefix).wait()
+}
+
+/// As [`run`], with what begins the operation. It is one future from the first question on: events, the end and
+/// `ctrl-c` are waited for at the same time.
+async fn watched(
+    cx: &Context,
+    client: &Client,
+    begun: Pin<&mut dyn Future<Output = Result<Started>>>,
     prefix: &str,
 ) -> Result<Option<Operation>> {
     let mut progress = Progress::new(cx.quiet);
@@ -25,7 +39,7 @@ pub async fn run(
         true => Some(client.events("operation", false).await?),
         false => None,
     };
-    let operation = match client.start(request.0, request.1, request.2).await? {
+    let operation = match begun.await? {
         Started::Done(_) => return Ok(None),
         Started::Operation(operation) => operation,
     };
@@ -38,7 +52,7 @@ pub async fn run(
             None => client.wait(&id).await,
         }
     };
-    let mut end = std::pin::pin!(end);
+    let mut end = pin!(end);
     let mut interrupts = signal(SignalKind::interrupt()).ok();
     let mut wishes = 0;
     loop {

@@ -3,14 +3,15 @@
 use super::argv::Parsed;
 use super::context::Context;
 use super::output::note;
+use super::wait::Read;
 
 /// Hints for who calls `lxc` for the first time; afterwards `config.yml` is there and this does nothing.
-pub async fn first_time(cx: &Context, parsed: &Parsed) {
+pub fn first_time(cx: &Context, parsed: &Parsed) {
     if cx.config.borrow().existed || cx.config.borrow().file.is_none() {
         return;
     }
     let pools = match cx.client("local") {
-        Ok(client) => client.get::<Vec<String>>("/1.0/storage-pools").await.unwrap_or_default(),
+        Ok(client) => client.read::<Vec<String>>("/1.0/storage-pools").unwrap_or_default(),
         Err(_) => Vec::new(),
     };
     let launching = matches!(parsed.command.name, "init" | "launch");

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::MAX_REPLY;
+use crate::api::tree::FromTree;
 use crate::api::types::{self, Operation};
 use crate::error::{Ctx, Error, Kind, Result};
 
@@ -47,6 +48,11 @@ impl Reply {
         self.metadata.as_ref().map_or("null", |m| m.get())
     }
 
+    /// The metadata as an object; `path` is what was asked for.
+    pub fn object<T: FromTree>(&self, path: &str) -> Result<T> {
+        types::from_json(self.metadata().as_bytes()).ctx(Kind::Internal, || unread(path))
+    }
+
     /// Tells a finished change from a background operation.
     pub fn started(self) -> Result<Started> {
         if !self.background {
@@ -55,6 +61,10 @@ impl Reply {
         let operation = types::from_json(self.metadata().as_bytes());
         Ok(Started::Operation(Box::new(operation.ctx(Kind::Internal, || "Failed reading the server's operation")?)))
     }
+}
+
+fn unread(path: &str) -> String {
+    format!("Failed reading the server's answer to {path:?}")
 }
 
 impl Started {

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 
 use crate::api::tls::{Certificate, Made};
 use crate::api::tree::FromTree;
-use crate::api::types::{self, Operation, Server};
+use crate::api::types::{Operation, Server};
 use crate::error::{Ctx, Error, Kind, Result};
 
 mod body;
@@ -133,9 +133,7 @@ impl Client {
     /// `GET`s an object and its ETag (as sent, in quotes; empty when there is none), for a later [`Client::put`].
     pub async fn get_with_etag<T: FromTree>(&self, path: &str) -> Result<(T, String)> {
         let reply = self.asked(path).await?;
-        let value = types::from_json(reply.metadata().as_bytes())
-            .ctx(Kind::Internal, || format!("Failed reading the server's answer to {path:?}"))?;
-        Ok((value, reply.etag))
+        Ok((reply.object(path)?, reply.etag))
     }
 
     /// The future is the same for all types, so that no one's holds another copy of it.

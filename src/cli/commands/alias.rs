@@ -16,7 +16,7 @@ fn taken(name: &str) -> Error {
 }
 
 /// `lxc alias add`.
-pub async fn add(cx: &Context, args: Words) -> Result<i32> {
+pub fn add(cx: &Context, args: Words) -> Result<i32> {
     let (mut config, name) = (cx.config.borrow_mut(), &args.words[0]);
     if config.aliases.contains_key(name) {
         return Err(taken(name));
@@ -27,7 +27,7 @@ pub async fn add(cx: &Context, args: Words) -> Result<i32> {
 }
 
 /// `lxc alias list`.
-pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+pub fn list(cx: &Context, args: Format) -> Result<i32> {
     let config = cx.config.borrow();
     let mut cells: Vec<Vec<String>> =
         config.aliases.iter().map(|(name, target)| vec![name.clone(), target.clone()]).collect();
@@ -38,7 +38,7 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 }
 
 /// `lxc alias rename`.
-pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
+pub fn rename(cx: &Context, args: Words) -> Result<i32> {
     let (mut config, old, new) = (cx.config.borrow_mut(), &args.words[0], &args.words[1]);
     let target = config.aliases.get(old).cloned().ok_or_else(|| missing(old))?;
     if config.aliases.contains_key(new) {
@@ -51,7 +51,7 @@ pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
 }
 
 /// `lxc alias remove`.
-pub async fn remove(cx: &Context, args: Words) -> Result<i32> {
+pub fn remove(cx: &Context, args: Words) -> Result<i32> {
     let (mut config, name) = (cx.config.borrow_mut(), &args.words[0]);
     config.aliases.remove(name).ok_or_else(|| missing(name))?;
     config.save()?;

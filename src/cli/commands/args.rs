@@ -1,13 +1,12 @@
 //! The typed arguments that several commands share. The flags' meaning stands in the table.
 
 use argh::{ArgsInfo, FromArgs};
-use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::api::client::Client;
+use crate::api::client::{Client, Reply};
 use crate::api::tree::FromTree;
-use crate::api::types::from_json;
+use crate::cli::wait::asked;
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// Words alone.
@@ -74,12 +73,16 @@ pub fn transfer_mode(mode: &str) -> Result<()> {
 }
 
 /// `GET`s a list, both as it came, for JSON output, and as typed objects.
-pub async fn fetch<T: FromTree>(client: &Client, address: &str) -> Result<(Vec<Value>, Vec<T>)> {
-    let reply = client.call(hyper::Method::GET, address, Bytes::new(), "").await?;
+pub fn fetch<T: FromTree>(client: &Client, address: &str) -> Result<(Vec<Value>, Vec<T>)> {
+    let reply = asked(client, address)?;
+    let typed = reply.object(address)?;
+    Ok((untyped(&reply, address)?, typed))
+}
+
+fn untyped(reply: &Reply, address: &str) -> Result<Vec<Value>> {
     let failed = || format!("Failed reading the server's answer to {address:?}");
-    let typed = from_json::<Vec<T>>(reply.metadata().as_bytes()).ctx(Kind::Internal, failed)?;
     let raw: Option<Vec<Value>> = serde_json::from_str(reply.metadata()).ctx(Kind::Internal, failed)?;
-    Ok((raw.unwrap_or_default(), typed))
+    Ok(raw.unwrap_or_default())
 }
 
 /// What a list prints as objects: as they came for JSON, with nothing missing for YAML.

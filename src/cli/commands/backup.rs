@@ -13,6 +13,7 @@ use crate::api::types::Timestamp;
 use crate::cli::context::Context;
 use crate::cli::output::say;
 use crate::cli::transfer::{receive, sending};
+use crate::cli::wait::Wait;
 use crate::cli::waiting::run;
 use crate::error::{Error, Kind, Result};
 
@@ -69,7 +70,7 @@ const UNNAMED: &str = "backup.tar.gz";
 const KEPT: i64 = 24 * 3600;
 
 /// `lxc export`.
-pub async fn export(cx: &Context, args: Export) -> Result<i32> {
+pub fn export(cx: &Context, args: Export) -> Result<i32> {
     let target = cx.named(&args.words[0], "instance name")?;
     let backup = Backup {
         address: path(&["instances", &target.name, "backups"]),
@@ -80,13 +81,13 @@ pub async fn export(cx: &Context, args: Export) -> Result<i32> {
         failed: "Create instance backup",
         label: "Backing up instance: ",
     };
-    take(cx, &target.client, backup, args.words.get(1)).await
+    take(cx, &target.client, backup, args.words.get(1))
 }
 
 /// Has a backup made, fetches it into a file (`-`: standard output) and has the server forget it.
-pub async fn take(cx: &Context, client: &Client, backup: Backup, to: Option<&String>) -> Result<i32> {
+pub fn take(cx: &Context, client: &Client, backup: Backup, to: Option<&String>) -> Result<i32> {
     let prefixed = |e: Error| Error::new(e.kind(), format!("{}: {}", backup.failed, e.message()));
-    client.require(backup.extension).await.map_err(prefixed)?;
+    client.require(backup.extension).wait().map_err(prefixed)?;
     let expires = Timestamp::from_unix(Timestamp::now().unix() + KEPT);
     let mut post = json!({
         "name": "", "expires_at": expires, "optimized_storage": backup.optimized,
@@ -96,7 +97,7 @@ pub async fn take(cx: &Context, client: &Client, backup: Backup, to: Option<&Str
     let quiet = to.is_some_and(|to| to == "-");
     let request = (Method::POST, backup.address.as_str(), &post);
     let label = if quiet { "" } else { backup.label };
-    let ended = run(cx, client, request, label).await.map_err(prefixed)?;
+    let ended = run(cx, client, request, label).map_err(prefixed)?;
     let made = ended.as_ref().and_then(|operation| operation.resources.as_ref());
     let made = made.and_then(|all| all.get("backups")).and_then(|urls| urls.first());
     let name = made.and_then(|url| url.split('?').next()?.rsplit('/').next()).unwrap_or_default();
@@ -105,8 +106,8 @@ pub async fn take(cx: &Context, client: &Client, backup: Backup, to: Option<&Str
     }
     let (list, query) = backup.address.split_once('?').unwrap_or((&backup.address, ""));
     let query = if query.is_empty() { String::new() } else { format!("?{query}") };
-    let fetched = fetch(cx, client, &format!("{list}/{name}/export{query}"), to).await;
-    let forgotten = client.delete(&format!("{list}/{name}{query}")).await;
+    let fetched = fetch(cx, client, &format!("{list}/{name}/export{query}"), to);
+    let forgotten = client.delete(&format!("{list}/{name}{query}")).wait();
     fetched?;
     forgotten
         .map_err(|e| Error::new(e.kind(), format!("Failed removing the backup from the server: {}", e.message())))?;
@@ -116,15 +117,15 @@ pub async fn take(cx: &Context, client: &Client, backup: Backup, to: Option<&Str
     Ok(0)
 }
 
-async fn fetch(cx: &Context, client: &Client, address: &str, to: Option<&String>) -> Result<()> {
+fn fetch(cx: &Context, client: &Client, address: &str, to: Option<&String>) -> Result<()> {
     let file = to.map_or(UNNAMED, String::as_str);
     if file == "-" {
-        let download = client.download(address).await?;
-        return receive(cx, download, &mut std::io::stdout().lock(), ("", "-")).await;
+        let download = client.download(address).wait()?;
+        return receive(cx, download, &mut std::io::stdout().lock(), ("", "-"));
     }
     let mut out = File::create(file).map_err(|e| super::file::local("open", file, &e))?;
-    let written = match client.download(address).await {
-        Ok(download) => receive(cx, download, &mut out, ("Exporting the backup", file)).await,
+    let written = match client.download(address).wait() {
+        Ok(download) => receive(cx, download, &mut out, ("Exporting the backup", file)),
         Err(error) => Err(Error::new(error.kind(), format!("Fetch instance backup file: {}", error.message()))),
     };
     let written = written.and_then(|()| out.flush().map_err(|e| super::file::local("write", file, &e)));
@@ -136,7 +137,7 @@ async fn fetch(cx: &Context, client: &Client, address: &str, to: Option<&String>
 }
 
 /// `lxc import`.
-pub async fn import(cx: &Context, args: Import) -> Result<i32> {
+pub fn import(cx: &Context, args: Import) -> Result<i32> {
     let (target, words) = match &args.words[..] {
         [remote, rest @ ..] if remote.ends_with(':') && !Path::new(remote).exists() => (cx.target(remote)?, rest),
         words => (cx.target("")?, words),
@@ -145,11 +146,11 @@ pub async fn import(cx: &Context, args: Import) -> Result<i32> {
     let mut headers = Vec::new();
     headers.extend(words.get(1).map(|name| ("X-LXD-name", name.clone())));
     headers.extend(args.storage.map(|pool| ("X-LXD-pool", pool)));
-    send(cx, &target.client, (file, "/1.0/instances".into(), headers), "Importing instance").await
+    send(cx, &target.client, (file, "/1.0/instances".into(), headers), "Importing instance")
 }
 
 /// Sends a backup file and waits until it is unpacked.
-pub async fn send(
+pub fn send(
     cx: &Context,
     client: &Client,
     what: (&str, String, Vec<(&'static str, String)>),
@@ -164,12 +165,12 @@ pub async fn send(
             if found.is_dir() {
                 return Err(Error::new(Kind::Invalid, format!("read {file}: is a directory")));
             }
-            Piece::file(Path::new(file)).await?
+            Piece::file(Path::new(file)).wait()?
         }
     };
-    client.require(if address.contains("/volumes/") { "custom_volume_backup" } else { "container_backup" }).await?;
+    client.require(if address.contains("/volumes/") { "custom_volume_backup" } else { "container_backup" }).wait()?;
     let upload = Upload { address, headers, content: vec![content] };
-    let operation = client.upload(upload, sending(cx, label)).await?.operation()?;
-    client.wait(&operation.id).await?;
+    let operation = client.upload(upload, sending(cx, label)).wait()?.operation()?;
+    client.wait(&operation.id).wait()?;
     Ok(0)
 }

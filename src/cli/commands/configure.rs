@@ -11,6 +11,7 @@ use crate::api::types::{Instance, InstancePut, InstanceSnapshot, ServerPut};
 use crate::cli::context::{Context, NO_CLUSTER, Target};
 use crate::cli::input::settings;
 use crate::cli::output::{emit, say, yaml};
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 
 /// `lxc config get` and `show`.
@@ -47,7 +48,7 @@ pub fn changeable(instance: Instance) -> InstancePut {
 }
 
 /// `lxc config show`.
-pub async fn show(cx: &Context, args: Expanded) -> Result<i32> {
+pub fn show(cx: &Context, args: Expanded) -> Result<i32> {
     let target = cx.server(&args.words)?;
     let value = match target.name.split_once('/') {
         None if target.name.is_empty() => {
@@ -55,13 +56,13 @@ pub async fn show(cx: &Context, args: Expanded) -> Result<i32> {
                 return Err(Error::invalid("--expanded cannot be used with a server"));
             }
             if args.target.is_some() {
-                target.clustered(NO_CLUSTER).await?;
+                target.clustered(NO_CLUSTER)?;
             }
-            let server: Value = target.client.get(&server_path(&args.target)).await?;
+            let server: Value = target.client.read(&server_path(&args.target))?;
             json!({ "config": server["config"] })
         }
         None => {
-            let mut instance: Instance = target.client.get(&path(&["instances", &target.name])).await?;
+            let mut instance: Instance = target.client.read(&path(&["instances", &target.name]))?;
             if args.expanded {
                 instance.config = std::mem::take(&mut instance.expanded_config);
                 instance.devices = std::mem::take(&mut instance.expanded_devices);
@@ -70,7 +71,7 @@ pub async fn show(cx: &Context, args: Expanded) -> Result<i32> {
         }
         Some((instance, snapshot)) => {
             let address = path(&["instances", instance, "snapshots", snapshot]);
-            let mut snapshot: InstanceSnapshot = target.client.get(&address).await?;
+            let mut snapshot: InstanceSnapshot = target.client.read(&address)?;
             if args.expanded {
                 snapshot.config = snapshot.expanded_config.clone();
                 snapshot.devices = snapshot.expanded_devices.clone();
@@ -94,7 +95,7 @@ fn snapshot_document(snapshot: &InstanceSnapshot) -> Value {
 }
 
 /// `lxc config get`.
-pub async fn get(cx: &Context, args: Expanded) -> Result<i32> {
+pub fn get(cx: &Context, args: Expanded) -> Result<i32> {
     let (target, key) = match &args.words[..] {
         [key] => (cx.target("")?, key),
         [target, key, ..] => (cx.target(target)?, key),
@@ -104,10 +105,10 @@ pub async fn get(cx: &Context, args: Expanded) -> Result<i32> {
         if args.expanded {
             return Err(Error::invalid("--expanded cannot be used with a server"));
         }
-        let server: Value = target.client.get(&server_path(&args.target)).await?;
+        let server: Value = target.client.read(&server_path(&args.target))?;
         server["config"][key].clone()
     } else {
-        let instance: Value = target.client.get(&path(&["instances", &target.name])).await?;
+        let instance: Value = target.client.read(&path(&["instances", &target.name]))?;
         let of = if args.expanded { "expanded_config" } else { "config" };
         instance[of][key].clone()
     };
@@ -120,7 +121,7 @@ pub async fn get(cx: &Context, args: Expanded) -> Result<i32> {
 }
 
 /// `lxc config set`.
-pub async fn set(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn set(cx: &Context, args: OnMember) -> Result<i32> {
     let words = &args.words;
     // `key=value…` and `key value` mean the server, as does a bare `remote:`.
     let server = words[0].contains('=') || (words.len() == 2 && !words[1].contains('='));
@@ -133,8 +134,7 @@ pub async fn set(cx: &Context, args: OnMember) -> Result<i32> {
         return change_server(&target, &args.target, |config| {
             config.extend(keys.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))));
             Ok(())
-        })
-        .await;
+        });
     }
     change_instance(&target, |put| {
         for (key, value) in &keys {
@@ -145,11 +145,10 @@ pub async fn set(cx: &Context, args: OnMember) -> Result<i32> {
         }
         Ok(())
     })
-    .await
 }
 
 /// `lxc config unset`.
-pub async fn unset(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn unset(cx: &Context, args: OnMember) -> Result<i32> {
     let (target, key) = match &args.words[..] {
         [key] => (cx.target("")?, key),
         [target, key, ..] => (cx.target(target)?, key),
@@ -159,55 +158,58 @@ pub async fn unset(cx: &Context, args: OnMember) -> Result<i32> {
         return change_server(&target, &args.target, |config| {
             config.insert(key.clone(), "".into());
             Ok(())
-        })
-        .await;
+        });
     }
     change_instance(&target, |put| {
         let missing = || Error::not_found(format!("Can't unset key '{key}', it's not currently set"));
         put.config.remove(key).map(drop).ok_or_else(missing)
     })
-    .await
 }
 
 type ServerConfig = std::collections::BTreeMap<String, Value>;
 
-async fn change_server(
+fn change_server(
     target: &Target,
     member: &Option<String>,
     change: impl FnOnce(&mut ServerConfig) -> Result<()>,
 ) -> Result<i32> {
     let address = server_path(member);
-    let (mut put, etag): (ServerPut, String) = target.client.get_with_etag(&address).await?;
+    let (mut put, etag): (ServerPut, String) = target.client.read_with_etag(&address)?;
     change(&mut put.config)?;
-    target.client.put(&address, &put, &etag).await?;
+    target.client.put(&address, &put, &etag).wait()?;
     Ok(0)
 }
 
 /// Reads an instance, changes it and writes it back, unless someone else has changed it meanwhile.
-pub async fn change_instance(target: &Target, change: impl FnOnce(&mut InstancePut) -> Result<()>) -> Result<i32> {
-    let address = path(&["instances", &target.name]);
-    let (instance, etag): (Instance, String) = target.client.get_with_etag(&address).await?;
-    let mut put = changeable(instance);
+pub fn change_instance(target: &Target, change: impl FnOnce(&mut InstancePut) -> Result<()>) -> Result<i32> {
+    let (mut put, etag) = read_instance(target)?;
     change(&mut put)?;
-    target.client.put(&address, &put, &etag).await?;
+    write_instance(target, &put, &etag)
+}
+
+fn read_instance(target: &Target) -> Result<(InstancePut, String)> {
+    let (instance, etag): (Instance, String) = target.client.read_with_etag(&path(&["instances", &target.name]))?;
+    Ok((changeable(instance), etag))
+}
+
+fn write_instance(target: &Target, put: &InstancePut, etag: &str) -> Result<i32> {
+    target.client.put(&path(&["instances", &target.name]), put, etag).wait()?;
     Ok(0)
 }
 
 /// `lxc config edit`.
-pub async fn edit(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn edit(cx: &Context, args: OnMember) -> Result<i32> {
     let Target { name, client, .. } = cx.server(&args.words)?;
     let thing = |address| Thing { client, address };
     match name.split_once('/') {
-        None if name.is_empty() => {
-            thing(server_path(&args.target)).edit::<ServerPut, ServerPut>("server", "config").await
-        }
+        None if name.is_empty() => thing(server_path(&args.target)).edit::<ServerPut, ServerPut>("server", "config"),
         None => {
             let thing = thing(path(&["instances", &name]));
-            thing.edit::<InstancePut, InstancePut>("container or virtual machine", "all of it").await
+            thing.edit::<InstancePut, InstancePut>("container or virtual machine", "all of it")
         }
         Some((instance, snapshot)) => {
             let thing = thing(path(&["instances", instance, "snapshots", snapshot]));
-            thing.edit::<SnapshotPut, SnapshotPut>("snapshot", "when it may go").await
+            thing.edit::<SnapshotPut, SnapshotPut>("snapshot", "when it may go")
         }
     }
 }

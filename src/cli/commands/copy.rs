@@ -10,6 +10,7 @@ use crate::api::client::{path, with_query};
 use crate::api::types::{ConfigMap, Devices, InstanceSource, InstancesPost, from_json};
 use crate::cli::context::{Context, NO_CLUSTER, Target};
 use crate::cli::input::overrides;
+use crate::cli::wait::{Read, Wait};
 use crate::cli::waiting::run;
 use crate::error::{Ctx, Error, Kind, Result};
 
@@ -102,7 +103,7 @@ pub struct Move {
 }
 
 /// `lxc copy`.
-pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
+pub fn copy(cx: &Context, args: Copy) -> Result<i32> {
     transfer_mode(&args.mode)?;
     let source = cx.named(&args.words[0], "source instance name")?;
     match source.name.contains('/') {
@@ -121,22 +122,22 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
         target.name = source.name.split('/').next().unwrap_or_default().to_string();
     }
     if args.target.is_some() {
-        target.clustered(NO_CLUSTER).await?;
+        target.clustered(NO_CLUSTER)?;
     }
-    let post = copied(&source, &target.name, &args).await?;
+    let post = copied(&source, &target.name, &args)?;
     if let Some(project) = &args.target_project {
         target.client = target.client.in_project(project);
     }
     let address = with_query("/1.0/instances", &[("target", args.target.as_deref().unwrap_or(""))]);
-    run(cx, &target.client, (Method::POST, &address, &post), "Transferring instance: ").await?;
+    run(cx, &target.client, (Method::POST, &address, &post), "Transferring instance: ")?;
     Ok(0)
 }
 
 /// The request that makes a copy of an instance, or of a snapshot given as `instance/snapshot`.
-async fn copied(source: &Target, name: &str, args: &Copy) -> Result<InstancesPost> {
+fn copied(source: &Target, name: &str, args: &Copy) -> Result<InstancesPost> {
     let found: Value = match source.name.split_once('/') {
-        Some((instance, snapshot)) => source.client.get(&path(&["instances", instance, "snapshots", snapshot])).await?,
-        None => source.client.get(&path(&["instances", &source.name])).await?,
+        Some((instance, snapshot)) => source.client.read(&path(&["instances", instance, "snapshots", snapshot]))?,
+        None => source.client.read(&path(&["instances", &source.name]))?,
     };
     let part = |key: &str| found[key].to_string().into_bytes();
     let failed = || format!("Failed reading the instance {:?}", source.name);
@@ -197,7 +198,7 @@ fn override_devices(devices: &mut Devices, inherited: &Devices, args: &Copy) -> 
 }
 
 /// `lxc rename`.
-pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
+pub fn rename(cx: &Context, args: Words) -> Result<i32> {
     let source = cx.named(&args.words[0], "instance name")?;
     if args.words[1].contains(':') {
         let target = cx.target(&args.words[1])?;
@@ -205,10 +206,10 @@ pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
             return Err(Error::invalid("Can't specify a different remote for rename"));
         }
     }
-    rename_to(&source, args.words[1].rsplit(':').next().unwrap_or_default()).await
+    rename_to(&source, args.words[1].rsplit(':').next().unwrap_or_default())
 }
 
-async fn rename_to(source: &Target, new: &str) -> Result<i32> {
+fn rename_to(source: &Target, new: &str) -> Result<i32> {
     let (address, new) = match source.name.split_once('/') {
         None => (path(&["instances", &source.name]), new),
         Some((instance, snapshot)) => {
@@ -218,12 +219,12 @@ async fn rename_to(source: &Target, new: &str) -> Result<i32> {
             (path(&["instances", instance, "snapshots", snapshot]), new)
         }
     };
-    source.client.post(&address, &serde_json::json!({ "name": new })).await?;
+    source.client.post(&address, &serde_json::json!({ "name": new })).wait()?;
     Ok(0)
 }
 
 /// `lxc move`: a new name, another pool, project or member of a cluster, on the same server.
-pub async fn move_to(cx: &Context, args: Move) -> Result<i32> {
+pub fn move_to(cx: &Context, args: Move) -> Result<i32> {
     transfer_mode(&args.mode)?;
     let changes = !args.config.is_empty() || !args.device.is_empty() || !args.profile.is_empty() || args.no_profiles;
     let elsewhere = args.storage.is_some() || args.target.is_some() || args.target_project.is_some();
@@ -248,20 +249,20 @@ pub async fn move_to(cx: &Context, args: Move) -> Result<i32> {
         target.name = source.name.clone();
     }
     if !elsewhere {
-        return rename_to(&source, &target.name).await;
+        return rename_to(&source, &target.name);
     }
     if args.target.is_some() {
-        source.clustered("The source LXD server is not clustered").await?;
+        source.clustered("The source LXD server is not clustered")?;
     }
-    migrate(cx, &source, &target.name, &args).await
+    migrate(cx, &source, &target.name, &args)
 }
 
 /// Has the server move an instance to another pool, project or member. It can change nothing else on the way: what the
 /// flags say of configuration, devices and profiles is left out, as LXD's client does.
-async fn migrate(cx: &Context, source: &Target, name: &str, args: &Move) -> Result<i32> {
+fn migrate(cx: &Context, source: &Target, name: &str, args: &Move) -> Result<i32> {
     let address = path(&["instances", &source.name]);
     let failed = |what: &str, e: Error| Error::new(e.kind(), format!("Migration {what} failure: {}", e.message()));
-    let found: Result<Value> = source.client.get(&address).await;
+    let found: Result<Value> = source.client.read(&address);
     let found = found.map_err(|e| failed("API", e))?;
     let post = serde_json::json!({
         "name": name, "migration": true, "pool": args.storage.as_deref().unwrap_or(""),
@@ -270,7 +271,7 @@ async fn migrate(cx: &Context, source: &Target, name: &str, args: &Move) -> Resu
         "live": found["status_code"] == 103 && !args.stateless,
     });
     let address = with_query(&address, &[("target", args.target.as_deref().unwrap_or(""))]);
-    let moved = run(cx, &source.client, (Method::POST, &address, &post), "Transferring instance: ").await;
+    let moved = run(cx, &source.client, (Method::POST, &address, &post), "Transferring instance: ");
     moved.map_err(|e| failed("operation", e))?;
     Ok(0)
 }

@@ -10,6 +10,7 @@ use crate::api::types::{DeviceMap, Devices, InstancePut, InstanceStatePut, Insta
 use crate::cli::context::{Context, Target};
 use crate::cli::input::{overrides, piped};
 use crate::cli::output::{note, say};
+use crate::cli::wait::{Read, Wait};
 use crate::cli::waiting::run;
 use crate::cli::yaml_in::from_yaml;
 use crate::error::{Error, Result};
@@ -73,16 +74,16 @@ creation!(
 );
 
 /// `lxc init`.
-pub async fn init(cx: &Context, args: Init) -> Result<i32> {
+pub fn init(cx: &Context, args: Init) -> Result<i32> {
     if args.words.is_empty() && !args.empty {
         return cx.wordless();
     }
-    create(cx, args).await?;
+    create(cx, args)?;
     Ok(0)
 }
 
 /// `lxc launch`.
-pub async fn launch(cx: &Context, args: Launch) -> Result<i32> {
+pub fn launch(cx: &Context, args: Launch) -> Result<i32> {
     if args.words.is_empty() && !args.empty {
         return cx.wrong_count(0);
     }
@@ -93,26 +94,26 @@ pub async fn launch(cx: &Context, args: Launch) -> Result<i32> {
     let words = args.words;
     let init =
         Init { config, device, empty, ephemeral, network, no_profiles, profile, storage, target, size, vm, words };
-    let target = create(cx, init).await?;
+    let target = create(cx, init)?;
     if !cx.quiet {
         say!("Starting {}", target.name);
     }
     let put = InstanceStatePut { action: "start".into(), timeout: -1, force: false, stateful: false };
     let address = path(&["instances", &target.name, "state"]);
-    run(cx, &target.client, (Method::PUT, &address, &put), "").await.map_err(|error| {
+    run(cx, &target.client, (Method::PUT, &address, &put), "").map_err(|error| {
         let project = if target.client.project().is_empty() { "" } else { " --project=PROJECT" };
         let project = project.replace("PROJECT", target.client.project());
         let hint = format!("Try `lxc info --show-log {}:{}{project}` for more info", target.remote, target.name);
         Error::new(error.kind(), format!("{}\n{hint}", error.message()))
     })?;
     if let Some(kind) = console {
-        attach_console(&target, &kind).await?;
+        attach_console(&target, &kind).wait()?;
     }
     Ok(0)
 }
 
 /// Creates an instance and returns it, with the name it has got.
-async fn create(cx: &Context, args: Init) -> Result<Target> {
+fn create(cx: &Context, args: Init) -> Result<Target> {
     let (image, name) = images_and_name(&args)?;
     let mut target = cx.target(name)?;
     let read = match piped()? {
@@ -125,18 +126,18 @@ async fn create(cx: &Context, args: Init) -> Result<Target> {
             false => say!("Creating {}", target.name),
         }
     }
-    let mut post = request(&target, &args, read).await?;
+    let mut post = request(&target, &args, read)?;
     match image {
-        Some(image) => from_image(cx, &target, image, &mut post).await?,
+        Some(image) => from_image(cx, &target, image, &mut post)?,
         None => post.source.kind = "none".into(),
     }
-    let created = submit(cx, &target, &args, &post).await?;
+    let created = submit(cx, &target, &args, &post)?;
     let unnamed = target.name.is_empty();
     target.name = name_of(&created).ok_or_else(|| Error::internal("Failed to get instance name"))?;
     if unnamed {
         say!("Instance name is: {}", target.name);
     }
-    advise_about_network(&target).await?;
+    advise_about_network(&target)?;
     Ok(target)
 }
 
@@ -151,7 +152,7 @@ fn images_and_name(args: &Init) -> Result<(Option<&str>, &str)> {
 }
 
 /// Everything but the image.
-async fn request(target: &Target, args: &Init, read: InstancePut) -> Result<InstancesPost> {
+fn request(target: &Target, args: &Init, read: InstancePut) -> Result<InstancesPost> {
     let mut post = InstancesPost {
         name: target.name.clone(),
         config: read.config,
@@ -171,9 +172,9 @@ async fn request(target: &Target, args: &Init, read: InstancePut) -> Result<Inst
     post.config.extend(overrides(&args.config)?);
     let devices = device_overrides(&args.device)?;
     let wanted = args.network.is_some() || args.storage.is_some() || !devices.is_empty();
-    let inherited = if wanted { inherited(target, post.profiles.as_deref()).await? } else { Devices::new() };
+    let inherited = if wanted { inherited(target, post.profiles.as_deref())? } else { Devices::new() };
     if let Some(network) = args.network.as_deref().filter(|n| !n.is_empty()) {
-        let (name, device) = network_device(target, network, &inherited).await?;
+        let (name, device) = network_device(target, network, &inherited)?;
         post.devices.insert(name, device);
     }
     if let Some(pool) = args.storage.as_deref().filter(|p| !p.is_empty()) {
@@ -210,22 +211,21 @@ pub fn device_overrides(words: &[String]) -> Result<Devices> {
 }
 
 /// The devices that come from the profiles.
-async fn inherited(target: &Target, profiles: Option<&[String]>) -> Result<Devices> {
+fn inherited(target: &Target, profiles: Option<&[String]>) -> Result<Devices> {
     let default = ["default".to_string()];
     let mut devices = Devices::new();
     for profile in profiles.unwrap_or(&default) {
-        let profile: Profile = target.client.get(&path(&["profiles", profile])).await?;
+        let profile: Profile = target.client.read(&path(&["profiles", profile]))?;
         devices.extend(profile.devices);
     }
     Ok(devices)
 }
 
 /// A device for `--network`, in place of the one the profiles have.
-async fn network_device(target: &Target, network: &str, inherited: &Devices) -> Result<(String, DeviceMap)> {
+fn network_device(target: &Target, network: &str, inherited: &Devices) -> Result<(String, DeviceMap)> {
     let found: Value = target
         .client
-        .get(&path(&["networks", network]))
-        .await
+        .read(&path(&["networks", network]))
         .map_err(|e| Error::new(e.kind(), format!("Failed loading network {network:?}: {}", e.message())))?;
     let mut device = DeviceMap::from([("type".into(), "nic".into()), ("name".into(), "eth0".into())]);
     if found["managed"] == true {
@@ -260,13 +260,13 @@ fn root_device(own: &Devices, inherited: &Devices, pool: &str) -> (String, Devic
 }
 
 /// Finds the image and names it in the request.
-async fn from_image(cx: &Context, target: &Target, image: &str, post: &mut InstancesPost) -> Result<()> {
+fn from_image(cx: &Context, target: &Target, image: &str, post: &mut InstancesPost) -> Result<()> {
     let source = cx.target(image)?;
     if source.remote != target.remote {
         return Err(Error::unsupported("Creating an instance from an image on another server"));
     }
     let kind = if post.kind == "virtual-machine" { "virtual-machine" } else { "container" };
-    let (fingerprint, image_kind) = resolve(&source, kind).await?;
+    let (fingerprint, image_kind) = resolve(&source, kind)?;
     if !image_kind.is_empty() && image_kind != post.kind {
         if kind == "virtual-machine" {
             return Err(Error::invalid(format!("Asked for a VM but image is of type {image_kind}")));
@@ -279,25 +279,25 @@ async fn from_image(cx: &Context, target: &Target, image: &str, post: &mut Insta
 }
 
 /// The fingerprint and kind of an image given by alias, fingerprint or the beginning of one.
-pub async fn resolve(source: &Target, kind: &str) -> Result<(String, String)> {
+pub fn resolve(source: &Target, kind: &str) -> Result<(String, String)> {
     if source.name.is_empty() {
         return Err(Error::invalid("Image identifier missing"));
     }
-    let alias: Result<Value> = source.client.get(&path(&["images", "aliases", &source.name])).await;
+    let alias: Result<Value> = source.client.read(&path(&["images", "aliases", &source.name]));
     let name = match alias {
         Ok(alias) => alias["target"].as_str().unwrap_or(&source.name).to_string(),
         Err(error) if error.kind() == crate::error::Kind::NotFound => source.name.clone(),
         Err(error) => return Err(error),
     };
-    let image: Value = source.client.get(&path(&["images", &name])).await?;
+    let image: Value = source.client.read(&path(&["images", &name]))?;
     let text = |key: &str| image[key].as_str().unwrap_or("").to_string();
     let (fingerprint, found) = (text("fingerprint"), text("type"));
     Ok((if fingerprint.is_empty() { name } else { fingerprint }, if found.is_empty() { kind.into() } else { found }))
 }
 
-async fn submit(cx: &Context, target: &Target, args: &Init, post: &InstancesPost) -> Result<Operation> {
+fn submit(cx: &Context, target: &Target, args: &Init, post: &InstancesPost) -> Result<Operation> {
     let address = with_query("/1.0/instances", &[("target", args.target.as_deref().unwrap_or(""))]);
-    let made = run(cx, &target.client, (Method::POST, &address, post), "Retrieving image: ").await?;
+    let made = run(cx, &target.client, (Method::POST, &address, post), "Retrieving image: ")?;
     made.ok_or_else(|| Error::internal("The server answered without an operation"))
 }
 
@@ -310,8 +310,8 @@ pub fn name_of(operation: &Operation) -> Option<String> {
 }
 
 /// An instance without network is rarely meant.
-async fn advise_about_network(target: &Target) -> Result<()> {
-    let made: Value = target.client.get(&path(&["instances", &target.name])).await?;
+fn advise_about_network(target: &Target) -> Result<()> {
+    let made: Value = target.client.read(&path(&["instances", &target.name]))?;
     let devices = made["expanded_devices"].as_object();
     if devices.is_some_and(|devices| devices.values().any(|device| device["type"] == "nic")) {
         return Ok(());

@@ -9,6 +9,7 @@ use crate::api::types::{DeviceMap, Devices, Instance, InstancePut, Profile, Prof
 use crate::cli::context::{Context, Target};
 use crate::cli::input::settings;
 use crate::cli::output::{emit, say, yaml};
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Kind, Result};
 
 /// Something with devices, read to be changed and written back.
@@ -34,18 +35,18 @@ enum Of {
 }
 
 impl Holder {
-    async fn read(cx: &Context, of: Of, word: &str) -> Result<Holder> {
+    fn read(cx: &Context, of: Of, word: &str) -> Result<Holder> {
         let target = cx.named(word, "name")?;
         match of {
             Of::Instance => {
                 let address = path(&["instances", &target.name]);
-                let (mut instance, etag): (Instance, String) = target.client.get_with_etag(&address).await?;
+                let (mut instance, etag): (Instance, String) = target.client.read_with_etag(&address)?;
                 let inherited = std::mem::take(&mut instance.expanded_devices);
                 Ok(Holder { target, address, etag, inherited, body: Body::Instance(changeable(instance)) })
             }
             Of::Profile => {
                 let address = path(&["profiles", &target.name]);
-                let (profile, etag): (Profile, String) = target.client.get_with_etag(&address).await?;
+                let (profile, etag): (Profile, String) = target.client.read_with_etag(&address)?;
                 let Profile { config, description, devices, .. } = profile;
                 let body = Body::Profile(ProfilePut { config, description, devices });
                 Ok(Holder { target, address, etag, inherited: Devices::new(), body })
@@ -72,48 +73,48 @@ impl Holder {
         })
     }
 
-    async fn write(&self) -> Result<()> {
+    fn write(&self) -> Result<()> {
         match &self.body {
-            Body::Instance(put) => self.target.client.put(&self.address, put, &self.etag).await,
-            Body::Profile(put) => self.target.client.put(&self.address, put, &self.etag).await,
+            Body::Instance(put) => self.target.client.put(&self.address, put, &self.etag).wait(),
+            Body::Profile(put) => self.target.client.put(&self.address, put, &self.etag).wait(),
         }
     }
 }
 
 const ADVICE: &str = ". Override device or modify profile instead";
 
-async fn add(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
+fn add(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
     let mut device = DeviceMap::from([("type".to_string(), words[2].clone())]);
     for word in &words[3..] {
         let (key, value) = word.split_once('=').ok_or_else(|| Error::invalid(format!("No value found in {word:?}")))?;
         device.insert(key.into(), value.into());
     }
-    let mut holder = Holder::read(cx, of, &words[0]).await?;
+    let mut holder = Holder::read(cx, of, &words[0])?;
     if holder.devices().contains_key(&words[1]) {
         return Err(Error::new(Kind::Exists, "The device already exists"));
     }
     holder.devices().insert(words[1].clone(), device);
-    holder.write().await?;
+    holder.write()?;
     cx.tell(&format!("Device {} added to {}", words[1], holder.target.name));
     Ok(0)
 }
 
-async fn get(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
-    let mut holder = Holder::read(cx, of, &words[0]).await?;
+fn get(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
+    let mut holder = Holder::read(cx, of, &words[0])?;
     let device = holder.device(&words[1], "retrieved for", "")?;
     say!("{}", device.get(&words[2]).map_or("", String::as_str));
     Ok(0)
 }
 
-async fn list(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
-    let mut holder = Holder::read(cx, of, &words[0]).await?;
+fn list(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
+    let mut holder = Holder::read(cx, of, &words[0])?;
     let names: Vec<&str> = holder.devices().keys().map(String::as_str).collect();
     say!("{}", names.join("\n"));
     Ok(0)
 }
 
-async fn show(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
-    let mut holder = Holder::read(cx, of, &words[0]).await?;
+fn show(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
+    let mut holder = Holder::read(cx, of, &words[0])?;
     // The writer knows the members of `devices` as maps; what is below is printed alone.
     let text = yaml(&json!({ "devices": holder.devices() }));
     match text.strip_prefix("devices:\n") {
@@ -125,21 +126,21 @@ async fn show(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
     Ok(0)
 }
 
-async fn remove(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
-    let mut holder = Holder::read(cx, of, &words[0]).await?;
+fn remove(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
+    let mut holder = Holder::read(cx, of, &words[0])?;
     for name in &words[1..] {
         let advice = if matches!(of, Of::Instance) { ADVICE } else { "" };
         holder.device(name, "removed from", advice)?;
         holder.devices().remove(name);
     }
-    holder.write().await?;
+    holder.write()?;
     cx.tell(&format!("Device {} removed from {}", words[1..].join(", "), holder.target.name));
     Ok(0)
 }
 
-async fn set(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
+fn set(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
     let keys = settings(&words[2..])?;
-    let mut holder = Holder::read(cx, of, &words[0]).await?;
+    let mut holder = Holder::read(cx, of, &words[0])?;
     let device = holder.device(&words[1], "modified for", ADVICE)?;
     for (key, value) in keys {
         match value.is_empty() {
@@ -147,21 +148,21 @@ async fn set(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
             false => _ = device.insert(key, value),
         }
     }
-    holder.write().await?;
+    holder.write()?;
     Ok(0)
 }
 
-async fn unset(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
-    let mut holder = Holder::read(cx, of, &words[0]).await?;
+fn unset(cx: &Context, of: Of, words: &[String]) -> Result<i32> {
+    let mut holder = Holder::read(cx, of, &words[0])?;
     holder.device(&words[1], "modified for", ADVICE)?.remove(&words[2]);
-    holder.write().await?;
+    holder.write()?;
     Ok(0)
 }
 
 /// `lxc config device override`.
-pub async fn override_device(cx: &Context, args: Words) -> Result<i32> {
+pub fn override_device(cx: &Context, args: Words) -> Result<i32> {
     let words = &args.words;
-    let mut holder = Holder::read(cx, Of::Instance, &words[0]).await?;
+    let mut holder = Holder::read(cx, Of::Instance, &words[0])?;
     if holder.devices().contains_key(&words[1]) {
         return Err(Error::new(Kind::Exists, "The device already exists"));
     }
@@ -172,7 +173,7 @@ pub async fn override_device(cx: &Context, args: Words) -> Result<i32> {
         device.insert(key.into(), value.into());
     }
     holder.devices().insert(words[1].clone(), device);
-    holder.write().await?;
+    holder.write()?;
     cx.tell(&format!("Device {} overridden for {}", words[1], holder.target.name));
     Ok(0)
 }
@@ -184,8 +185,8 @@ macro_rules! both {
             use super::*;
             $(
                 /// The verb, on an instance.
-                pub async fn $verb(cx: &Context, args: Words) -> Result<i32> {
-                    super::$verb(cx, Of::Instance, &args.words).await
+                pub fn $verb(cx: &Context, args: Words) -> Result<i32> {
+                    super::$verb(cx, Of::Instance, &args.words)
                 }
             )*
         }
@@ -194,8 +195,8 @@ macro_rules! both {
             use super::*;
             $(
                 /// The verb, on a profile.
-                pub async fn $verb(cx: &Context, args: Words) -> Result<i32> {
-                    super::$verb(cx, Of::Profile, &args.words).await
+                pub fn $verb(cx: &Context, args: Words) -> Result<i32> {
+                    super::$verb(cx, Of::Profile, &args.words)
                 }
             )*
         }

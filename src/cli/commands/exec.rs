@@ -10,6 +10,7 @@ use crate::api::types::{InstanceConsolePost, InstanceExecPost};
 use crate::cli::context::{Context, Target};
 use crate::cli::output::{BROKEN_PIPE, emit, say};
 use crate::cli::terminal::{Raw, is_terminal, size, typed};
+use crate::cli::wait::Wait;
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::task::spawn;
 
@@ -60,7 +61,7 @@ pub struct Console {
 }
 
 /// `lxc exec`.
-pub async fn exec(cx: &Context, args: Exec) -> Result<i32> {
+pub fn exec(cx: &Context, args: Exec) -> Result<i32> {
     let target = cx.target(&args.words[0])?;
     let interactive = interactive(&args)?;
     let mut environment = std::collections::BTreeMap::new();
@@ -88,17 +89,7 @@ pub async fn exec(cx: &Context, args: Exec) -> Result<i32> {
         true => Some(Raw::enter()?),
         false => None,
     };
-    let started = target.client.exec(&target.name, &post).await?;
-    // What the terminal sends while nothing is connected would be lost: the handlers are in place from here on.
-    let relay = spawn(relay(started.control, interactive));
-    let id = started.id;
-    let input = (!args.disable_stdin).then(typed);
-    match started.output {
-        None => terminal(started.stdin, input).await?,
-        Some((stdout, stderr)) => pipes(started.stdin, stdout, stderr, input).await?,
-    }
-    let ended = target.client.exit_code(&id).await;
-    relay.abort();
+    let ended = relayed(&target, &post, !args.disable_stdin).wait();
     drop(raw);
     match ended? {
         (code, None) => Ok(code),
@@ -107,6 +98,22 @@ pub async fn exec(cx: &Context, args: Exec) -> Result<i32> {
             Ok(if code == 0 { 1 } else { code })
         }
     }
+}
+
+/// Runs the command and returns how it has ended. One future: input, output and signals come at any time.
+async fn relayed(target: &Target, post: &InstanceExecPost, input: bool) -> Result<(i32, Option<Error>)> {
+    let started = target.client.exec(&target.name, post).await?;
+    // What the terminal sends while nothing is connected would be lost: the handlers are in place from here on.
+    let relay = spawn(relay(started.control, post.interactive));
+    let id = started.id;
+    let input = input.then(typed);
+    match started.output {
+        None => terminal(started.stdin, input).await?,
+        Some((stdout, stderr)) => pipes(started.stdin, stdout, stderr, input).await?,
+    }
+    let ended = target.client.exit_code(&id).await;
+    relay.abort();
+    ended
 }
 
 /// Whether the command gets a terminal.
@@ -227,23 +234,24 @@ async fn relay(mut control: Control, interactive: bool) {
 }
 
 /// `lxc console`.
-pub async fn console(cx: &Context, args: Console) -> Result<i32> {
+pub fn console(cx: &Context, args: Console) -> Result<i32> {
     let target = cx.target(&args.words[0])?;
     if args.show_log {
         if args.kind != "console" {
             return Err(Error::invalid("The --show-log flag is only supported for by 'console' output type"));
         }
-        let log = target.client.text(&path(&["instances", &target.name, "console"])).await?;
+        let log = target.client.text(&path(&["instances", &target.name, "console"])).wait()?;
         say!("\nConsole log:\n");
         emit(&log);
         say!("");
         return Ok(0);
     }
-    attach_console(&target, &args.kind).await?;
+    attach_console(&target, &args.kind).wait()?;
     Ok(0)
 }
 
-/// Attaches the terminal to the console of an instance until `ctrl-a q` is typed or the instance is down.
+/// Attaches the terminal to the console of an instance until `ctrl-a q` is typed or the instance is down. One future:
+/// input, output and window sizes come at any time, and some begin the instance's end beside it.
 pub async fn attach_console(target: &Target, kind: &str) -> Result<()> {
     match kind {
         "console" | "" => {}

@@ -7,6 +7,7 @@ use crate::api::client::{path, with_query};
 use crate::api::types::{InstanceFull, InstanceState, InstanceStateNetwork, Server};
 use crate::cli::context::{Context, NO_CLUSTER, Target};
 use crate::cli::output::{Rows, bytes_iec, emit, local_date, render, say, yaml};
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 
 /// `lxc info`.
@@ -27,31 +28,31 @@ pub struct Info {
 }
 
 /// `lxc info`.
-pub async fn info(cx: &Context, args: Info) -> Result<i32> {
+pub fn info(cx: &Context, args: Info) -> Result<i32> {
     let target = cx.server(&args.words)?;
     if !target.name.is_empty() {
         if args.target.is_some() {
             return Err(Error::invalid("--target cannot be used with instances"));
         }
-        instance(&target, args.show_log).await?;
+        instance(&target, args.show_log)?;
         return Ok(0);
     }
     let member = args.target.as_deref().unwrap_or("");
     if !member.is_empty() {
-        target.clustered(NO_CLUSTER).await?;
+        target.clustered(NO_CLUSTER)?;
     }
     if args.resources {
-        super::resources::show(&target.client, member).await?;
+        super::resources::show(&target.client, member)?;
         return Ok(0);
     }
-    let server: Server = target.client.get(&with_query("/1.0", &[("target", member)])).await?;
+    let server: Server = target.client.read(&with_query("/1.0", &[("target", member)]))?;
     emit(yaml(&json!(server)).as_bytes());
     Ok(0)
 }
 
-async fn instance(target: &Target, show_log: bool) -> Result<()> {
+fn instance(target: &Target, show_log: bool) -> Result<()> {
     let full: InstanceFull =
-        target.client.get(&with_query(&path(&["instances", &target.name]), &[("recursion", "1")])).await?;
+        target.client.read(&with_query(&path(&["instances", &target.name]), &[("recursion", "1")]))?;
     let i = &full.instance;
     say!("Name: {}", i.name);
     say!("Status: {}", i.status.to_uppercase());
@@ -77,7 +78,7 @@ async fn instance(target: &Target, show_log: bool) -> Result<()> {
     snapshots(&full)?;
     backups(&full)?;
     if show_log {
-        log(target).await?;
+        log(target)?;
     }
     Ok(())
 }
@@ -160,8 +161,8 @@ fn backups(full: &InstanceFull) -> Result<()> {
     render("table", &Rows { head, cells, raw: &|| serde_json::Value::Null })
 }
 
-async fn log(target: &Target) -> Result<()> {
-    let log = target.client.text(&path(&["instances", &target.name, "logs", "lxc.log"])).await?;
+fn log(target: &Target) -> Result<()> {
+    let log = target.client.text(&path(&["instances", &target.name, "logs", "lxc.log"])).wait()?;
     say!("\nLog:\n");
     emit(&log);
     say!("");

@@ -9,7 +9,7 @@ use crate::cli::manual::{self, pages};
 use crate::error::{Error, Result};
 
 /// `lxc manpage`.
-pub async fn manpage(_: &Context, args: Format) -> Result<i32> {
+pub fn manpage(_: &Context, args: Format) -> Result<i32> {
     let wrong = || Error::invalid(format!("Invalid format {:?}", args.format));
     let format = manual::Format::named(&args.format).ok_or_else(wrong)?;
     for (name, text) in pages(format) {

@@ -11,6 +11,7 @@ use crate::cli::context::{Context, Target};
 use crate::cli::edit::edit as in_editor;
 use crate::cli::input::piped;
 use crate::cli::output::{Rows, emit, render, sort_rows, yaml};
+use crate::cli::wait::{Read, Wait};
 use crate::cli::yaml_in::from_yaml;
 use crate::error::Result;
 
@@ -40,24 +41,23 @@ fn named(cx: &Context, word: &str) -> Result<(Target, String)> {
 }
 
 /// `lxc config metadata show`.
-pub async fn show(cx: &Context, args: Words) -> Result<i32> {
+pub fn show(cx: &Context, args: Words) -> Result<i32> {
     let (target, address) = named(cx, &args.words[0])?;
-    let metadata: ImageMetadata = target.client.get(&address).await?;
+    let metadata: ImageMetadata = target.client.read(&address)?;
     emit(yaml(&json!(metadata)).as_bytes());
     Ok(0)
 }
 
 /// `lxc config metadata edit`.
-pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
+pub fn edit(cx: &Context, args: Words) -> Result<i32> {
     let (target, address) = named(cx, &args.words[0])?;
-    let put =
-        async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<ImageMetadata>(text)?, etag).await;
+    let put = |text: &str, etag: &str| target.client.put(&address, &from_yaml::<ImageMetadata>(text)?, etag).wait();
     match piped()? {
-        Some(text) => put(&text, "").await?,
+        Some(text) => put(&text, "")?,
         None => {
-            let (metadata, etag): (ImageMetadata, String) = target.client.get_with_etag(&address).await?;
+            let (metadata, etag): (ImageMetadata, String) = target.client.read_with_etag(&address)?;
             let text = yaml(&json!(metadata));
-            in_editor(&format!("{HELP}{text}"), async |text| put(text, &etag).await).await?;
+            in_editor(&format!("{HELP}{text}"), &mut |text| put(text, &etag))?;
         }
     }
     Ok(0)
@@ -71,9 +71,9 @@ fn template(cx: &Context, words: &[String]) -> Result<(Target, String)> {
 }
 
 /// `lxc config template list`.
-pub async fn list_templates(cx: &Context, args: Format) -> Result<i32> {
+pub fn list_templates(cx: &Context, args: Format) -> Result<i32> {
     let (target, address) = named(cx, &args.words[0])?;
-    let (raw, names) = fetch::<String>(&target.client, &format!("{address}/templates")).await?;
+    let (raw, names) = fetch::<String>(&target.client, &format!("{address}/templates"))?;
     let mut cells: Vec<Vec<String>> = names.iter().map(|name| vec![name.clone()]).collect();
     sort_rows(&mut cells);
     let head = vec!["FILENAME".to_owned()];
@@ -82,38 +82,38 @@ pub async fn list_templates(cx: &Context, args: Format) -> Result<i32> {
 }
 
 /// `lxc config template show`.
-pub async fn show_template(cx: &Context, args: Words) -> Result<i32> {
+pub fn show_template(cx: &Context, args: Words) -> Result<i32> {
     let (target, address) = template(cx, &args.words)?;
-    emit(&target.client.text(&address).await?);
+    emit(&target.client.text(&address).wait()?);
     Ok(0)
 }
 
 /// `lxc config template create`: an empty one, whatever standard input has.
-pub async fn create_template(cx: &Context, args: Words) -> Result<i32> {
+pub fn create_template(cx: &Context, args: Words) -> Result<i32> {
     let (target, address) = template(cx, &args.words)?;
-    target.client.call(Method::POST, &address, Bytes::new(), "").await?;
+    target.client.call(Method::POST, &address, Bytes::new(), "").wait()?;
     Ok(0)
 }
 
 /// `lxc config template delete`.
-pub async fn delete_template(cx: &Context, args: Words) -> Result<i32> {
+pub fn delete_template(cx: &Context, args: Words) -> Result<i32> {
     let (target, address) = template(cx, &args.words)?;
-    target.client.delete(&address).await?;
+    target.client.delete(&address).wait()?;
     Ok(0)
 }
 
 /// `lxc config template edit`.
-pub async fn edit_template(cx: &Context, args: Words) -> Result<i32> {
+pub fn edit_template(cx: &Context, args: Words) -> Result<i32> {
     let (target, address) = template(cx, &args.words)?;
-    let put = async |text: &str| {
+    let mut put = |text: &str| {
         let text = Bytes::copy_from_slice(text.as_bytes());
-        target.client.call(Method::POST, &address, text, "").await.map(drop)
+        target.client.call(Method::POST, &address, text, "").wait().map(drop)
     };
     match piped()? {
-        Some(text) => put(&text).await?,
+        Some(text) => put(&text)?,
         None => {
-            let text = target.client.text(&address).await?;
-            in_editor(&String::from_utf8_lossy(&text), put).await?;
+            let text = target.client.text(&address).wait()?;
+            in_editor(&String::from_utf8_lossy(&text), &mut put)?;
         }
     }
     Ok(0)

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::api::types::Timestamp;
 use crate::cli::context::Context;
 use crate::cli::output::{emit, json_compact, note, say, sorted, yaml_untyped};
+use crate::cli::wait::Wait;
 use crate::error::{Error, Result};
 use crate::order::Order;
 
@@ -36,7 +37,7 @@ pub struct Monitor {
 const LEVELS: &[&str] = &["panic", "fatal", "error", "warning", "info", "debug", "trace"];
 
 /// `lxc monitor`.
-pub async fn monitor(cx: &Context, args: Monitor) -> Result<i32> {
+pub fn monitor(cx: &Context, args: Monitor) -> Result<i32> {
     let format = if args.pretty { "pretty" } else { args.format.as_str() };
     if !matches!(format, "json" | "yaml" | "pretty") {
         return Err(Error::invalid(format!("Invalid format: {format}")));
@@ -57,8 +58,8 @@ pub async fn monitor(cx: &Context, args: Monitor) -> Result<i32> {
         _ => args.kinds.join(","),
     };
     let target = cx.server(&args.words)?;
-    let mut events = target.client.events(&kinds, args.all_projects).await?;
-    while let Some(text) = events.next_raw().await? {
+    let mut events = target.client.events(&kinds, args.all_projects).wait()?;
+    while let Some(text) = events.next_raw().wait()? {
         let Ok(event) = serde_json::from_str::<Value>(&text) else { continue };
         match format {
             "json" => say!("{}\n", json_compact(&sorted(&event))),

@@ -7,6 +7,7 @@ use crate::api::client::path;
 use crate::api::types::{Operation, from_json};
 use crate::cli::context::Context;
 use crate::cli::output::{Rows, date, emit, fill, render, sort_rows, yaml};
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Ctx, Error, Kind, Result};
 
 fn document(operation: &Operation) -> Value {
@@ -22,12 +23,12 @@ pub fn flattened(list: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// `lxc operation list`.
-pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+pub fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
     if !target.name.is_empty() {
         return Err(Error::invalid("Filtering isn't supported yet"));
     }
-    let all: Value = target.client.get("/1.0/operations?recursion=1").await?;
+    let all: Value = target.client.read("/1.0/operations?recursion=1")?;
     let raw: Vec<Value> = flattened(&all).cloned().collect();
     let text = serde_json::to_vec(&raw).unwrap_or_default();
     let operations: Vec<Operation> = from_json(&text).ctx(Kind::Internal, || "Failed reading the operations")?;
@@ -52,17 +53,17 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 }
 
 /// `lxc operation show`.
-pub async fn show(cx: &Context, args: Words) -> Result<i32> {
+pub fn show(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "operation")?;
-    let operation = target.client.operation(&target.name).await?;
+    let operation = target.client.operation(&target.name).wait()?;
     emit(yaml(&document(&operation)).as_bytes());
     Ok(0)
 }
 
 /// `lxc operation delete`.
-pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
+pub fn delete(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "operation")?;
-    target.client.delete(&path(&["operations", &target.name])).await?;
+    target.client.delete(&path(&["operations", &target.name])).wait()?;
     cx.tell(&format!("Operation {} deleted", target.name));
     Ok(0)
 }

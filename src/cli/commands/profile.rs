@@ -11,6 +11,7 @@ use crate::api::types::{Profile, ProfilePut, ProfilesPost, RenamePost};
 use crate::cli::context::{Context, Target};
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, emit, render, say, sort_rows, yaml};
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Kind, Result};
 
 /// `lxc profile copy`.
@@ -24,10 +25,10 @@ pub struct Copy {
     words: Vec<String>,
 }
 
-async fn read(cx: &Context, word: &str) -> Result<(Target, String, Profile, String)> {
+fn read(cx: &Context, word: &str) -> Result<(Target, String, Profile, String)> {
     let target = cx.named(word, "profile name")?;
     let address = path(&["profiles", &target.name]);
-    let (profile, etag) = target.client.get_with_etag(&address).await?;
+    let (profile, etag) = target.client.read_with_etag(&address)?;
     Ok((target, address, profile, etag))
 }
 
@@ -36,9 +37,9 @@ fn changeable(profile: Profile) -> ProfilePut {
 }
 
 /// `lxc profile list`.
-pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+pub fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
-    let (raw, profiles) = fetch::<Profile>(&target.client, "/1.0/profiles?recursion=1").await?;
+    let (raw, profiles) = fetch::<Profile>(&target.client, "/1.0/profiles?recursion=1")?;
     let row = |p: &Profile| vec![p.name.clone(), p.description.clone(), p.used_by.len().to_string()];
     let mut cells: Vec<Vec<String>> = profiles.iter().map(row).collect();
     sort_rows(&mut cells);
@@ -48,40 +49,43 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 }
 
 /// `lxc profile show`.
-pub async fn show(cx: &Context, args: Words) -> Result<i32> {
-    let (_, _, profile, _) = read(cx, &args.words[0]).await?;
+pub fn show(cx: &Context, args: Words) -> Result<i32> {
+    let (_, _, profile, _) = read(cx, &args.words[0])?;
     emit(yaml(&json!(profile)).as_bytes());
     Ok(0)
 }
 
 /// `lxc profile create`.
-pub async fn create(cx: &Context, args: Words) -> Result<i32> {
+pub fn create(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "profile name")?;
-    target.client.post("/1.0/profiles", &ProfilesPost { name: target.name.clone(), ..ProfilesPost::default() }).await?;
+    target
+        .client
+        .post("/1.0/profiles", &ProfilesPost { name: target.name.clone(), ..ProfilesPost::default() })
+        .wait()?;
     cx.tell(&format!("Profile {} created", target.name));
     Ok(0)
 }
 
 /// `lxc profile delete`.
-pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
+pub fn delete(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "profile name")?;
-    target.client.delete(&path(&["profiles", &target.name])).await?;
+    target.client.delete(&path(&["profiles", &target.name])).wait()?;
     cx.tell(&format!("Profile {} deleted", target.name));
     Ok(0)
 }
 
 /// `lxc profile rename`.
-pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
+pub fn rename(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "profile name")?;
     let post = RenamePost { name: args.words[1].clone() };
-    target.client.post(&path(&["profiles", &target.name]), &post).await?;
+    target.client.post(&path(&["profiles", &target.name]), &post).wait()?;
     cx.tell(&format!("Profile {} renamed to {}", target.name, args.words[1]));
     Ok(0)
 }
 
 /// `lxc profile copy`.
-pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
-    let (source, _, profile, _) = read(cx, &args.words[0]).await?;
+pub fn copy(cx: &Context, args: Copy) -> Result<i32> {
+    let (source, _, profile, _) = read(cx, &args.words[0])?;
     let mut target = cx.target(&args.words[1])?;
     if target.name.is_empty() {
         target.name = source.name;
@@ -91,57 +95,56 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
         None => target.client,
     };
     let ProfilePut { config, description, devices } = changeable(profile);
-    client.post("/1.0/profiles", &ProfilesPost { config, description, devices, name: target.name }).await?;
+    client.post("/1.0/profiles", &ProfilesPost { config, description, devices, name: target.name }).wait()?;
     Ok(0)
 }
 
 /// `lxc profile edit`.
-pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
+pub fn edit(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "profile name")?;
     let thing = Thing { address: path(&["profiles", &target.name]), client: target.client };
-    thing.edit::<Profile, ProfilePut>("profile", "all but name and used_by").await
+    thing.edit::<Profile, ProfilePut>("profile", "all but name and used_by")
 }
 
 /// `lxc profile get`.
-pub async fn get(cx: &Context, args: Words) -> Result<i32> {
-    let (_, _, profile, _) = read(cx, &args.words[0]).await?;
+pub fn get(cx: &Context, args: Words) -> Result<i32> {
+    let (_, _, profile, _) = read(cx, &args.words[0])?;
     say!("{}", profile.config.get(&args.words[1]).map_or("", String::as_str));
     Ok(0)
 }
 
 /// `lxc profile set`.
-pub async fn set(cx: &Context, args: Words) -> Result<i32> {
+pub fn set(cx: &Context, args: Words) -> Result<i32> {
     let keys = settings(&args.words[1..])?;
-    let (target, address, profile, etag) = read(cx, &args.words[0]).await?;
+    let (target, address, profile, etag) = read(cx, &args.words[0])?;
     let mut put = changeable(profile);
     put.config.extend(keys);
-    target.client.put(&address, &put, &etag).await?;
+    target.client.put(&address, &put, &etag).wait()?;
     Ok(0)
 }
 
 /// `lxc profile unset`.
-pub async fn unset(cx: &Context, args: Words) -> Result<i32> {
-    let (target, address, profile, etag) = read(cx, &args.words[0]).await?;
+pub fn unset(cx: &Context, args: Words) -> Result<i32> {
+    let (target, address, profile, etag) = read(cx, &args.words[0])?;
     let mut put = changeable(profile);
     put.config.remove(&args.words[1]);
-    target.client.put(&address, &put, &etag).await?;
+    target.client.put(&address, &put, &etag).wait()?;
     Ok(0)
 }
 
 /// `lxc profile add`.
-pub async fn add(cx: &Context, args: Words) -> Result<i32> {
+pub fn add(cx: &Context, args: Words) -> Result<i32> {
     let (target, profile) = (cx.named(&args.words[0], "instance name")?, &args.words[1]);
     change_instance(&target, |put| {
         put.profiles.push(profile.clone());
         Ok(())
-    })
-    .await?;
+    })?;
     cx.tell(&format!("Profile {profile} added to {}", target.name));
     Ok(0)
 }
 
 /// `lxc profile remove`.
-pub async fn remove(cx: &Context, args: Words) -> Result<i32> {
+pub fn remove(cx: &Context, args: Words) -> Result<i32> {
     let (target, profile) = (cx.named(&args.words[0], "instance name")?, &args.words[1]);
     change_instance(&target, |put| {
         let before = put.profiles.len();
@@ -151,21 +154,19 @@ pub async fn remove(cx: &Context, args: Words) -> Result<i32> {
             return Err(Error::new(Kind::NotFound, text));
         }
         Ok(())
-    })
-    .await?;
+    })?;
     cx.tell(&format!("Profile {profile} removed from {}", target.name));
     Ok(0)
 }
 
 /// `lxc profile assign`.
-pub async fn assign(cx: &Context, args: Words) -> Result<i32> {
+pub fn assign(cx: &Context, args: Words) -> Result<i32> {
     let (target, words) = (cx.named(&args.words[0], "instance name")?, &args.words[1]);
     let profiles: Vec<String> = words.split(',').filter(|name| !name.is_empty()).map(String::from).collect();
     change_instance(&target, |put| {
         put.profiles = profiles;
         Ok(())
-    })
-    .await?;
+    })?;
     cx.tell(&format!("Profiles {} applied to {}", if words.is_empty() { "(none)" } else { words }, target.name));
     Ok(0)
 }

@@ -12,12 +12,13 @@ use crate::api::types::{ConfigMap, Project};
 use crate::cli::context::Context;
 use crate::cli::input::{overrides, settings};
 use crate::cli::output::{Rows, bytes_iec, emit, render, say, sort_rows, yaml};
+use crate::cli::wait::{Read, Wait};
 use crate::error::Result;
 
 /// `lxc project list`.
-pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+pub fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
-    let (raw, projects) = fetch::<Project>(&target.client, "/1.0/projects?recursion=1").await?;
+    let (raw, projects) = fetch::<Project>(&target.client, "/1.0/projects?recursion=1")?;
     let current = target.project();
     let row = |p: &Project| {
         let has = |feature: &str| match p.config.get(feature).is_some_and(|v| v == "true") {
@@ -39,26 +40,26 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 }
 
 /// `lxc project show`.
-pub async fn show(cx: &Context, args: Words) -> Result<i32> {
+pub fn show(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "project name")?;
-    let project: Project = target.client.get(&path(&["projects", &target.name])).await?;
+    let project: Project = target.client.read(&path(&["projects", &target.name]))?;
     emit(yaml(&json!(project)).as_bytes());
     Ok(0)
 }
 
 /// `lxc project get`.
-pub async fn get(cx: &Context, args: Words) -> Result<i32> {
+pub fn get(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "project name")?;
-    let project: Project = target.client.get(&path(&["projects", &target.name])).await?;
+    let project: Project = target.client.read(&path(&["projects", &target.name]))?;
     say!("{}", project.config.get(&args.words[1]).map_or("", String::as_str));
     Ok(0)
 }
 
 /// `lxc project info`.
-pub async fn info(cx: &Context, args: Format) -> Result<i32> {
+pub fn info(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.named(&args.words[0], "project name")?;
-    target.client.require("project_usage").await?;
-    let state: Value = target.client.get(&path(&["projects", &target.name, "state"])).await?;
+    target.client.require("project_usage").wait()?;
+    let state: Value = target.client.read(&path(&["projects", &target.name, "state"]))?;
     let sized = |kind: &str| matches!(kind, "disk" | "memory");
     let mut cells = Vec::new();
     for (kind, usage) in state["resources"].as_object().into_iter().flatten() {
@@ -76,9 +77,9 @@ pub async fn info(cx: &Context, args: Format) -> Result<i32> {
 }
 
 /// `lxc project switch`.
-pub async fn switch(cx: &Context, args: Words) -> Result<i32> {
+pub fn switch(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "project name")?;
-    let _: Value = target.client.get(&path(&["projects", &target.name])).await?;
+    let _: Value = target.client.read(&path(&["projects", &target.name]))?;
     let mut config = cx.config.borrow_mut();
     if let Some(remote) = config.remotes.get_mut(&target.remote) {
         remote.project = target.name;
@@ -114,9 +115,9 @@ fn thing(cx: &Context, word: &str) -> Result<Thing> {
 }
 
 /// `lxc project create`.
-pub async fn create(cx: &Context, args: Create) -> Result<i32> {
+pub fn create(cx: &Context, args: Create) -> Result<i32> {
     let target = cx.named(&args.words[0], "project name")?;
-    target.client.post("/1.0/projects", &json!({ "name": target.name, "config": overrides(&args.config)? })).await?;
+    target.client.post("/1.0/projects", &json!({ "name": target.name, "config": overrides(&args.config)? })).wait()?;
     if !cx.quiet {
         say!("Project {} created", target.name);
     }
@@ -124,11 +125,11 @@ pub async fn create(cx: &Context, args: Create) -> Result<i32> {
 }
 
 /// `lxc project delete`.
-pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
+pub fn delete(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "project name")?;
     // Asked from outside the project, which may be the one this remote works in.
     let client = target.client.in_project("");
-    client.delete(&path(&["projects", &target.name])).await?;
+    client.delete(&path(&["projects", &target.name])).wait()?;
     if !cx.quiet {
         say!("Project {} deleted", target.name);
     }
@@ -141,10 +142,10 @@ pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
 }
 
 /// `lxc project rename`.
-pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
+pub fn rename(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "project name")?;
     let new = &args.words[1];
-    target.client.post(&path(&["projects", &target.name]), &json!({ "name": new })).await?;
+    target.client.post(&path(&["projects", &target.name]), &json!({ "name": new })).wait()?;
     if !cx.quiet {
         say!("Project {} renamed to {new}", target.name);
     }
@@ -152,20 +153,20 @@ pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
 }
 
 /// `lxc project edit`.
-pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
-    thing(cx, &args.words[0])?.edit::<Project, ProjectPut>("project", "all but name and used_by").await
+pub fn edit(cx: &Context, args: Words) -> Result<i32> {
+    thing(cx, &args.words[0])?.edit::<Project, ProjectPut>("project", "all but name and used_by")
 }
 
 /// `lxc project set`.
-pub async fn set(cx: &Context, args: Words) -> Result<i32> {
+pub fn set(cx: &Context, args: Words) -> Result<i32> {
     let thing = thing(cx, &args.words[0])?;
-    let found: Result<Value> = thing.client.get(&thing.address).await;
+    let found: Result<Value> = thing.client.read(&thing.address);
     found?;
-    thing.set::<ProjectPut>(settings(&args.words[1..])?).await
+    thing.set::<ProjectPut>(settings(&args.words[1..])?)
 }
 
 /// `lxc project unset`.
-pub async fn unset(cx: &Context, args: Words) -> Result<i32> {
+pub fn unset(cx: &Context, args: Words) -> Result<i32> {
     let keys = [(args.words[1].clone(), String::new())].into();
-    thing(cx, &args.words[0])?.set::<ProjectPut>(keys).await
+    thing(cx, &args.words[0])?.set::<ProjectPut>(keys)
 }

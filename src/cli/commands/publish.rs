@@ -10,6 +10,7 @@ use crate::api::types::{InstanceStatePut, Timestamp};
 use crate::cli::context::{Context, Target};
 use crate::cli::input::overrides;
 use crate::cli::output::{note, say};
+use crate::cli::wait::{Read, Wait};
 use crate::cli::waiting::run;
 use crate::error::{Error, Kind, Result};
 
@@ -37,7 +38,7 @@ pub struct Publish {
 }
 
 /// `lxc publish`.
-pub async fn publish(cx: &Context, args: Publish) -> Result<i32> {
+pub fn publish(cx: &Context, args: Publish) -> Result<i32> {
     let source = cx.named(&args.words[0], "instance name")?;
     let (to, pairs) = match &args.words[1..] {
         [word, rest @ ..] if !word.contains('=') => (Some(cx.target(word)?), rest),
@@ -51,22 +52,22 @@ pub async fn publish(cx: &Context, args: Publish) -> Result<i32> {
     }
     let post = request(&source, &args, pairs)?;
     if args.compression.is_some() {
-        source.client.require("image_compression_algorithm").await?;
+        source.client.require("image_compression_algorithm").wait()?;
     }
     let stopped = match source.name.contains('/') {
         true => None,
-        false => stop(&source, args.force).await?,
+        false => stop(&source, args.force)?,
     };
-    let made = run(cx, &source.client, (Method::POST, "/1.0/images", &post), "Publishing instance: ").await;
+    let made = run(cx, &source.client, (Method::POST, "/1.0/images", &post), "Publishing instance: ");
     if let Some(ephemeral) = stopped {
-        start(&source, ephemeral).await;
+        start(&source, ephemeral);
     }
     let made = made?;
     let fingerprint = made.as_ref().and_then(|operation| operation.metadata.as_ref());
     let fingerprint = fingerprint.and_then(|all| all.get("fingerprint")).and_then(Value::as_str);
     let fingerprint = fingerprint.ok_or_else(|| Error::internal("The server did not say the image's fingerprint"))?;
     for alias in &args.alias {
-        ensure(&source, alias, fingerprint).await?;
+        ensure(&source, alias, fingerprint)?;
     }
     say!("Instance published with fingerprint: {fingerprint}");
     Ok(0)
@@ -91,9 +92,9 @@ fn request(source: &Target, args: &Publish, pairs: &[String]) -> Result<Value> {
 
 /// Stops a running instance when forced. Says whether it is to be started again, and whether it is ephemeral, which it
 /// must not be while it is stopped.
-async fn stop(source: &Target, force: bool) -> Result<Option<bool>> {
+fn stop(source: &Target, force: bool) -> Result<Option<bool>> {
     let address = path(&["instances", &source.name]);
-    let (found, etag): (Value, String) = source.client.get_with_etag(&address).await?;
+    let (found, etag): (Value, String) = source.client.read_with_etag(&address)?;
     if matches!(found["status_code"].as_u64(), Some(0 | 102 | 112)) {
         return Ok(None);
     }
@@ -103,25 +104,25 @@ async fn stop(source: &Target, force: bool) -> Result<Option<bool>> {
     }
     let ephemeral = found["ephemeral"] == true;
     if ephemeral {
-        set_ephemeral(source, (found, etag), false).await?;
+        set_ephemeral(source, (found, etag), false)?;
     }
     let put = InstanceStatePut { action: "stop".into(), timeout: -1, force: true, stateful: false };
-    let stopped = source.client.send(Method::PUT, &path(&["instances", &source.name, "state"]), &put).await;
+    let stopped = source.client.send(Method::PUT, &path(&["instances", &source.name, "state"]), &put).wait();
     stopped.map_err(|e| Error::new(e.kind(), format!("Stopping the instance failed: {}", e.message())))?;
     Ok(Some(ephemeral))
 }
 
 /// Starts what was stopped. The image is there by then: a failure is said and ends nothing.
-async fn start(source: &Target, ephemeral: bool) {
+fn start(source: &Target, ephemeral: bool) {
     let put = InstanceStatePut { action: "start".into(), timeout: -1, ..InstanceStatePut::default() };
-    let started = source.client.send(Method::PUT, &path(&["instances", &source.name, "state"]), &put).await;
+    let started = source.client.send(Method::PUT, &path(&["instances", &source.name, "state"]), &put).wait();
     if let Err(error) = started {
         note!("Starting the instance again failed: {}", error.message());
     }
     if ephemeral {
-        let found = source.client.get_with_etag(&path(&["instances", &source.name])).await;
+        let found = source.client.read_with_etag(&path(&["instances", &source.name]));
         let set = match found {
-            Ok(found) => set_ephemeral(source, found, true).await,
+            Ok(found) => set_ephemeral(source, found, true),
             Err(error) => Err(error),
         };
         if let Err(error) = set {
@@ -130,12 +131,12 @@ async fn start(source: &Target, ephemeral: bool) {
     }
 }
 
-async fn set_ephemeral(source: &Target, found: (Value, String), ephemeral: bool) -> Result<()> {
+fn set_ephemeral(source: &Target, found: (Value, String), ephemeral: bool) -> Result<()> {
     let (instance, etag) = found;
     let mut put = json!({});
     for key in ["architecture", "config", "devices", "profiles", "stateful", "description"] {
         put[key] = instance[key].clone();
     }
     put["ephemeral"] = ephemeral.into();
-    source.client.put(&path(&["instances", &source.name]), &put, &etag).await
+    source.client.put(&path(&["instances", &source.name]), &put, &etag).wait()
 }

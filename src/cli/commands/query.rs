@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::api::client::{Client, Download};
 use crate::cli::context::Context;
 use crate::cli::output::{emit, json_indented, say, sorted};
+use crate::cli::wait::Wait;
 use crate::error::{Error, Result};
 
 /// The largest answer, in bytes; what is longer is something else.
@@ -35,7 +36,7 @@ pub struct Query {
 }
 
 /// `lxc query`.
-pub async fn query(cx: &Context, args: Query) -> Result<i32> {
+pub fn query(cx: &Context, args: Query) -> Result<i32> {
     if cx.project.is_some() {
         return Err(Error::invalid("--project cannot be used with the query command"));
     }
@@ -53,12 +54,12 @@ pub async fn query(cx: &Context, args: Query) -> Result<i32> {
         .map_err(|_| Error::invalid(format!("Invalid HTTP method {:?}", args.request)))?;
     let client = target.client.in_project("");
     let data = args.data.as_deref().map_or_else(Bytes::new, body);
-    let Some(mut answer) = ask(&client, method, address, data).await? else { return Ok(0) };
+    let Some(mut answer) = ask(&client, method, address, data)? else { return Ok(0) };
     if args.wait
         && let Some(operation) = answer["operation"].as_str().filter(|operation| !operation.is_empty())
     {
         let wait = format!("{operation}/wait");
-        answer = ask(&client, Method::GET, &wait, Bytes::new()).await?.unwrap_or_default();
+        answer = ask(&client, Method::GET, &wait, Bytes::new())?.unwrap_or_default();
         if let Some(failed) = answer["metadata"]["err"].as_str().filter(|failed| !failed.is_empty()) {
             return Err(Error::invalid(failed));
         }
@@ -79,14 +80,14 @@ fn body(data: &str) -> Bytes {
     if json { Bytes::copy_from_slice(data.as_bytes()) } else { Value::from(data).to_string().into() }
 }
 
-async fn ask(client: &Client, method: Method, address: &str, data: Bytes) -> Result<Option<Value>> {
+fn ask(client: &Client, method: Method, address: &str, data: Bytes) -> Result<Option<Value>> {
     if method == Method::GET && data.is_empty() {
-        return match content(client.download(address).await?).await? {
+        return match content(client.download(address).wait()?)? {
             Some(text) => answered(&text),
             None => Ok(None),
         };
     }
-    let (status, text) = client.raw(method, address, data).await?;
+    let (status, text) = client.raw(method, address, data).wait()?;
     match status {
         ..400 => answered(&text),
         status => match answer(&text) {
@@ -97,9 +98,9 @@ async fn ask(client: &Client, method: Method, address: &str, data: Bytes) -> Res
 }
 
 /// Returns what may be an answer, and writes anything else to standard output as it comes.
-async fn content(mut download: Download) -> Result<Option<Vec<u8>>> {
+fn content(mut download: Download) -> Result<Option<Vec<u8>>> {
     let (mut text, mut json) = (Vec::new(), None);
-    while let Some(piece) = download.next().await? {
+    while let Some(piece) = download.next().wait()? {
         if piece.is_empty() {
             continue;
         }

@@ -14,7 +14,7 @@ fn yes(flag: bool) -> String {
 }
 
 /// `lxc remote list`.
-pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+pub fn list(cx: &Context, args: Format) -> Result<i32> {
     let config = cx.config.borrow();
     let row = |(name, remote): (&String, &Remote)| {
         let protocol = if remote.protocol.is_empty() { "lxd" } else { &remote.protocol };
@@ -57,13 +57,13 @@ fn capitalised(config: &Config) -> Value {
 }
 
 /// `lxc remote get-default`.
-pub async fn get_default(cx: &Context, _args: Words) -> Result<i32> {
+pub fn get_default(cx: &Context, _args: Words) -> Result<i32> {
     say!("{}", cx.config.borrow().default_remote);
     Ok(0)
 }
 
 /// `lxc remote switch`.
-pub async fn switch(cx: &Context, args: Words) -> Result<i32> {
+pub fn switch(cx: &Context, args: Words) -> Result<i32> {
     let mut config = cx.config.borrow_mut();
     known(&config, &args.words[0])?;
     config.default_remote = args.words[0].clone();
@@ -93,7 +93,7 @@ fn free(config: &Config, name: &str) -> Result<()> {
 }
 
 /// `lxc remote remove`.
-pub async fn remove(cx: &Context, args: Words) -> Result<i32> {
+pub fn remove(cx: &Context, args: Words) -> Result<i32> {
     let (mut config, name) = (cx.config.borrow_mut(), &args.words[0]);
     own(&config, name, "removed")?;
     if config.default_remote == *name {
@@ -106,7 +106,7 @@ pub async fn remove(cx: &Context, args: Words) -> Result<i32> {
 }
 
 /// `lxc remote rename`.
-pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
+pub fn rename(cx: &Context, args: Words) -> Result<i32> {
     let (mut config, old, new) = (cx.config.borrow_mut(), &args.words[0], &args.words[1]);
     let remote = own(&config, old, "modified")?.clone();
     free(&config, new)?;
@@ -121,7 +121,7 @@ pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
 }
 
 /// `lxc remote set-url`.
-pub async fn set_url(cx: &Context, args: Words) -> Result<i32> {
+pub fn set_url(cx: &Context, args: Words) -> Result<i32> {
     let mut config = cx.config.borrow_mut();
     let remote = Remote { addr: args.words[1].clone(), ..own(&config, &args.words[0], "modified")?.clone() };
     config.remotes.insert(args.words[0].clone(), remote);

@@ -11,6 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::output::{emit, say};
 use crate::cli::terminal::{Silent, is_terminal};
 use crate::cli::trusted;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// The port of a server where none is said.
@@ -46,7 +47,7 @@ pub struct Add {
 }
 
 /// `lxc remote add`.
-pub async fn add(cx: &Context, args: Add) -> Result<i32> {
+pub fn add(cx: &Context, args: Add) -> Result<i32> {
     let name = args.words.first().cloned().unwrap_or_default();
     let addr = args.words.last().cloned().unwrap_or_default();
     if addr.is_empty() {
@@ -63,8 +64,8 @@ pub async fn add(cx: &Context, args: Add) -> Result<i32> {
     }
     let remote = match args.protocol.as_deref().unwrap_or("lxd") {
         "lxd" | "" => match address(&addr)? {
-            Where::Local(addr) => local(cx, &name, addr, &args).await?,
-            Where::Far(url) => far(cx, &name, url, &args).await?,
+            Where::Local(addr) => local(cx, &name, addr, &args)?,
+            Where::Far(url) => far(cx, &name, url, &args)?,
         },
         "simplestreams" if addr.starts_with("https://") => {
             Remote { addr, public: true, protocol: "simplestreams".into(), ..Remote::default() }
@@ -108,7 +109,7 @@ fn address(text: &str) -> Result<Where> {
     Ok(Where::Far(if ported { format!("https://{host}") } else { format!("https://{host}:{PORT}") }))
 }
 
-async fn local(cx: &Context, name: &str, addr: String, args: &Add) -> Result<Remote> {
+fn local(cx: &Context, name: &str, addr: String, args: &Add) -> Result<Remote> {
     if args.auth_type.is_some() || args.domain.is_some() || args.password.is_some() {
         return Err(Error::unsupported(format!("Logging in to the remote at {addr:?}")));
     }
@@ -122,11 +123,11 @@ async fn local(cx: &Context, name: &str, addr: String, args: &Add) -> Result<Rem
         ..Remote::default()
     };
     cx.config.borrow_mut().remotes.insert(name.into(), remote.clone());
-    cx.client(name)?.server().await?;
+    cx.client(name)?.server().wait()?;
     Ok(remote)
 }
 
-async fn far(cx: &Context, name: &str, url: String, args: &Add) -> Result<Remote> {
+fn far(cx: &Context, name: &str, url: String, args: &Add) -> Result<Remote> {
     if args.domain.is_some() {
         return Err(Error::unsupported("Logging in by Candid"));
     }
@@ -134,25 +135,25 @@ async fn far(cx: &Context, name: &str, url: String, args: &Add) -> Result<Remote
         true => None,
         false => Some(trusted::pair(&cx.config.borrow())?),
     };
-    let pinned = pin(cx, name, &url, args.accept_certificate).await?;
+    let pinned = pin(cx, name, &url, args.accept_certificate)?;
     if args.public {
         return Ok(Remote { addr: url, public: true, ..Remote::default() });
     }
     let client = Client::tls(&url, pinned, pair)?;
-    let (server, auth_type) = (client.server().await?, args.auth_type.clone().unwrap_or_else(|| "tls".into()));
+    let (server, auth_type) = (client.server().wait()?, args.auth_type.clone().unwrap_or_else(|| "tls".into()));
     if !server.auth_methods.contains(&auth_type) {
         return Err(Error::invalid(format!("Authentication type '{auth_type}' not supported by server")));
     }
     if server.auth != "trusted" {
-        introduce(&client, name, args.password.clone()).await?;
+        introduce(&client, name, args.password.clone())?;
     }
-    let project = project(&client, args.project.as_deref()).await?;
+    let project = project(&client, args.project.as_deref())?;
     Ok(Remote { addr: url, auth_type, project, protocol: "lxd".into(), ..Remote::default() })
 }
 
 /// Looks at the certificate of a server; one that isn't known yet is shown to the user and then pinned.
-async fn pin(cx: &Context, name: &str, url: &str, accept: bool) -> Result<Certificate> {
-    let shown = certificate_of(url).await?;
+fn pin(cx: &Context, name: &str, url: &str, accept: bool) -> Result<Certificate> {
+    let shown = certificate_of(url).wait()?;
     if trusted::pin(&cx.config.borrow(), name)?.as_ref() == Some(&shown) {
         return Ok(shown);
     }
@@ -182,7 +183,7 @@ fn line() -> Result<Option<String>> {
 }
 
 /// Makes this client known to a server that doesn't trust it yet.
-async fn introduce(client: &Client, name: &str, password: Option<String>) -> Result<()> {
+fn introduce(client: &Client, name: &str, password: Option<String>) -> Result<()> {
     let password = match password {
         Some(password) => password,
         None => {
@@ -195,8 +196,8 @@ async fn introduce(client: &Client, name: &str, password: Option<String>) -> Res
         }
     };
     let post = CertificatesPost { kind: "client".into(), password, ..CertificatesPost::default() };
-    client.post("/1.0/certificates", &post).await?;
-    let server: Server = client.server().await?;
+    client.post("/1.0/certificates", &post).wait()?;
+    let server: Server = client.server().wait()?;
     if server.auth != "trusted" {
         return Err(Error::new(Kind::Forbidden, "Server doesn't trust us after authentication"));
     }
@@ -205,12 +206,12 @@ async fn introduce(client: &Client, name: &str, password: Option<String>) -> Res
 }
 
 /// The project to work in: the one that was named, the only one there is, or the one that is chosen.
-async fn project(client: &Client, named: Option<&str>) -> Result<String> {
+fn project(client: &Client, named: Option<&str>) -> Result<String> {
     if let Some(name) = named {
-        let _: Project = client.get(&path(&["projects", name])).await?;
+        let _: Project = client.read(&path(&["projects", name]))?;
         return Ok(name.into());
     }
-    let projects: Vec<Project> = client.get("/1.0/projects?recursion=1").await?;
+    let projects: Vec<Project> = client.read("/1.0/projects?recursion=1")?;
     if projects.len() < 2 {
         return Ok(projects.into_iter().next().map_or_else(|| "default".into(), |project| project.name));
     }

@@ -6,6 +6,7 @@ use crate::api::types::{
     ResourcesStorageDisk,
 };
 use crate::cli::output::{bytes_iec, emit};
+use crate::cli::wait::Read;
 use crate::error::Result;
 
 /// Lines with their indentation.
@@ -49,8 +50,8 @@ fn size(bytes: u64) -> String {
 }
 
 /// Asks a server, or a member of a cluster, and prints.
-pub async fn show(client: &Client, member: &str) -> Result<()> {
-    let found: Resources = client.get(&with_query("/1.0/resources", &[("target", member)])).await?;
+pub fn show(client: &Client, member: &str) -> Result<()> {
+    let found: Resources = client.read(&with_query("/1.0/resources", &[("target", member)]))?;
     let mut lines = Lines(String::new());
     processors(&mut lines, &found.cpu);
     memory(&mut lines, &found.memory);

@@ -9,6 +9,7 @@ use crate::api::client::path;
 use crate::api::types::{InstanceStatePut, InstancesPut};
 use crate::cli::context::{Context, Target};
 use crate::cli::output::note;
+use crate::cli::wait::{Read, Wait};
 use crate::cli::waiting::run;
 use crate::error::{Error, Kind, Result};
 
@@ -98,7 +99,7 @@ fn put(action: &str, timeout: i64, force: bool, stateful: bool) -> InstanceState
 }
 
 /// `lxc start`.
-pub async fn start(cx: &Context, args: Start) -> Result<i32> {
+pub fn start(cx: &Context, args: Start) -> Result<i32> {
     let change = Change {
         put: put("start", -1, false, false),
         verb: "start",
@@ -107,31 +108,31 @@ pub async fn start(cx: &Context, args: Start) -> Result<i32> {
         words: args.words,
     };
     let stateless = args.stateless;
-    change.run(cx, stateless).await
+    change.run(cx, stateless)
 }
 
 /// `lxc stop`.
-pub async fn stop(cx: &Context, args: Stop) -> Result<i32> {
+pub fn stop(cx: &Context, args: Stop) -> Result<i32> {
     let put = put("stop", args.timeout, args.force, args.stateful);
-    Change { put, verb: "stop", all: args.all, console: args.console, words: args.words }.run(cx, false).await
+    Change { put, verb: "stop", all: args.all, console: args.console, words: args.words }.run(cx, false)
 }
 
 /// `lxc restart`.
-pub async fn restart(cx: &Context, args: Restart) -> Result<i32> {
+pub fn restart(cx: &Context, args: Restart) -> Result<i32> {
     let put = put("restart", args.timeout, args.force, false);
-    Change { put, verb: "restart", all: args.all, console: args.console, words: args.words }.run(cx, false).await
+    Change { put, verb: "restart", all: args.all, console: args.console, words: args.words }.run(cx, false)
 }
 
 /// `lxc pause`.
-pub async fn pause(cx: &Context, args: Pause) -> Result<i32> {
+pub fn pause(cx: &Context, args: Pause) -> Result<i32> {
     let put = put("freeze", -1, false, false);
-    Change { put, verb: "pause", all: args.all, console: None, words: args.words }.run(cx, false).await
+    Change { put, verb: "pause", all: args.all, console: None, words: args.words }.run(cx, false)
 }
 
 impl Change {
-    async fn run(self, cx: &Context, stateless: bool) -> Result<i32> {
+    fn run(self, cx: &Context, stateless: bool) -> Result<i32> {
         if self.all {
-            return self.run_all(cx).await;
+            return self.run_all(cx);
         }
         if self.words.is_empty() {
             return cx.wordless();
@@ -141,7 +142,7 @@ impl Change {
         }
         let mut failures = Vec::new();
         for word in &self.words {
-            if let Err(error) = self.one(cx, word, stateless).await {
+            if let Err(error) = self.one(cx, word, stateless) {
                 failures.push((word, error));
             }
         }
@@ -159,7 +160,7 @@ impl Change {
         }
     }
 
-    async fn one(&self, cx: &Context, word: &str, stateless: bool) -> Result<()> {
+    fn one(&self, cx: &Context, word: &str, stateless: bool) -> Result<()> {
         let target = cx.target(word)?;
         if target.name.is_empty() {
             return Err(Error::invalid(format!("Must supply instance name for: {word:?}")));
@@ -167,27 +168,27 @@ impl Change {
         let mut put = self.put.clone();
         if self.verb == "start" {
             // Starting thaws a frozen instance, and goes on from a kept running state.
-            let found: Value = target.client.get(&path(&["instances", &target.name])).await?;
+            let found: Value = target.client.read(&path(&["instances", &target.name]))?;
             match found["status"].as_str() {
                 Some("Frozen") => put.action = "unfreeze".into(),
                 _ => put.stateful = found["stateful"] == true && !stateless,
             }
         }
-        self.change(cx, &target, &put, word).await
+        self.change(cx, &target, &put, word)
     }
 
-    async fn change(&self, cx: &Context, target: &Target, put: &InstanceStatePut, word: &str) -> Result<()> {
+    fn change(&self, cx: &Context, target: &Target, put: &InstanceStatePut, word: &str) -> Result<()> {
         let client = &target.client;
         let address = path(&["instances", &target.name, "state"]);
         let attached = self.console.as_deref().filter(|_| self.verb != "start");
         if let Some(kind) = attached {
             // The console has to be there before the instance begins to go down.
             let operation = client.begin(Method::PUT, &address, put);
-            let (operation, console) = tokio::join!(operation, attach_console(target, kind));
+            let (operation, console) = async { tokio::join!(operation, attach_console(target, kind)) }.wait();
             console?;
-            return client.wait(&operation?.id).await.map(drop);
+            return client.wait(&operation?.id).wait().map(drop);
         }
-        let changed = run(cx, client, (Method::PUT, &address, put), "").await;
+        let changed = run(cx, client, (Method::PUT, &address, put), "");
         changed.map_err(|error| match error.kind() {
             Kind::Internal if !hintless(error.message()) => {
                 let hint = format!("Try `lxc info --show-log {word}` for more info");
@@ -196,13 +197,13 @@ impl Change {
             _ => error,
         })?;
         match &self.console {
-            Some(kind) => attach_console(target, kind).await,
+            Some(kind) => attach_console(target, kind).wait(),
             None => Ok(()),
         }
     }
 
     /// All instances of the default server that are in the state to be changed.
-    async fn run_all(mut self, cx: &Context) -> Result<i32> {
+    fn run_all(mut self, cx: &Context) -> Result<i32> {
         let remotes = match self.words.len() {
             0 => vec![cx.target("")?],
             _ => self.words.iter().map(|word| cx.target(word)).collect::<Result<_>>()?,
@@ -213,7 +214,7 @@ impl Change {
                 return Err(Error::invalid("Both --all and instance name given"));
             }
             let put = InstancesPut { state: Some(self.put.clone()) };
-            run(cx, &target.client, (Method::PUT, "/1.0/instances", &put), "").await?;
+            run(cx, &target.client, (Method::PUT, "/1.0/instances", &put), "")?;
         }
         Ok(0)
     }

@@ -10,6 +10,7 @@ use crate::api::types::{ResourcesStoragePool, StoragePool, StoragePoolPut, Stora
 use crate::cli::context::{Context, Target};
 use crate::cli::input::{settings, storage_overrides};
 use crate::cli::output::{Rows, bytes_iec, emit, render, sort_rows, yaml};
+use crate::cli::wait::{Read, Wait};
 use crate::error::Result;
 use crate::order::Order;
 
@@ -51,9 +52,9 @@ fn thing(target: Target, member: &Option<String>) -> Thing {
 }
 
 /// `lxc storage list`.
-pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+pub fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
-    let (raw, pools) = fetch::<StoragePool>(&target.client, "/1.0/storage-pools?recursion=1").await?;
+    let (raw, pools) = fetch::<StoragePool>(&target.client, "/1.0/storage-pools?recursion=1")?;
     // In a cluster each member has a source of its own.
     let clustered = pools.iter().any(|pool| pool.locations.iter().any(|location| location != "none"));
     let row = |pool: &StoragePool| {
@@ -73,13 +74,13 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 }
 
 /// `lxc storage create`.
-pub async fn create(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn create(cx: &Context, args: OnMember) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
     let mut post = StoragePoolsPost { name: target.name.clone(), ..StoragePoolsPost::default() };
     post.driver = args.words[1].clone();
     post.config = storage_overrides(&args.words[2..])?;
     let member = args.target.as_deref().unwrap_or("");
-    target.client.post(&with_query("/1.0/storage-pools", &[("target", member)]), &post).await?;
+    target.client.post(&with_query("/1.0/storage-pools", &[("target", member)]), &post).wait()?;
     match member {
         "" => cx.tell(&format!("Storage pool {} created", target.name)),
         member => cx.tell(&format!("Storage pool {} pending on member {member}", target.name)),
@@ -88,29 +89,29 @@ pub async fn create(cx: &Context, args: OnMember) -> Result<i32> {
 }
 
 /// `lxc storage delete`.
-pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
+pub fn delete(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
-    target.client.delete(&address(&target, &[], &None)).await?;
+    target.client.delete(&address(&target, &[], &None)).wait()?;
     cx.tell(&format!("Storage pool {} deleted", target.name));
     Ok(0)
 }
 
 /// `lxc storage show`.
-pub async fn show(cx: &Context, args: Show) -> Result<i32> {
+pub fn show(cx: &Context, args: Show) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
     if !args.resources {
-        return thing(target, &args.target).show::<StoragePool>().await;
+        return thing(target, &args.target).show::<StoragePool>();
     }
     let address = address(&target, &["resources"], &args.target);
-    emit(yaml(&json!(target.client.get::<ResourcesStoragePool>(&address).await?)).as_bytes());
+    emit(yaml(&json!(target.client.read::<ResourcesStoragePool>(&address)?)).as_bytes());
     Ok(0)
 }
 
 /// `lxc storage info`.
-pub async fn info(cx: &Context, args: Info) -> Result<i32> {
+pub fn info(cx: &Context, args: Info) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
-    let pool: StoragePool = target.client.get(&address(&target, &[], &args.target)).await?;
-    let usage: ResourcesStoragePool = target.client.get(&address(&target, &["resources"], &args.target)).await?;
+    let pool: StoragePool = target.client.read(&address(&target, &[], &args.target))?;
+    let usage: ResourcesStoragePool = target.client.read(&address(&target, &["resources"], &args.target))?;
     let size = |bytes: u64| match args.bytes {
         true => bytes.to_string(),
         false => bytes_iec(i64::try_from(bytes).unwrap_or(i64::MAX), 2),
@@ -153,36 +154,36 @@ fn users(urls: &[String]) -> Value {
 }
 
 /// `lxc storage edit`.
-pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
+pub fn edit(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
     let thing = thing(target, &None);
-    thing.edit::<StoragePool, StoragePoolPut>("storage pool", "config and description").await
+    thing.edit::<StoragePool, StoragePoolPut>("storage pool", "config and description")
 }
 
 /// `lxc storage get`.
-pub async fn get(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn get(cx: &Context, args: OnMember) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
-    thing(target, &args.target).get(&args.words[1]).await
+    thing(target, &args.target).get(&args.words[1])
 }
 
 /// `lxc storage set`.
-pub async fn set(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn set(cx: &Context, args: OnMember) -> Result<i32> {
     let keys = settings(&args.words[1..])?;
-    change(cx, &args, |put| put.config.extend(keys)).await
+    change(cx, &args, |put| put.config.extend(keys))
 }
 
 /// `lxc storage unset`.
-pub async fn unset(cx: &Context, args: OnMember) -> Result<i32> {
-    change(cx, &args, |put| _ = put.config.insert(args.words[1].clone(), String::new())).await
+pub fn unset(cx: &Context, args: OnMember) -> Result<i32> {
+    change(cx, &args, |put| _ = put.config.insert(args.words[1].clone(), String::new()))
 }
 
-async fn change(cx: &Context, args: &OnMember, change: impl FnOnce(&mut StoragePoolPut)) -> Result<i32> {
+fn change(cx: &Context, args: &OnMember, change: impl FnOnce(&mut StoragePoolPut)) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
     let address = address(&target, &[], &args.target);
-    let (pool, etag): (StoragePool, String) = target.client.get_with_etag(&address).await?;
+    let (pool, etag): (StoragePool, String) = target.client.read_with_etag(&address)?;
     let mut put = StoragePoolPut { config: pool.config, description: pool.description };
     change(&mut put);
-    target.client.put(&address, &put, &etag).await?;
+    target.client.put(&address, &put, &etag).wait()?;
     Ok(0)
 }
 

@@ -9,6 +9,7 @@ use crate::api::types::{ConfigMap, from_tree};
 use crate::cli::edit::edit as in_editor;
 use crate::cli::input::piped;
 use crate::cli::output::{emit, say, yaml};
+use crate::cli::wait::{Read, Wait};
 use crate::cli::yaml_in::from_yaml;
 use crate::error::{Ctx, Kind, Result};
 use crate::order::Order;
@@ -23,12 +24,12 @@ pub(super) struct Thing {
 
 impl Thing {
     /// Prints it.
-    pub fn show<T: FromTree + Serialize>(&self) -> impl Future<Output = Result<i32>> {
+    pub fn show<T: FromTree + Serialize>(&self) -> Result<i32> {
         self.show_as(part::<T>)
     }
 
-    async fn show_as(&self, shown: Part) -> Result<i32> {
-        let seen: Value = self.client.get(&self.address).await?;
+    fn show_as(&self, shown: Part) -> Result<i32> {
+        let seen: Value = self.client.read(&self.address)?;
         let mut seen = shown(&seen)?;
         if let Some(users) = seen.get_mut("used_by").and_then(Value::as_array_mut) {
             users.order_by(|a, b| a.as_str().cmp(&b.as_str()));
@@ -38,8 +39,8 @@ impl Thing {
     }
 
     /// Prints the value of a key.
-    pub async fn get(&self, key: &str) -> Result<i32> {
-        let seen: Value = self.client.get(&self.address).await?;
+    pub fn get(&self, key: &str) -> Result<i32> {
+        let seen: Value = self.client.read(&self.address)?;
         if let Some(value) = seen["config"].get(key).and_then(Value::as_str) {
             say!("{value}");
         }
@@ -47,36 +48,41 @@ impl Thing {
     }
 
     /// Sets keys; empty values unset them.
-    pub fn set<T: FromTree + Serialize>(&self, keys: ConfigMap) -> impl Future<Output = Result<i32>> {
-        self.change_as(part::<T>, move |put| {
-            for (key, value) in keys {
-                match value.is_empty() {
-                    true => _ = put["config"].as_object_mut().map(|config| config.remove(&key)),
-                    false => put["config"][&key] = value.into(),
-                }
+    pub fn set<T: FromTree + Serialize>(&self, keys: ConfigMap) -> Result<i32> {
+        self.set_as(part::<T>, keys)
+    }
+
+    fn set_as(&self, changeable: Part, keys: ConfigMap) -> Result<i32> {
+        let (mut put, etag) = self.read(changeable)?;
+        for (key, value) in keys {
+            match value.is_empty() {
+                true => _ = put["config"].as_object_mut().map(|config| config.remove(&key)),
+                false => put["config"][&key] = value.into(),
             }
-            Ok(())
-        })
+        }
+        self.write(&put, &etag)
     }
 
     /// Reads it as JSON, lets `edit` change it, and writes back what of it can be changed (`T`).
-    pub fn change<T: FromTree + Serialize>(
-        &self,
-        edit: impl FnOnce(&mut Value) -> Result<()>,
-    ) -> impl Future<Output = Result<i32>> {
-        self.change_as(part::<T>, edit)
+    pub fn change<T: FromTree + Serialize>(&self, edit: impl FnOnce(&mut Value) -> Result<()>) -> Result<i32> {
+        let (mut put, etag) = self.read(part::<T>)?;
+        edit(&mut put)?;
+        self.write(&put, &etag)
     }
 
-    async fn change_as(&self, changeable: Part, edit: impl FnOnce(&mut Value) -> Result<()>) -> Result<i32> {
-        let (seen, etag): (Value, String) = self.client.get_with_etag(&self.address).await?;
-        let mut put = changeable(&seen)?;
-        edit(&mut put)?;
-        self.client.put(&self.address, &put, &etag).await?;
+    /// What of it can be changed, and its ETag.
+    fn read(&self, changeable: Part) -> Result<(Value, String)> {
+        let (seen, etag): (Value, String) = self.client.read_with_etag(&self.address)?;
+        Ok((changeable(&seen)?, etag))
+    }
+
+    fn write(&self, put: &Value, etag: &str) -> Result<i32> {
+        self.client.put(&self.address, put, etag).wait()?;
         Ok(0)
     }
 
     /// Takes it from standard input, or lets the user's editor change it. `S` is shown, `T` is written back.
-    pub fn edit<S, T>(&self, what: &str, changeable: &str) -> impl Future<Output = Result<i32>>
+    pub fn edit<S, T>(&self, what: &str, changeable: &str) -> Result<i32>
     where
         S: FromTree + Serialize,
         T: FromTree + Serialize + Default,
@@ -84,21 +90,21 @@ impl Thing {
         self.edit_as((what, changeable), part::<S>, |text| Ok(json!(from_yaml::<T>(text)?)))
     }
 
-    async fn edit_as(
+    fn edit_as(
         &self,
         (what, changeable): (&str, &str),
         shown: Part,
         written: fn(&str) -> Result<Value>,
     ) -> Result<i32> {
-        let put = async |text: &str, etag: &str| self.client.put(&self.address, &written(text)?, etag).await;
+        let put = |text: &str, etag: &str| self.client.put(&self.address, &written(text)?, etag).wait();
         match piped()? {
-            Some(text) => put(&text, "").await?,
+            Some(text) => put(&text, "")?,
             None => {
-                let (seen, etag): (Value, String) = self.client.get_with_etag(&self.address).await?;
+                let (seen, etag): (Value, String) = self.client.read_with_etag(&self.address)?;
                 let help =
                     format!("### A {what}. Lines that begin with # are left out; {changeable} can be changed.\n\n");
                 let text = format!("{help}{}", yaml(&shown(&seen)?));
-                in_editor(&text, async |text| put(text, &etag).await).await?;
+                in_editor(&text, &mut |text| put(text, &etag))?;
             }
         }
         Ok(0)

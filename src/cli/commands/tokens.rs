@@ -8,6 +8,7 @@ use crate::api::client::path;
 use crate::api::types::{Operation, StatusCode, Timestamp, from_tree};
 use crate::cli::context::Target;
 use crate::cli::output::{Rows, local_date, render, sort_rows};
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 
 /// Who is invited.
@@ -65,15 +66,15 @@ impl Token {
     }
 }
 
-async fn all(target: &Target, guest: Guest) -> Result<Vec<Token>> {
-    let all: Value = target.client.get("/1.0/operations?recursion=1").await?;
+fn all(target: &Target, guest: Guest) -> Result<Vec<Token>> {
+    let all: Value = target.client.read("/1.0/operations?recursion=1")?;
     let operations = flattened(&all).filter_map(|one| from_tree::<Operation>(one).ok());
     Ok(operations.filter_map(|one| Token::read(&one, guest)).collect())
 }
 
 /// Prints those that are open.
-pub async fn list(target: &Target, guest: Guest, format: &str) -> Result<()> {
-    let found = all(target, guest).await?;
+pub fn list(target: &Target, guest: Guest, format: &str) -> Result<()> {
+    let found = all(target, guest)?;
     let expires = |one: &Token| one.expires.map_or(String::new(), local_date);
     let mut cells: Vec<_> = found.iter().map(|one| vec![one.name.clone(), one.text.clone(), expires(one)]).collect();
     sort_rows(&mut cells);
@@ -90,12 +91,12 @@ pub async fn list(target: &Target, guest: Guest, format: &str) -> Result<()> {
 }
 
 /// Takes back the one for the guest that the target names. An error when there is none.
-pub async fn revoke(target: &Target, guest: Guest) -> Result<()> {
-    let Some(one) = all(target, guest).await?.into_iter().find(|one| one.name == target.name) else {
+pub fn revoke(target: &Target, guest: Guest) -> Result<()> {
+    let Some(one) = all(target, guest)?.into_iter().find(|one| one.name == target.name) else {
         let what = if guest == Guest::Client { "certificate add" } else { "cluster join" };
         let text = format!("No {what} token for member {} on remote: {}", target.name, target.remote);
         return Err(Error::not_found(text));
     };
-    target.client.delete(&path(&["operations", &one.operation])).await?;
+    target.client.delete(&path(&["operations", &one.operation])).wait()?;
     Ok(())
 }

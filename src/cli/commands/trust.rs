@@ -11,6 +11,7 @@ use crate::api::tls;
 use crate::api::types::{Certificate, CertificatePut, CertificatesPost, Timestamp};
 use crate::cli::context::Context;
 use crate::cli::output::{Rows, long_date, render, say, sort_rows};
+use crate::cli::wait::Wait;
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// `lxc config trust add`.
@@ -34,7 +35,7 @@ pub struct Add {
 }
 
 /// `lxc config trust add`.
-pub async fn add(cx: &Context, args: Add) -> Result<i32> {
+pub fn add(cx: &Context, args: Add) -> Result<i32> {
     let (server, file) = match &args.words[..] {
         [server, file] => (server.as_str(), Some(file)),
         [server] if server.ends_with(':') => (server.as_str(), None),
@@ -60,14 +61,14 @@ pub async fn add(cx: &Context, args: Add) -> Result<i32> {
         certificate: BASE64.encode(certificate.der()),
         ..CertificatesPost::default()
     };
-    target.client.post("/1.0/certificates", &post).await?;
+    target.client.post("/1.0/certificates", &post).wait()?;
     Ok(0)
 }
 
 /// `lxc config trust list`.
-pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+pub fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
-    let (raw, certificates) = fetch::<Certificate>(&target.client, "/1.0/certificates?recursion=1").await?;
+    let (raw, certificates) = fetch::<Certificate>(&target.client, "/1.0/certificates?recursion=1")?;
     let row = |c: &Certificate| {
         let facts = tls::Certificate::from_pem(&c.certificate)?.facts();
         let date = |seconds: i64| long_date(Timestamp::from_unix(seconds));
@@ -83,14 +84,14 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 }
 
 /// `lxc config trust show`.
-pub async fn show(cx: &Context, args: Words) -> Result<i32> {
-    certificate(cx, &args)?.show::<Certificate>().await
+pub fn show(cx: &Context, args: Words) -> Result<i32> {
+    certificate(cx, &args)?.show::<Certificate>()
 }
 
 /// `lxc config trust edit`.
-pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
+pub fn edit(cx: &Context, args: Words) -> Result<i32> {
     let changeable = "all but the fingerprint";
-    certificate(cx, &args)?.edit::<Certificate, CertificatePut>("trusted client", changeable).await
+    certificate(cx, &args)?.edit::<Certificate, CertificatePut>("trusted client", changeable)
 }
 
 fn certificate(cx: &Context, args: &Words) -> Result<Thing> {
@@ -99,22 +100,22 @@ fn certificate(cx: &Context, args: &Words) -> Result<Thing> {
 }
 
 /// `lxc config trust remove`.
-pub async fn remove(cx: &Context, args: Words) -> Result<i32> {
+pub fn remove(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "certificate fingerprint")?;
-    target.client.delete(&path(&["certificates", &target.name])).await?;
+    target.client.delete(&path(&["certificates", &target.name])).wait()?;
     Ok(0)
 }
 
 /// `lxc config trust list-tokens`.
-pub async fn list_tokens(cx: &Context, args: Format) -> Result<i32> {
-    tokens::list(&cx.server(&args.words)?, Guest::Client, &args.format).await?;
+pub fn list_tokens(cx: &Context, args: Format) -> Result<i32> {
+    tokens::list(&cx.server(&args.words)?, Guest::Client, &args.format)?;
     Ok(0)
 }
 
 /// `lxc config trust revoke-token`.
-pub async fn revoke_token(cx: &Context, args: Words) -> Result<i32> {
+pub fn revoke_token(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.target(&args.words[0])?;
-    tokens::revoke(&target, Guest::Client).await?;
+    tokens::revoke(&target, Guest::Client)?;
     if !cx.quiet {
         say!("Certificate add token for {} deleted", target.name);
     }

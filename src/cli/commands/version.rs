@@ -5,12 +5,13 @@ use crate::api::types::Server;
 use crate::cli::VERSION;
 use crate::cli::context::Context;
 use crate::cli::output::say;
+use crate::cli::wait::Wait;
 use crate::error::Result;
 
 /// `lxc version`.
-pub async fn version(cx: &Context, args: Words) -> Result<i32> {
+pub fn version(cx: &Context, args: Words) -> Result<i32> {
     let server: Result<Server> = match cx.server(&args.words) {
-        Ok(target) => target.client.server().await,
+        Ok(target) => target.client.server().wait(),
         Err(error) => Err(error),
     };
     say!("Client version: {VERSION}");

@@ -9,6 +9,7 @@ use crate::api::client::path;
 use crate::api::types::{Warning, WarningPut};
 use crate::cli::context::Context;
 use crate::cli::output::{Rows, emit, long_date, render, sort_rows, yaml};
+use crate::cli::wait::{Read, Wait};
 use crate::error::Result;
 
 /// `lxc warning list`.
@@ -67,9 +68,9 @@ fn cell(letter: char, warning: &Warning) -> String {
 }
 
 /// `lxc warning list`.
-pub async fn list(cx: &Context, args: List) -> Result<i32> {
+pub fn list(cx: &Context, args: List) -> Result<i32> {
     let target = cx.server(&args.words)?;
-    let (raw, warnings) = fetch::<Warning>(&target.client, "/1.0/warnings?recursion=1").await?;
+    let (raw, warnings) = fetch::<Warning>(&target.client, "/1.0/warnings?recursion=1")?;
     let shown = raw.into_iter().zip(warnings).filter(|(_, warning)| args.all || warning.status == "new");
     let (raw, warnings): (Vec<_>, Vec<_>) = shown.unzip();
     let clustered = warnings.iter().any(|warning| !matches!(warning.location.as_str(), "" | "none"));
@@ -84,34 +85,34 @@ pub async fn list(cx: &Context, args: List) -> Result<i32> {
 }
 
 /// `lxc warning show`.
-pub async fn show(cx: &Context, args: Words) -> Result<i32> {
+pub fn show(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "warning")?;
-    let warning: Warning = target.client.get(&path(&["warnings", &target.name])).await?;
+    let warning: Warning = target.client.read(&path(&["warnings", &target.name]))?;
     emit(yaml(&json!(warning)).as_bytes());
     Ok(0)
 }
 
 /// `lxc warning acknowledge`.
-pub async fn acknowledge(cx: &Context, args: Words) -> Result<i32> {
+pub fn acknowledge(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "warning")?;
     let put = WarningPut { status: "acknowledged".into() };
-    target.client.put(&path(&["warnings", &target.name]), &put, "").await?;
+    target.client.put(&path(&["warnings", &target.name]), &put, "").wait()?;
     Ok(0)
 }
 
 /// `lxc warning delete`.
-pub async fn delete(cx: &Context, args: Delete) -> Result<i32> {
+pub fn delete(cx: &Context, args: Delete) -> Result<i32> {
     let target = cx.server(&args.words)?;
     match (args.all, target.name.is_empty()) {
         (false, true) => cx.wrong_count(args.words.len()),
         (_, false) => {
-            target.client.delete(&path(&["warnings", &target.name])).await?;
+            target.client.delete(&path(&["warnings", &target.name])).wait()?;
             Ok(0)
         }
         (true, true) => {
-            let (_, warnings) = fetch::<Warning>(&target.client, "/1.0/warnings?recursion=1").await?;
+            let (_, warnings) = fetch::<Warning>(&target.client, "/1.0/warnings?recursion=1")?;
             for warning in warnings {
-                target.client.delete(&path(&["warnings", &warning.uuid])).await?;
+                target.client.delete(&path(&["warnings", &warning.uuid])).wait()?;
             }
             Ok(0)
         }

@@ -4,9 +4,6 @@
 //! LXD 5.0's client are here, so that help lists what exists; a row without [`Command::run`] answers that it is not
 //! supported yet. Words, flags, defaults and their order are LXD's; the sentences are ours.
 
-use std::future::Future;
-use std::pin::Pin;
-
 use crate::cli::context::Context;
 use crate::error::Result;
 
@@ -50,15 +47,12 @@ pub struct Command {
 pub struct Runner {
     /// The fewest and the most words it takes.
     pub words: (usize, usize),
-    /// Runs it, given its flags and words in argh's form.
-    pub start: fn(&'static Context, &[&str]) -> Running,
+    /// Runs it, given its flags and words in argh's form; its result is the exit code.
+    pub start: fn(&'static Context, &[&str]) -> Result<i32>,
     /// What argh knows of it; a test compares that with the row.
     #[cfg(test)]
     pub info: fn() -> argh::CommandInfoWithArgs,
 }
-
-/// A command that runs; its result is the exit code.
-pub type Running = Pin<Box<dyn Future<Output = Result<i32>>>>;
 
 /// A flag.
 #[derive(Clone, Copy)]
@@ -191,7 +185,7 @@ impl Command {
     }
 }
 
-/// Makes a [`Runner`] of an async function, its argh type and the numbers of words it takes.
+/// Makes a [`Runner`] of a function, its argh type and the numbers of words it takes.
 macro_rules! run {
     ($run:path, $args:ty, $min:literal ..) => {
         run!($run, $args, $min, usize::MAX)
@@ -202,10 +196,7 @@ macro_rules! run {
     ($run:path, $args:ty, $min:expr, $max:expr) => {
         $crate::cli::table::Runner {
             words: ($min, $max),
-            start: |cx, words| {
-                let args = $crate::cli::argv::typed::<$args>(words);
-                Box::pin(async move { $run(cx, args?).await })
-            },
+            start: |cx, words| $run(cx, $crate::cli::argv::typed::<$args>(words)?),
             #[cfg(test)]
             info: <$args as argh::ArgsInfo>::get_args_info,
         }

@@ -11,6 +11,7 @@ use crate::cli::commands::tokens::{self, Guest, Token};
 use crate::cli::context::Context;
 use crate::cli::input::answer;
 use crate::cli::output::say;
+use crate::cli::wait::{Read, Wait};
 use crate::cli::waiting::run;
 use crate::error::{Error, Kind, Result};
 
@@ -26,7 +27,7 @@ pub struct Add {
 }
 
 /// `lxc cluster add`.
-pub async fn add(cx: &Context, args: Add) -> Result<i32> {
+pub fn add(cx: &Context, args: Add) -> Result<i32> {
     if args.words.is_empty() && args.name.is_none() {
         return cx.wrong_count(0);
     }
@@ -36,8 +37,8 @@ pub async fn add(cx: &Context, args: Add) -> Result<i32> {
         (None, false) => target.name.clone(),
         (None, true) => answer("Please provide cluster member name: ")?,
     };
-    target.client.require("clustering_join_token").await?;
-    let made = target.client.begin(Method::POST, "/1.0/cluster/members", &json!({ "server_name": name })).await?;
+    target.client.require("clustering_join_token").wait()?;
+    let made = target.client.begin(Method::POST, "/1.0/cluster/members", &json!({ "server_name": name })).wait()?;
     let token = Token::read(&made, Guest::Member).ok_or_else(|| Error::internal("The server sent no token"))?;
     if !cx.quiet {
         say!("Member {name} join token:");
@@ -47,18 +48,18 @@ pub async fn add(cx: &Context, args: Add) -> Result<i32> {
 }
 
 /// `lxc cluster list-tokens`.
-pub async fn list_tokens(cx: &Context, args: Format) -> Result<i32> {
+pub fn list_tokens(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
-    clustered(&target).await?;
-    tokens::list(&target, Guest::Member, &args.format).await?;
+    clustered(&target)?;
+    tokens::list(&target, Guest::Member, &args.format)?;
     Ok(0)
 }
 
 /// `lxc cluster revoke-token`.
-pub async fn revoke_token(cx: &Context, args: Words) -> Result<i32> {
+pub fn revoke_token(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "cluster member name")?;
-    clustered(&target).await?;
-    tokens::revoke(&target, Guest::Member).await?;
+    clustered(&target)?;
+    tokens::revoke(&target, Guest::Member)?;
     if !cx.quiet {
         say!("Cluster join token for {}:{} deleted", target.remote, target.name);
     }
@@ -66,36 +67,36 @@ pub async fn revoke_token(cx: &Context, args: Words) -> Result<i32> {
 }
 
 /// `lxc cluster enable`.
-pub async fn enable(cx: &Context, args: Words) -> Result<i32> {
+pub fn enable(cx: &Context, args: Words) -> Result<i32> {
     let (target, name) = match &args.words[..] {
         [remote, name, ..] => (cx.target(remote)?, name),
         [name] => (cx.target("")?, name),
         [] => return cx.wrong_count(0),
     };
     let failed = |e: Error| Error::new(e.kind(), format!("Failed to retrieve current cluster config: {}", e.message()));
-    target.client.require("clustering").await.map_err(failed)?;
-    let cluster: Cluster = target.client.get("/1.0/cluster").await.map_err(failed)?;
+    target.client.require("clustering").wait().map_err(failed)?;
+    let cluster: Cluster = target.client.read("/1.0/cluster").map_err(failed)?;
     if cluster.enabled {
         return Err(Error::new(Kind::Conflict, "This LXD server is already clustered"));
     }
     let put = json!({ "server_name": name, "enabled": true });
-    let done = run(cx, &target.client, (Method::PUT, "/1.0/cluster", &put), "").await;
+    let done = run(cx, &target.client, (Method::PUT, "/1.0/cluster", &put), "");
     done.map_err(|e| Error::new(e.kind(), format!("Failed to configure cluster: {}", e.message())))?;
     say!("Clustering enabled");
     Ok(0)
 }
 
 /// `lxc cluster update-certificate`.
-pub async fn update_certificate(cx: &Context, args: Words) -> Result<i32> {
+pub fn update_certificate(cx: &Context, args: Words) -> Result<i32> {
     let (target, files) = match &args.words[..] {
         [remote, files @ ..] if files.len() == 2 => (cx.target(remote)?, files),
         files => (cx.target("")?, files),
     };
-    clustered(&target).await?;
+    clustered(&target)?;
     let read =
         |file: &str| std::fs::read_to_string(file).map_err(|e| crate::cli::commands::file::local("open", file, &e));
     let put = json!({ "cluster_certificate": read(&files[0])?, "cluster_certificate_key": read(&files[1])? });
-    target.client.put("/1.0/cluster/certificate", &put, "").await?;
+    target.client.put("/1.0/cluster/certificate", &put, "").wait()?;
     if !cx.quiet {
         say!("Successfully updated cluster certificates for remote {}", target.remote);
     }

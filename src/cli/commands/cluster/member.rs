@@ -7,14 +7,15 @@ use crate::cli::commands::args::{Format, Words, fetch, objects};
 use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, render, say, sort_rows};
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 use crate::order::Order;
 
 /// `lxc cluster list`.
-pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+pub fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
-    clustered(&target).await?;
-    let (raw, members) = fetch::<Member>(&target.client, "/1.0/cluster/members?recursion=1").await?;
+    clustered(&target)?;
+    let (raw, members) = fetch::<Member>(&target.client, "/1.0/cluster/members?recursion=1")?;
     let row = |m: &Member| {
         let mut roles = m.roles.clone();
         if m.database && !roles.iter().any(|role| role.starts_with("database")) {
@@ -34,42 +35,42 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 }
 
 /// `lxc cluster show`.
-pub async fn show(cx: &Context, args: Words) -> Result<i32> {
-    member(cx, &args.words[0], "clustering").await?.0.show::<Member>().await
+pub fn show(cx: &Context, args: Words) -> Result<i32> {
+    member(cx, &args.words[0], "clustering")?.0.show::<Member>()
 }
 
 /// `lxc cluster get`.
-pub async fn get(cx: &Context, args: Words) -> Result<i32> {
-    member(cx, &args.words[0], "clustering").await?.0.get(&args.words[1]).await
+pub fn get(cx: &Context, args: Words) -> Result<i32> {
+    member(cx, &args.words[0], "clustering")?.0.get(&args.words[1])
 }
 
 /// `lxc cluster set`.
-pub async fn set(cx: &Context, args: Words) -> Result<i32> {
-    let (thing, _) = member(cx, &args.words[0], "clustering").await?;
-    let found: Result<Value> = thing.client.get(&thing.address).await;
+pub fn set(cx: &Context, args: Words) -> Result<i32> {
+    let (thing, _) = member(cx, &args.words[0], "clustering")?;
+    let found: Result<Value> = thing.client.read(&thing.address);
     found?;
-    thing.set::<MemberPut>(settings(&args.words[1..])?).await
+    thing.set::<MemberPut>(settings(&args.words[1..])?)
 }
 
 /// `lxc cluster unset`.
-pub async fn unset(cx: &Context, args: Words) -> Result<i32> {
+pub fn unset(cx: &Context, args: Words) -> Result<i32> {
     let keys = [(args.words[1].clone(), String::new())].into();
-    member(cx, &args.words[0], "clustering").await?.0.set::<MemberPut>(keys).await
+    member(cx, &args.words[0], "clustering")?.0.set::<MemberPut>(keys)
 }
 
 /// `lxc cluster edit`.
-pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
+pub fn edit(cx: &Context, args: Words) -> Result<i32> {
     let changeable = "roles, failure_domain, description, config and groups";
-    let (thing, _) = member(cx, &args.words[0], "clustering_edit_roles").await?;
-    let found: Result<Value> = thing.client.get(&thing.address).await;
+    let (thing, _) = member(cx, &args.words[0], "clustering_edit_roles")?;
+    let found: Result<Value> = thing.client.read(&thing.address);
     found?;
-    thing.edit::<Member, MemberPut>("member of a cluster", changeable).await
+    thing.edit::<Member, MemberPut>("member of a cluster", changeable)
 }
 
 /// `lxc cluster rename`.
-pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
-    let ((thing, name), new) = (member(cx, &args.words[0], "clustering").await?, &args.words[1]);
-    thing.client.post(&thing.address, &json!({ "server_name": new })).await?;
+pub fn rename(cx: &Context, args: Words) -> Result<i32> {
+    let ((thing, name), new) = (member(cx, &args.words[0], "clustering")?, &args.words[1]);
+    thing.client.post(&thing.address, &json!({ "server_name": new })).wait()?;
     if !cx.quiet {
         say!("Member {name} renamed to {new}");
     }
@@ -77,8 +78,8 @@ pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
 }
 
 /// `lxc cluster role add`.
-pub async fn role_add(cx: &Context, args: Words) -> Result<i32> {
-    let (thing, name) = member(cx, &args.words[0], "clustering").await?;
+pub fn role_add(cx: &Context, args: Words) -> Result<i32> {
+    let (thing, name) = member(cx, &args.words[0], "clustering")?;
     let wanted = args.words[1].split(',');
     let add = |roles: &mut Vec<Value>| {
         for role in wanted {
@@ -89,12 +90,12 @@ pub async fn role_add(cx: &Context, args: Words) -> Result<i32> {
         }
         Ok(())
     };
-    thing.change::<MemberPut>(|put| put["roles"].as_array_mut().map_or(Ok(()), add)).await
+    thing.change::<MemberPut>(|put| put["roles"].as_array_mut().map_or(Ok(()), add))
 }
 
 /// `lxc cluster role remove`.
-pub async fn role_remove(cx: &Context, args: Words) -> Result<i32> {
-    let (thing, name) = member(cx, &args.words[0], "clustering").await?;
+pub fn role_remove(cx: &Context, args: Words) -> Result<i32> {
+    let (thing, name) = member(cx, &args.words[0], "clustering")?;
     let unwanted = args.words[1].split(',');
     let remove = |roles: &mut Vec<Value>| {
         for role in unwanted {
@@ -106,5 +107,5 @@ pub async fn role_remove(cx: &Context, args: Words) -> Result<i32> {
         }
         Ok(())
     };
-    thing.change::<MemberPut>(|put| put["roles"].as_array_mut().map_or(Ok(()), remove)).await
+    thing.change::<MemberPut>(|put| put["roles"].as_array_mut().map_or(Ok(()), remove))
 }

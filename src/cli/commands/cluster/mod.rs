@@ -7,6 +7,7 @@ use crate::api::tree::readable;
 use crate::api::types::ConfigMap;
 use crate::cli::commands::thing::Thing;
 use crate::cli::context::{Context, Target};
+use crate::cli::wait::Wait;
 use crate::error::Result;
 
 pub mod group;
@@ -49,14 +50,14 @@ readable! {
 }
 
 /// A member named on the command line, of a server that has what is asked for.
-async fn member(cx: &Context, word: &str, extension: &str) -> Result<(Thing, String)> {
+fn member(cx: &Context, word: &str, extension: &str) -> Result<(Thing, String)> {
     let target = cx.named(word, "cluster member name")?;
-    target.client.require(extension).await?;
+    target.client.require(extension).wait()?;
     Ok((Thing { address: path(&["cluster", "members", &target.name]), client: target.client }, target.name))
 }
 
 /// Refuses servers that stand alone.
-async fn clustered(target: &Target) -> Result<()> {
-    target.client.require("clustering").await?;
-    target.clustered("LXD server isn't part of a cluster").await
+fn clustered(target: &Target) -> Result<()> {
+    target.client.require("clustering").wait()?;
+    target.clustered("LXD server isn't part of a cluster")
 }

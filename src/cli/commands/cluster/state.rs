@@ -8,6 +8,7 @@ use super::member;
 use crate::cli::context::Context;
 use crate::cli::input::{answer, confirmed};
 use crate::cli::output::say;
+use crate::cli::wait::Wait;
 use crate::cli::waiting::run;
 use crate::error::{Error, Result};
 
@@ -37,7 +38,7 @@ pub struct Remove {
 }
 
 /// `lxc cluster remove`.
-pub async fn remove(cx: &Context, args: Remove) -> Result<i32> {
+pub fn remove(cx: &Context, args: Remove) -> Result<i32> {
     let name = cx.named(&args.words[0], "cluster member name")?.name;
     if args.force && !args.yes {
         say!(
@@ -49,9 +50,9 @@ pub async fn remove(cx: &Context, args: Remove) -> Result<i32> {
             return Err(Error::invalid("User aborted delete operation"));
         }
     }
-    let (thing, _) = member(cx, &args.words[0], "clustering").await?;
+    let (thing, _) = member(cx, &args.words[0], "clustering")?;
     let force = if args.force { "?force=1" } else { "" };
-    thing.client.delete(&format!("{}{force}", thing.address)).await?;
+    thing.client.delete(&format!("{}{force}", thing.address)).wait()?;
     if !cx.quiet {
         say!("Member {name} removed");
     }
@@ -59,16 +60,16 @@ pub async fn remove(cx: &Context, args: Remove) -> Result<i32> {
 }
 
 /// `lxc cluster evacuate`.
-pub async fn evacuate(cx: &Context, args: Force) -> Result<i32> {
-    change(cx, args, ("evacuate", "Evacuating")).await
+pub fn evacuate(cx: &Context, args: Force) -> Result<i32> {
+    change(cx, args, ("evacuate", "Evacuating"))
 }
 
 /// `lxc cluster restore`.
-pub async fn restore(cx: &Context, args: Force) -> Result<i32> {
-    change(cx, args, ("restore", "Restoring")).await
+pub fn restore(cx: &Context, args: Force) -> Result<i32> {
+    change(cx, args, ("restore", "Restoring"))
 }
 
-async fn change(cx: &Context, args: Force, words: (&str, &str)) -> Result<i32> {
+fn change(cx: &Context, args: Force, words: (&str, &str)) -> Result<i32> {
     let (target, (action, doing)) = (cx.named(&args.words[0], "cluster member name")?, words);
     if !args.force {
         let name = &target.name;
@@ -78,10 +79,10 @@ async fn change(cx: &Context, args: Force, words: (&str, &str)) -> Result<i32> {
         }
     }
     let failed = |e: Error| Error::new(e.kind(), format!("Failed to update cluster member state: {}", e.message()));
-    let (thing, _) = member(cx, &args.words[0], "clustering_evacuation").await.map_err(failed)?;
+    let (thing, _) = member(cx, &args.words[0], "clustering_evacuation").map_err(failed)?;
     let put = json!({ "action": action, "mode": "" });
     let address = format!("{}/state", thing.address);
     let label = format!("{doing} cluster member: ");
-    run(cx, &thing.client, (Method::POST, &address, &put), &label).await.map_err(failed)?;
+    run(cx, &thing.client, (Method::POST, &address, &put), &label).map_err(failed)?;
     Ok(0)
 }

@@ -7,14 +7,14 @@ use crate::cli::output::emit;
 use crate::error::{Error, Result};
 
 /// `lxc completion bash|zsh|fish`, and `lxc completion words -- …` for the scripts.
-pub async fn completion(cx: &Context, args: Words) -> Result<i32> {
+pub fn completion(cx: &Context, args: Words) -> Result<i32> {
     let script = match args.words[0].as_str() {
         "bash" => include_str!("lxc.bash"),
         "zsh" => include_str!("lxc.zsh"),
         "fish" => include_str!("lxc.fish"),
         "words" => {
             let mut out = String::new();
-            for (word, about) in candidates(cx, &args.words[1..]).await {
+            for (word, about) in candidates(cx, &args.words[1..]) {
                 out += &if about.is_empty() { format!("{word}\n") } else { format!("{word}\t{about}\n") };
             }
             emit(out.as_bytes());

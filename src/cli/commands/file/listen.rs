@@ -47,7 +47,7 @@ struct Served {
 }
 
 /// Serves an instance's files at `address`, a free port of this machine alone without one, until the program is ended.
-/// Prints where, and the name and password to log in with unless `anyone` may.
+/// Prints where, and the name and password to log in with unless `anyone` may. One future with all its visitors.
 pub(super) async fn listen(
     (client, instance): (Client, String),
     address: Option<&str>,

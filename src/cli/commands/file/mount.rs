@@ -21,6 +21,7 @@ use super::{clean, local};
 use crate::api::client::path;
 use crate::cli::context::Context;
 use crate::cli::output::emit;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Ctx, Error, Kind, Result};
 use crate::task::spawn;
 
@@ -42,7 +43,7 @@ pub struct Mount {
 }
 
 /// `lxc file mount`.
-pub async fn mount(cx: &Context, args: Mount) -> Result<i32> {
+pub fn mount(cx: &Context, args: Mount) -> Result<i32> {
     let source = cx.named(&args.words[0], "instance name")?;
     if args.words.len() > 1 && (args.auth_user.is_some() || args.no_auth) {
         return Err(Error::invalid("The flags --auth-user and --no-auth are for listening, without a target path"));
@@ -54,9 +55,9 @@ pub async fn mount(cx: &Context, args: Mount) -> Result<i32> {
         if source.name.contains('/') {
             return Err(Error::invalid("Instance path cannot be used in SSH SFTP listener mode"));
         }
-        let _: Value = source.client.get(&path(&["instances", &source.name])).await?;
+        let _: Value = source.client.read(&path(&["instances", &source.name]))?;
         let who = (args.auth_user, args.no_auth);
-        return listen((source.client, source.name), args.listen.as_deref(), who).await;
+        return listen((source.client, source.name), args.listen.as_deref(), who).wait();
     };
     if !std::fs::metadata(target).map_err(|e| local("stat", target, &e))?.is_dir() {
         return Err(Error::invalid("Target path must be a directory"));
@@ -64,7 +65,7 @@ pub async fn mount(cx: &Context, args: Mount) -> Result<i32> {
     let Some((instance, within)) = source.name.split_once('/') else {
         return Err(Error::invalid(format!("Invalid instance path: {:?}", source.name)));
     };
-    let mut server = source.client.sftp(instance).await?;
+    let mut server = source.client.sftp(instance).wait()?;
     let (ours, theirs) = UnixStream::pair().ctx(Kind::Internal, || "Failed making a socket pair")?;
     let sshfs = start(theirs, &format!("lxd.{instance}:{}", clean(&format!("/{within}"))), target)?;
     emit(format!("sshfs mounting {:?} on {target:?}\nPress ctrl+c to finish\n", source.name).as_bytes());
@@ -74,7 +75,7 @@ pub async fn mount(cx: &Context, args: Mount) -> Result<i32> {
         // Either end may leave; closing ours lets sshfs find out.
         let _ = tokio::io::copy_bidirectional(&mut server, &mut ours).await;
     };
-    let (status, asked) = until_unmounted(sshfs, bridge).await?;
+    let (status, asked) = until_unmounted(sshfs, bridge).wait()?;
     if !status.success() && !asked {
         return Err(Error::internal(format!("sshfs ended with {status}")));
     }
@@ -95,7 +96,8 @@ fn start(stream: UnixStream, source: &str, target: &str) -> Result<Child> {
     }
 }
 
-/// Waits for the end of sshfs, which unmounts when it is told to end, as we are; whether we were.
+/// Waits for the end of sshfs, which unmounts when it is told to end, as we are; whether we were. One future, as
+/// signals and what goes over the bridge come at any time.
 async fn until_unmounted(
     mut sshfs: Child,
     bridge: impl Future<Output = ()> + Send + 'static,

@@ -10,6 +10,7 @@ use super::{Place, base, clean, local, place};
 use crate::api::client::{FileContent, InstanceFile};
 use crate::cli::context::Context;
 use crate::cli::transfer::receive;
+use crate::cli::wait::Wait;
 use crate::error::{Error, Result};
 
 /// Links that are followed one after another.
@@ -30,13 +31,13 @@ pub struct Pull {
 }
 
 /// `lxc file pull`.
-pub async fn pull(cx: &Context, args: Pull) -> Result<i32> {
+pub fn pull(cx: &Context, args: Pull) -> Result<i32> {
     let Some((last, sources)) = args.words.split_last() else { return cx.wrong_count(0) };
     let target = clean(last);
     let mut directory = prepare(&target, last, (sources.len(), args.create_dirs))?;
     let places = sources.iter().map(|word| place(cx, word, "source")).collect::<Result<Vec<_>>>()?;
     for from in &places {
-        let found = from.target.client.file(&from.instance, &from.path).await?;
+        let found = from.target.client.file(&from.instance, &from.path).wait()?;
         if matches!(found.content, FileContent::Directory(_)) {
             if !args.recursive {
                 return Err(Error::invalid("Can't pull a directory without --recursive"));
@@ -45,12 +46,12 @@ pub async fn pull(cx: &Context, args: Pull) -> Result<i32> {
                 fs::create_dir_all(&target).map_err(|e| local("mkdir", &target, &e))?;
                 directory = true;
             }
-            tree(cx, from, found, &target).await?;
+            tree(cx, from, found, &target)?;
             continue;
         }
         let path = if directory { clean(&format!("{target}/{}", base(&from.path))) } else { target.clone() };
-        let found = if path == "-" { followed(from, found).await? } else { found };
-        one(cx, found, (&from.path, &path)).await?;
+        let found = if path == "-" { followed(from, found)? } else { found };
+        one(cx, found, (&from.path, &path))?;
     }
     Ok(0)
 }
@@ -79,12 +80,12 @@ fn prepare(target: &str, typed: &str, how: (usize, bool)) -> Result<bool> {
 }
 
 /// What links lead to in the end.
-async fn followed(from: &Place, mut found: InstanceFile) -> Result<InstanceFile> {
+fn followed(from: &Place, mut found: InstanceFile) -> Result<InstanceFile> {
     let mut path = clean(&format!("/{}", from.path));
     for _ in 0..MAX_LINKS {
         let FileContent::Link(target) = &found.content else { return Ok(found) };
         path = beside(&path, target);
-        found = from.target.client.file(&from.instance, &path).await?;
+        found = from.target.client.file(&from.instance, &path).wait()?;
     }
     Err(Error::invalid("Too many links"))
 }
@@ -96,13 +97,11 @@ fn beside(link: &str, target: &str) -> String {
 }
 
 /// Fetches one file or link to a path, or a file to standard output.
-async fn one(cx: &Context, found: InstanceFile, way: (&str, &str)) -> Result<()> {
+fn one(cx: &Context, found: InstanceFile, way: (&str, &str)) -> Result<()> {
     let (from, path) = way;
     tracing::info!("Pulling {path} from {from}");
     match found.content {
-        FileContent::File(download) if path == "-" => {
-            receive(cx, download, &mut std::io::stdout().lock(), ("", path)).await
-        }
+        FileContent::File(download) if path == "-" => receive(cx, download, &mut std::io::stdout().lock(), ("", path)),
         FileContent::File(download) => {
             let mut file = File::create(path).map_err(|e| local("open", path, &e))?;
             let regular = file.metadata().is_ok_and(|found| found.is_file());
@@ -110,7 +109,7 @@ async fn one(cx: &Context, found: InstanceFile, way: (&str, &str)) -> Result<()>
                 let mode = Permissions::from_mode(found.mode & 0o777);
                 file.set_permissions(mode).map_err(|e| local("chmod", path, &e))?;
             }
-            receive(cx, download, &mut file, (&format!("Pulling {path} from {from}"), path)).await
+            receive(cx, download, &mut file, (&format!("Pulling {path} from {from}"), path))
         }
         FileContent::Link(target) => link(&target, path),
         FileContent::Directory(_) => Err(Error::invalid("Can't pull a directory without --recursive")),
@@ -125,13 +124,13 @@ fn link(target: &str, path: &str) -> Result<()> {
 ///
 /// The tree is a guest's: what it sends is never looked up twice here, so that a link it sends can't lead what follows
 /// astray.
-async fn tree(cx: &Context, from: &Place, found: InstanceFile, to: &str) -> Result<()> {
+fn tree(cx: &Context, from: &Place, found: InstanceFile, to: &str) -> Result<()> {
     let start = clean(&format!("{to}/{}", base(&from.path)));
     let mut left = vec![(from.path.clone(), start, Some(found))];
     while let Some((path, here, known)) = left.pop() {
         let found = match known {
             Some(found) => found,
-            None => from.target.client.file(&from.instance, &path).await?,
+            None => from.target.client.file(&from.instance, &path).wait()?,
         };
         let mode = found.mode & 0o777;
         match found.content {
@@ -151,7 +150,7 @@ async fn tree(cx: &Context, from: &Place, found: InstanceFile, to: &str) -> Resu
                 let file = OpenOptions::new().write(true).create_new(true).mode(mode | 0o200).open(&here);
                 let mut file = file.map_err(|e| local("open", &here, &e))?;
                 file.set_permissions(Permissions::from_mode(mode)).map_err(|e| local("chmod", &here, &e))?;
-                receive(cx, download, &mut file, (&format!("Pulling {here} from {path}"), &here)).await?;
+                receive(cx, download, &mut file, (&format!("Pulling {here} from {path}"), &here))?;
             }
         }
     }

@@ -10,6 +10,7 @@ use super::{Place, base, clean, local, place};
 use crate::api::client::{FileContent, Piece, Upload, file_address};
 use crate::cli::context::Context;
 use crate::cli::transfer::sending;
+use crate::cli::wait::Wait;
 use crate::error::{Error, Result};
 use crate::order::Order;
 
@@ -51,7 +52,7 @@ impl Owner {
 }
 
 /// `lxc file push`.
-pub async fn push(cx: &Context, args: Push) -> Result<i32> {
+pub fn push(cx: &Context, args: Push) -> Result<i32> {
     let Some((last, sources)) = args.words.split_last() else { return cx.wrong_count(0) };
     let to = place(cx, last, "target")?;
     let directory = format!("/{}", to.path).ends_with('/') || matches!(base_word(&to.path), "." | "..");
@@ -63,7 +64,7 @@ pub async fn push(cx: &Context, args: Push) -> Result<i32> {
         if args.mode.is_some() || args.uid != -1 || args.gid != -1 {
             return Err(Error::invalid("Can't supply uid/gid/mode in recursive mode"));
         }
-        return recursive(cx, &to, (sources, &path), args.create_dirs).await;
+        return recursive(cx, &to, (sources, &path), args.create_dirs);
     }
     let wanted = wanted(&args)?;
     // All of them are opened before anything is sent.
@@ -76,7 +77,7 @@ pub async fn push(cx: &Context, args: Push) -> Result<i32> {
     for source in sources {
         let name = if source == "-" { "stdin".to_string() } else { base(source) };
         let path = if directory { clean(&format!("{path}/{name}")) } else { path.clone() };
-        one(cx, &to, (source, &path), (wanted, args.create_dirs)).await?;
+        one(cx, &to, (source, &path), (wanted, args.create_dirs))?;
     }
     Ok(0)
 }
@@ -118,7 +119,7 @@ fn permissions(text: &str) -> Result<u32> {
 }
 
 /// Sends one file.
-async fn one(cx: &Context, to: &Place, way: (&str, &str), how: (Owner, bool)) -> Result<()> {
+fn one(cx: &Context, to: &Place, way: (&str, &str), how: (Owner, bool)) -> Result<()> {
     let ((source, path), (mut owner, create)) = (way, how);
     let opened = match source {
         "-" => None,
@@ -132,21 +133,21 @@ async fn one(cx: &Context, to: &Place, way: (&str, &str), how: (Owner, bool)) ->
     owner = Owner { mode: owner.mode.or(own.mode), uid: owner.uid.or(own.uid), gid: owner.gid.or(own.gid) };
     if create {
         let parent = Path::new(path).parent().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
-        directories(cx, to, &parent, Owner { mode: None, ..owner }).await?;
+        directories(cx, to, &parent, Owner { mode: None, ..owner })?;
     }
     // A pipe, or a file of /proc, has no length that could be promised.
     let content = match opened {
         Some(_) if found.as_ref().is_ok_and(|found| found.is_file() && found.len() > 0) => {
-            Piece::file(Path::new(source)).await?
+            Piece::file(Path::new(source)).wait()?
         }
         Some(file) => Piece::Reader(Box::new(tokio::fs::File::from_std(file))),
         None => Piece::Reader(Box::new(tokio::io::stdin())),
     };
-    send(cx, to, (source, path), ("file", owner, vec![content])).await
+    send(cx, to, (source, path), ("file", owner, vec![content]))
 }
 
 /// Sends a file, a link or a directory.
-async fn send(cx: &Context, to: &Place, way: (&str, &str), what: (&str, Owner, Vec<Piece>)) -> Result<()> {
+fn send(cx: &Context, to: &Place, way: (&str, &str), what: (&str, Owner, Vec<Piece>)) -> Result<()> {
     let ((source, path), (kind, owner, content)) = (way, what);
     let mut headers = vec![("X-LXD-type", kind.to_string())];
     headers.extend(owner.mode.map(|mode| ("X-LXD-mode", format!("{mode:04o}"))));
@@ -155,17 +156,17 @@ async fn send(cx: &Context, to: &Place, way: (&str, &str), what: (&str, Owner, V
     let address = file_address(&to.instance, path);
     tracing::info!("Pushing {source} to {path} ({kind})");
     let progress = if kind == "file" { sending(cx, &format!("Pushing {source} to {path}")) } else { None };
-    to.target.client.upload(Upload { address, headers, content }, progress).await?;
+    to.target.client.upload(Upload { address, headers, content }, progress).wait()?;
     Ok(())
 }
 
 /// Makes the directories of a path that are missing.
-async fn directories(cx: &Context, to: &Place, path: &str, owner: Owner) -> Result<()> {
+fn directories(cx: &Context, to: &Place, path: &str, owner: Owner) -> Result<()> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let upto = |count: usize| format!("/{}", parts[..count].join("/"));
     let mut there = 0;
     for count in (1..=parts.len()).rev() {
-        let Ok(found) = to.target.client.file(&to.instance, &upto(count)).await else { continue };
+        let Ok(found) = to.target.client.file(&to.instance, &upto(count)).wait() else { continue };
         if !matches!(found.content, FileContent::Directory(_)) {
             return Err(Error::invalid(format!("{} is not a directory", &upto(count)[1..])));
         }
@@ -174,19 +175,19 @@ async fn directories(cx: &Context, to: &Place, path: &str, owner: Owner) -> Resu
     }
     for count in there + 1..=parts.len() {
         let path = upto(count);
-        send(cx, to, (&path, &path), ("directory", owner, Vec::new())).await?;
+        send(cx, to, (&path, &path), ("directory", owner, Vec::new()))?;
     }
     Ok(())
 }
 
 /// Sends files and directories with what is in them.
-async fn recursive(cx: &Context, to: &Place, way: (&[String], &str), create: bool) -> Result<i32> {
+fn recursive(cx: &Context, to: &Place, way: (&[String], &str), create: bool) -> Result<i32> {
     let (sources, path) = way;
     if create && let Some(first) = sources.first() {
         let found = fs::metadata(first).map_err(|e| local("open", first, &e))?;
         // The permissions of a file would make directories nobody can look into.
         let mode = found.is_dir().then_some(found.mode() & 0o777);
-        directories(cx, to, path, Owner { mode, ..Owner::of(&found) }).await?;
+        directories(cx, to, path, Owner { mode, ..Owner::of(&found) })?;
     }
     for source in sources {
         let source = clean(source);
@@ -194,14 +195,14 @@ async fn recursive(cx: &Context, to: &Place, way: (&[String], &str), create: boo
         let mut left = vec![source.clone()];
         while let Some(next) = left.pop() {
             let below = clean(&format!("{path}/{}", &next[parent..]));
-            left.extend(walk(cx, to, &next, &below).await?);
+            left.extend(walk(cx, to, &next, &below)?);
         }
     }
     Ok(0)
 }
 
 /// Sends one thing of a tree; returns what is in it, the first one last.
-async fn walk(cx: &Context, to: &Place, source: &str, path: &str) -> Result<Vec<String>> {
+fn walk(cx: &Context, to: &Place, source: &str, path: &str) -> Result<Vec<String>> {
     let failed = |call: &str, e: &std::io::Error| {
         let inner = local(call, source, e);
         Error::new(inner.kind(), format!("Failed to walk path for {source}: {inner}"))
@@ -210,7 +211,7 @@ async fn walk(cx: &Context, to: &Place, source: &str, path: &str) -> Result<Vec<
     let kind = found.file_type();
     let owner = Owner::of(&found);
     if kind.is_dir() {
-        send(cx, to, (source, path), ("directory", owner, Vec::new())).await?;
+        send(cx, to, (source, path), ("directory", owner, Vec::new()))?;
         let mut names = Vec::new();
         for entry in fs::read_dir(source).map_err(|e| failed("open", &e))? {
             let name = entry.map_err(|e| failed("readdir", &e))?.file_name();
@@ -226,13 +227,13 @@ async fn walk(cx: &Context, to: &Place, source: &str, path: &str) -> Result<Vec<
         ("symlink", owner, vec![Piece::Bytes(target.into())])
     } else if kind.is_file() {
         File::open(source).map_err(|e| local("open", source, &e))?;
-        ("file", owner, vec![Piece::file(Path::new(source)).await?])
+        ("file", owner, vec![Piece::file(Path::new(source)).wait()?])
     } else {
         let what = if kind.is_fifo() { "a pipe" } else { "a device or socket" };
         tracing::info!("{source} is {what}");
         return Err(Error::invalid(format!("'{source}' isn't a supported file type")));
     };
-    send(cx, to, (source, path), content).await?;
+    send(cx, to, (source, path), content)?;
     Ok(Vec::new())
 }
 

@@ -7,45 +7,46 @@ use crate::api::types::{ImageAliasesEntry, RenamePost};
 use crate::cli::commands::args::{Format, Words, fetch, objects};
 use crate::cli::context::{Context, Target};
 use crate::cli::output::{Rows, render, sort_rows};
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Kind, Result};
 
 /// `lxc image alias create`.
-pub async fn create(cx: &Context, args: Words) -> Result<i32> {
+pub fn create(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "alias name")?;
-    post(&target, &target.name, &args.words[1]).await?;
+    post(&target, &target.name, &args.words[1])?;
     Ok(0)
 }
 
-async fn post(target: &Target, name: &str, fingerprint: &str) -> Result<()> {
+fn post(target: &Target, name: &str, fingerprint: &str) -> Result<()> {
     let post = serde_json::json!({"description": "", "target": fingerprint, "type": "", "name": name});
-    target.client.post("/1.0/images/aliases", &post).await
+    target.client.post("/1.0/images/aliases", &post).wait()
 }
 
 /// Gives an image a name, taking it from another image if need be.
-pub async fn ensure(target: &Target, name: &str, fingerprint: &str) -> Result<()> {
-    match target.client.delete(&path(&["images", "aliases", name])).await {
+pub fn ensure(target: &Target, name: &str, fingerprint: &str) -> Result<()> {
+    match target.client.delete(&path(&["images", "aliases", name])).wait() {
         Err(error) if error.kind() != Kind::NotFound => Err(error),
-        _ => post(target, name, fingerprint).await,
+        _ => post(target, name, fingerprint),
     }
 }
 
 /// `lxc image alias delete`.
-pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
+pub fn delete(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "alias name")?;
-    target.client.delete(&path(&["images", "aliases", &target.name])).await?;
+    target.client.delete(&path(&["images", "aliases", &target.name])).wait()?;
     Ok(0)
 }
 
 /// `lxc image alias rename`.
-pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
+pub fn rename(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "alias name")?;
     let post = RenamePost { name: args.words[1].clone() };
-    target.client.send(Method::POST, &path(&["images", "aliases", &target.name]), &post).await?;
+    target.client.send(Method::POST, &path(&["images", "aliases", &target.name]), &post).wait()?;
     Ok(0)
 }
 
 /// `lxc image alias list`.
-pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+pub fn list(cx: &Context, args: Format) -> Result<i32> {
     let mut filters = args.words.clone();
     let target = match filters.first().filter(|word| word.contains(':')).cloned() {
         None => cx.target("")?,
@@ -56,7 +57,7 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
             target
         }
     };
-    let (raw, aliases) = fetch::<ImageAliasesEntry>(&target.client, "/1.0/images/aliases?recursion=1").await?;
+    let (raw, aliases) = fetch::<ImageAliasesEntry>(&target.client, "/1.0/images/aliases?recursion=1")?;
     let passes = |alias: &ImageAliasesEntry| {
         filters.iter().all(|f| alias.name.contains(f.as_str()) || alias.target.contains(f.as_str()))
     };
@@ -76,11 +77,11 @@ fn row(alias: &ImageAliasesEntry) -> Vec<String> {
 
 /// The fingerprint an image is known by: of an alias its target, otherwise the word itself. With `vm`, aliases of
 /// containers don't count.
-pub async fn dereference(target: &Target, vm: bool) -> Result<String> {
+pub fn dereference(target: &Target, vm: bool) -> Result<String> {
     if target.name.is_empty() {
         return Err(Error::invalid("Image identifier missing"));
     }
-    let found: Result<ImageAliasesEntry> = target.client.get(&path(&["images", "aliases", &target.name])).await;
+    let found: Result<ImageAliasesEntry> = target.client.read(&path(&["images", "aliases", &target.name]));
     match found {
         Ok(alias) if vm && alias.kind != "virtual-machine" => Ok(target.name.clone()),
         Ok(alias) => Ok(alias.target),

@@ -11,6 +11,7 @@ use crate::api::types::{ImagesPost, ImagesPostSource, Operation};
 use crate::cli::commands::file::local;
 use crate::cli::context::{Context, Target};
 use crate::cli::transfer::sending;
+use crate::cli::wait::Wait;
 use crate::error::{Error, Result};
 
 /// `lxc image import`.
@@ -28,7 +29,7 @@ pub struct Import {
 }
 
 /// `lxc image import`.
-pub async fn import(cx: &Context, args: Import) -> Result<i32> {
+pub fn import(cx: &Context, args: Import) -> Result<i32> {
     let (mut files, mut properties, mut target) = (Vec::new(), Vec::new(), cx.target("")?);
     for word in &args.words {
         match word.split_once('=') {
@@ -44,24 +45,24 @@ pub async fn import(cx: &Context, args: Import) -> Result<i32> {
     }
     let about = About { properties, public: args.public };
     let imported = match files[..] {
-        [url] if url.starts_with("https://") => from_url(&target, url, about).await?,
+        [url] if url.starts_with("https://") => from_url(&target, url, about)?,
         [url] if url.starts_with("http://") => {
             return Err(Error::invalid("Only https:// is supported for remote image import"));
         }
-        [file] => upload(cx, &target, (file, None), about).await?,
-        [file, rootfs] => upload(cx, &target, (file, Some(rootfs)), about).await?,
+        [file] => upload(cx, &target, (file, None), about)?,
+        [file, rootfs] => upload(cx, &target, (file, Some(rootfs)), about)?,
         _ => return Err(Error::invalid("Invalid number of arguments")),
     };
     let fingerprint = imported.metadata.as_ref().and_then(|m| m.get("fingerprint")).and_then(|f| f.as_str());
     let fingerprint = fingerprint.ok_or_else(|| Error::internal("The server did not say the image's fingerprint"))?;
     cx.tell(&format!("Image imported with fingerprint: {fingerprint}"));
     for alias in &args.alias {
-        ensure(&target, alias, fingerprint).await?;
+        ensure(&target, alias, fingerprint)?;
     }
     Ok(0)
 }
 
-async fn from_url(target: &Target, url: &str, about: About) -> Result<Operation> {
+fn from_url(target: &Target, url: &str, about: About) -> Result<Operation> {
     let source = ImagesPostSource {
         kind: "url".into(),
         mode: "pull".into(),
@@ -71,8 +72,8 @@ async fn from_url(target: &Target, url: &str, about: About) -> Result<Operation>
     };
     let properties = about.properties.into_iter().collect();
     let post = ImagesPost { public: about.public, properties, source: Some(source), ..ImagesPost::default() };
-    let operation = target.client.begin(Method::POST, "/1.0/images", &post).await?;
-    target.client.wait(&operation.id).await
+    let operation = target.client.begin(Method::POST, "/1.0/images", &post).wait()?;
+    target.client.wait(&operation.id).wait()
 }
 
 /// What is said of an image beside its files.
@@ -81,7 +82,7 @@ struct About {
     public: bool,
 }
 
-async fn upload(cx: &Context, target: &Target, files: (&str, Option<&str>), about: About) -> Result<Operation> {
+fn upload(cx: &Context, target: &Target, files: (&str, Option<&str>), about: About) -> Result<Operation> {
     let file = PathBuf::from(files.0);
     for file in std::iter::once(files.0).chain(files.1) {
         std::fs::File::open(file).map_err(|e| local("open", file, &e))?;
@@ -100,8 +101,8 @@ async fn upload(cx: &Context, target: &Target, files: (&str, Option<&str>), abou
         public: about.public,
         properties: about.properties.iter().map(pair).collect::<Vec<_>>().join("&"),
     };
-    let operation = target.client.upload_image(image, sending(cx, "Transferring image")).await?;
-    target.client.wait(&operation.id).await
+    let operation = target.client.upload_image(image, sending(cx, "Transferring image")).wait()?;
+    target.client.wait(&operation.id).wait()
 }
 
 /// Whether a file is the disk of a virtual machine: qcow2 begins with `QFI` and 0xfb.

@@ -21,7 +21,7 @@ const LETTERS: &[(char, &str)] = &[
 ];
 
 /// `lxc image list`.
-pub async fn list(cx: &Context, args: Columns) -> Result<i32> {
+pub fn list(cx: &Context, args: Columns) -> Result<i32> {
     let mut filters: Vec<String> = args.words.clone();
     let target = match filters.first().filter(|word| word.contains(':') && !word.contains('=')).cloned() {
         None => cx.target("")?,
@@ -35,7 +35,7 @@ pub async fn list(cx: &Context, args: Columns) -> Result<i32> {
         }
     };
     let columns = letters(&args.columns, LETTERS)?;
-    let (raw, images) = fetch::<Image>(&target.client, "/1.0/images?recursion=1").await?;
+    let (raw, images) = fetch::<Image>(&target.client, "/1.0/images?recursion=1")?;
     let passing = raw.into_iter().zip(images).filter(|(_, image)| filters.iter().all(|f| takes(f, image)));
     let (raw, images): (Vec<_>, Vec<_>) = passing.unzip();
     let mut cells: Vec<Vec<String>> =

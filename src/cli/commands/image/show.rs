@@ -15,14 +15,15 @@ use crate::cli::context::{Context, Target};
 use crate::cli::edit::edit as in_editor;
 use crate::cli::input::piped;
 use crate::cli::output::{date, emit, say, yaml};
+use crate::cli::wait::{Read, Wait};
 use crate::cli::yaml_in::from_yaml;
 use crate::error::{Error, Result};
 
 /// An image by name, its path, and its ETag.
-async fn find(cx: &Context, word: &str, vm: bool) -> Result<(Target, String, Image, String)> {
+fn find(cx: &Context, word: &str, vm: bool) -> Result<(Target, String, Image, String)> {
     let target = cx.target(word)?;
-    let address = path(&["images", &dereference(&target, vm).await?]);
-    let (image, etag) = target.client.get_with_etag(&address).await?;
+    let address = path(&["images", &dereference(&target, vm)?]);
+    let (image, etag) = target.client.read_with_etag(&address)?;
     Ok((target, address, image, etag))
 }
 
@@ -41,31 +42,31 @@ fn document(put: &ImagePut) -> String {
 }
 
 /// `lxc image show`.
-pub async fn show(cx: &Context, args: Vm) -> Result<i32> {
-    let (_, _, image, _) = find(cx, &args.words[0], args.vm).await?;
+pub fn show(cx: &Context, args: Vm) -> Result<i32> {
+    let (_, _, image, _) = find(cx, &args.words[0], args.vm)?;
     emit(document(&changeable(image)).as_bytes());
     Ok(0)
 }
 
 /// `lxc image delete`.
-pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
+pub fn delete(cx: &Context, args: Words) -> Result<i32> {
     for word in &args.words {
         let target = cx.target(word)?;
-        let fingerprint = dereference(&target, false).await?;
-        target.client.delete(&path(&["images", &fingerprint])).await?;
+        let fingerprint = dereference(&target, false)?;
+        target.client.delete(&path(&["images", &fingerprint])).wait()?;
     }
     Ok(0)
 }
 
 /// `lxc image edit`.
-pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
-    let (target, address, image, etag) = find(cx, &args.words[0], false).await?;
-    let put = async |text: &str, etag: &str| target.client.put(&address, &from_yaml::<Edited>(text)?, etag).await;
+pub fn edit(cx: &Context, args: Words) -> Result<i32> {
+    let (target, address, image, etag) = find(cx, &args.words[0], false)?;
+    let put = |text: &str, etag: &str| target.client.put(&address, &from_yaml::<Edited>(text)?, etag).wait();
     match piped()? {
-        Some(text) => put(&text, "").await?,
+        Some(text) => put(&text, "")?,
         None => {
             let help = "### The properties of an image. Lines that begin with # are left out.\n\n";
-            in_editor(&format!("{help}{}", document(&changeable(image))), async |text| put(text, &etag).await).await?;
+            in_editor(&format!("{help}{}", document(&changeable(image))), &mut |text| put(text, &etag))?;
         }
     }
     Ok(0)
@@ -85,34 +86,34 @@ readable! {
 }
 
 /// `lxc image get-property`.
-pub async fn get_property(cx: &Context, args: Words) -> Result<i32> {
-    let (_, _, image, _) = find(cx, &args.words[0], false).await?;
+pub fn get_property(cx: &Context, args: Words) -> Result<i32> {
+    let (_, _, image, _) = find(cx, &args.words[0], false)?;
     let value = image.properties.get(&args.words[1]).ok_or_else(|| Error::not_found("Property not found"))?;
     say!("{value}");
     Ok(0)
 }
 
 /// `lxc image set-property`.
-pub async fn set_property(cx: &Context, args: Words) -> Result<i32> {
-    let (target, address, image, etag) = find(cx, &args.words[0], false).await?;
+pub fn set_property(cx: &Context, args: Words) -> Result<i32> {
+    let (target, address, image, etag) = find(cx, &args.words[0], false)?;
     let mut put = changeable(image);
     put.properties.insert(args.words[1].clone(), args.words[2].clone());
-    target.client.put(&address, &json!(put), &etag).await?;
+    target.client.put(&address, &json!(put), &etag).wait()?;
     Ok(0)
 }
 
 /// `lxc image unset-property`.
-pub async fn unset_property(cx: &Context, args: Words) -> Result<i32> {
-    let (target, address, image, etag) = find(cx, &args.words[0], false).await?;
+pub fn unset_property(cx: &Context, args: Words) -> Result<i32> {
+    let (target, address, image, etag) = find(cx, &args.words[0], false)?;
     let mut put = changeable(image);
     put.properties.remove(&args.words[1]);
-    target.client.put(&address, &json!(put), &etag).await?;
+    target.client.put(&address, &json!(put), &etag).wait()?;
     Ok(0)
 }
 
 /// `lxc image info`.
-pub async fn info(cx: &Context, args: Vm) -> Result<i32> {
-    let (_, _, image, _) = find(cx, &args.words[0], args.vm).await?;
+pub fn info(cx: &Context, args: Vm) -> Result<i32> {
+    let (_, _, image, _) = find(cx, &args.words[0], args.vm)?;
     let yes = |flag| if flag { "yes" } else { "no" };
     let or_never = |time: Timestamp| if time.is_set() { date(time) } else { "never".to_string() };
     say!("Fingerprint: {}", image.fingerprint);

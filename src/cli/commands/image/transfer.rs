@@ -12,13 +12,14 @@ use crate::api::types::{Image, ImagesPost, ImagesPostSource};
 use crate::cli::commands::args::{Vm, Words};
 use crate::cli::commands::file::local;
 use crate::cli::context::{Context, Target};
+use crate::cli::wait::{Read, Wait};
 use crate::cli::waiting::run;
 use crate::error::{Error, Kind, Result};
 
 /// `lxc image export`.
-pub async fn export(cx: &Context, args: Vm) -> Result<i32> {
+pub fn export(cx: &Context, args: Vm) -> Result<i32> {
     let target = cx.target(&args.words[0])?;
-    let fingerprint = dereference(&target, args.vm).await?;
+    let fingerprint = dereference(&target, args.vm)?;
     let to = match args.words.get(1).map(PathBuf::from) {
         None => ExportTarget::Directory(".".into()),
         Some(path) if path.is_dir() => ExportTarget::Directory(path),
@@ -29,22 +30,22 @@ pub async fn export(cx: &Context, args: Vm) -> Result<i32> {
         let found = parent.map_or(Ok(()), |parent| std::fs::metadata(parent).map(drop));
         found.map_err(|e| local("open", &path.to_string_lossy(), &e))?;
     }
-    target.client.export_image(&fingerprint, &to).await?;
+    target.client.export_image(&fingerprint, &to).wait()?;
     cx.tell("Image exported successfully!");
     Ok(0)
 }
 
 /// `lxc image refresh`.
-pub async fn refresh(cx: &Context, args: Words) -> Result<i32> {
+pub fn refresh(cx: &Context, args: Words) -> Result<i32> {
     for word in &args.words {
         let target = cx.target(word)?;
-        target.client.require("image_force_refresh").await?;
-        let fingerprint = dereference(&target, false).await?;
+        target.client.require("image_force_refresh").wait()?;
+        let fingerprint = dereference(&target, false)?;
         let operation = target
             .client
             .begin(Method::POST, &path(&["images", &fingerprint, "refresh"]), &serde_json::json!({}))
-            .await?;
-        let ended = target.client.wait(&operation.id).await?;
+            .wait()?;
+        let ended = target.client.wait(&operation.id).wait()?;
         let refreshed = ended.metadata.as_ref().and_then(|m| m.get("refreshed")).and_then(|r| r.as_bool());
         match refreshed.unwrap_or(false) {
             true => cx.tell("Image refreshed successfully!"),
@@ -84,17 +85,17 @@ pub struct Copy {
 }
 
 /// `lxc image copy`: the target fetches it from one of the addresses at which the source listens.
-pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
+pub fn copy(cx: &Context, args: Copy) -> Result<i32> {
     let (source, mut target) = (cx.target(&args.words[0])?, cx.target(&args.words[1])?);
     if !target.name.is_empty() {
         return Err(Error::invalid("Can't provide a name for the target image"));
     }
-    let fingerprint = dereference(&source, args.vm).await?;
-    let image: Image = source.client.get(&path(&["images", &fingerprint])).await?;
+    let fingerprint = dereference(&source, args.vm)?;
+    let image: Image = source.client.read(&path(&["images", &fingerprint]))?;
     if source.remote == target.remote && args.target_project.is_none() {
         return Err(Error::invalid("The source and target servers must be different"));
     }
-    let server = source.client.server().await?.environment;
+    let server = source.client.server().wait()?.environment;
     if server.addresses.is_empty() {
         return Err(Error::invalid("The source server isn't listening on the network"));
     }
@@ -115,17 +116,17 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
         ..ImagesPostSource::default()
     };
     let post = ImagesPost { auto_update: args.auto_update, public: args.public, ..ImagesPost::default() };
-    fetch(cx, (&source, &target), (from, image.public, &server.addresses), post).await?;
+    fetch(cx, (&source, &target), (from, image.public, &server.addresses), post)?;
     let copied = image.aliases.iter().filter(|_| args.copy_aliases).map(|alias| &alias.name);
     for alias in args.alias.iter().chain(copied) {
-        ensure(&target, alias, &image.fingerprint).await?;
+        ensure(&target, alias, &image.fingerprint)?;
     }
     cx.tell("Image copied successfully!");
     Ok(0)
 }
 
 /// Tells the target to fetch the image, from one address of the source after the other.
-async fn fetch(
+fn fetch(
     cx: &Context,
     (source, target): (&Target, &Target),
     (mut from, public, addresses): (ImagesPostSource, bool, &[String]),
@@ -134,11 +135,11 @@ async fn fetch(
     let mut failures = Vec::new();
     for address in addresses {
         if !public {
-            from.secret = secret(source, &from.fingerprint).await?;
+            from.secret = secret(source, &from.fingerprint)?;
         }
         from.server = format!("https://{address}");
         post.source = Some(from.clone());
-        match run(cx, &target.client, (Method::POST, "/1.0/images", &post), "Copying the image: ").await {
+        match run(cx, &target.client, (Method::POST, "/1.0/images", &post), "Copying the image: ") {
             // What is wrong with another address is no worse; but what is refused is so wherever it comes from.
             Err(e) if e.kind() == Kind::Unsupported => return Err(e),
             Err(e) => failures.push(format!("{}: {e}", from.server)),
@@ -149,9 +150,9 @@ async fn fetch(
 }
 
 /// A secret for a private image.
-async fn secret(source: &Target, fingerprint: &str) -> Result<String> {
+fn secret(source: &Target, fingerprint: &str) -> Result<String> {
     let address = path(&["images", fingerprint, "secret"]);
-    let operation = source.client.begin(Method::POST, &address, &()).await?;
+    let operation = source.client.begin(Method::POST, &address, &()).wait()?;
     let secret = operation.metadata.as_ref().and_then(|m| m.get("secret")).and_then(Value::as_str);
     secret.map(str::to_owned).ok_or_else(|| Error::internal("The server did not say a secret for the image"))
 }

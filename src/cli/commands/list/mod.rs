@@ -8,6 +8,7 @@ use crate::api::client::with_query;
 use crate::api::types::InstanceFull;
 use crate::cli::context::Context;
 use crate::cli::output::{Rows, fill, render, sort_rows};
+use crate::cli::wait::Wait;
 use crate::error::{Error, Result};
 
 mod columns;
@@ -37,7 +38,7 @@ pub struct List {
 const DEFAULT: &str = "ns46tSL";
 
 /// `lxc list`.
-pub async fn list(cx: &Context, args: List) -> Result<i32> {
+pub fn list(cx: &Context, args: List) -> Result<i32> {
     let mut filters: Vec<&str> = args.words.iter().map(String::as_str).collect();
     let target = match filters.first().filter(|word| word.contains(':') && !word.contains('=')) {
         Some(word) => cx.target(word)?,
@@ -58,7 +59,7 @@ pub async fn list(cx: &Context, args: List) -> Result<i32> {
         (false, columns) => columns,
     };
     let explicit = args.columns != DEFAULT;
-    if explicit && columns::has(layout, 'L') && !target.client.server().await?.environment.server_clustered {
+    if explicit && columns::has(layout, 'L') && !target.client.server().wait()?.environment.server_clustered {
         return Err(Error::invalid("Can't specify column L when not clustered"));
     }
     let layout = match args.all_projects && !explicit && !args.fast {
@@ -71,7 +72,7 @@ pub async fn list(cx: &Context, args: List) -> Result<i32> {
     let (filter, filters) = filter::split(&filters);
     let query = [("recursion", recursion), ("all-projects", all), ("filter", filter.as_str())];
     let address = with_query("/1.0/instances", &query);
-    let (raw, instances) = fetch::<InstanceFull>(&target.client, &address).await?;
+    let (raw, instances) = fetch::<InstanceFull>(&target.client, &address)?;
     let clustered = instances.iter().any(|i| !matches!(i.instance.location.as_str(), "" | "none"));
     columns.retain(|column| clustered || !column.is_location());
     let filters = filter::Filters::parse(&filters)?;

@@ -11,6 +11,7 @@ use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, render, sort_rows};
+use crate::cli::wait::Wait;
 use crate::error::{Error, Result};
 
 const NAME: &str = "network ACL name";
@@ -36,12 +37,12 @@ fn thing(cx: &Context, word: &str) -> Result<Thing> {
 }
 
 /// `lxc network acl list`.
-pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+pub fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
     if !target.name.is_empty() {
         return Err(Error::invalid("Filtering isn't supported yet"));
     }
-    let (raw, acls) = fetch::<NetworkAcl>(&target.client, "/1.0/network-acls?recursion=1").await?;
+    let (raw, acls) = fetch::<NetworkAcl>(&target.client, "/1.0/network-acls?recursion=1")?;
     let row = |a: &NetworkAcl| vec![a.name.clone(), a.description.clone(), a.used_by.len().to_string()];
     let mut cells: Vec<Vec<String>> = acls.iter().map(row).collect();
     sort_rows(&mut cells);
@@ -51,66 +52,66 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 }
 
 /// `lxc network acl create`.
-pub async fn create(cx: &Context, args: Words) -> Result<i32> {
+pub fn create(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], NAME)?;
     let mut post = NetworkAclsPost { name: target.name.clone(), ..NetworkAclsPost::default() };
     post.config = pairs(&args.words[1..])?;
-    target.client.post("/1.0/network-acls", &post).await?;
+    target.client.post("/1.0/network-acls", &post).wait()?;
     cx.tell(&format!("Network ACL {} created", target.name));
     Ok(0)
 }
 
 /// `lxc network acl delete`.
-pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
+pub fn delete(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], NAME)?;
-    target.client.delete(&path(&["network-acls", &target.name])).await?;
+    target.client.delete(&path(&["network-acls", &target.name])).wait()?;
     cx.tell(&format!("Network ACL {} deleted", target.name));
     Ok(0)
 }
 
 /// `lxc network acl rename`.
-pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
+pub fn rename(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], NAME)?;
     let post = RenamePost { name: args.words[1].clone() };
-    target.client.post(&path(&["network-acls", &target.name]), &post).await?;
+    target.client.post(&path(&["network-acls", &target.name]), &post).wait()?;
     cx.tell(&format!("Network ACL {} renamed to {}", target.name, args.words[1]));
     Ok(0)
 }
 
 /// `lxc network acl show`.
-pub async fn show(cx: &Context, args: Words) -> Result<i32> {
-    thing(cx, &args.words[0])?.show::<NetworkAcl>().await
+pub fn show(cx: &Context, args: Words) -> Result<i32> {
+    thing(cx, &args.words[0])?.show::<NetworkAcl>()
 }
 
 /// `lxc network acl show-log`.
-pub async fn show_log(cx: &Context, args: Words) -> Result<i32> {
+pub fn show_log(cx: &Context, args: Words) -> Result<i32> {
     let thing = thing(cx, &args.words[0])?;
     let reply =
-        thing.client.call(hyper::Method::GET, &format!("{}/log", thing.address), Default::default(), "").await?;
+        thing.client.call(hyper::Method::GET, &format!("{}/log", thing.address), Default::default(), "").wait()?;
     crate::cli::output::emit(reply.metadata().as_bytes());
     Ok(0)
 }
 
 /// `lxc network acl get`.
-pub async fn get(cx: &Context, args: Words) -> Result<i32> {
-    thing(cx, &args.words[0])?.get(&args.words[1]).await
+pub fn get(cx: &Context, args: Words) -> Result<i32> {
+    thing(cx, &args.words[0])?.get(&args.words[1])
 }
 
 /// `lxc network acl set`.
-pub async fn set(cx: &Context, args: Words) -> Result<i32> {
+pub fn set(cx: &Context, args: Words) -> Result<i32> {
     let keys = settings(&args.words[1..])?;
-    thing(cx, &args.words[0])?.set::<NetworkAclPut>(keys).await
+    thing(cx, &args.words[0])?.set::<NetworkAclPut>(keys)
 }
 
 /// `lxc network acl unset`.
-pub async fn unset(cx: &Context, args: Words) -> Result<i32> {
+pub fn unset(cx: &Context, args: Words) -> Result<i32> {
     let keys = [(args.words[1].clone(), String::new())].into();
-    thing(cx, &args.words[0])?.set::<NetworkAclPut>(keys).await
+    thing(cx, &args.words[0])?.set::<NetworkAclPut>(keys)
 }
 
 /// `lxc network acl edit`.
-pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
-    thing(cx, &args.words[0])?.edit::<NetworkAcl, NetworkAclPut>("network ACL", "all but name and used_by").await
+pub fn edit(cx: &Context, args: Words) -> Result<i32> {
+    thing(cx, &args.words[0])?.edit::<NetworkAcl, NetworkAclPut>("network ACL", "all but name and used_by")
 }
 
 /// The list of rules that a direction names.
@@ -135,17 +136,16 @@ fn rule(words: &[String]) -> Result<Value> {
 }
 
 /// `lxc network acl rule add`.
-pub async fn add_rule(cx: &Context, args: Words) -> Result<i32> {
+pub fn add_rule(cx: &Context, args: Words) -> Result<i32> {
     let mut new = rule(&args.words[2..])?;
     if new["state"].as_str().is_none_or(str::is_empty) {
         new["state"] = "enabled".into();
     }
     let holder = thing(cx, &args.words[0])?;
-    let added = holder.change::<NetworkAclPut>(|put| {
+    holder.change::<NetworkAclPut>(|put| {
         rules(put, &args.words[1])?.push(new);
         Ok(())
-    });
-    added.await
+    })
 }
 
 /// `lxc network acl rule remove`.
@@ -160,14 +160,14 @@ pub struct RemoveRule {
 }
 
 /// `lxc network acl rule remove`.
-pub async fn remove_rule(cx: &Context, args: RemoveRule) -> Result<i32> {
+pub fn remove_rule(cx: &Context, args: RemoveRule) -> Result<i32> {
     let wanted = rule(&args.words[2..])?;
     let fits = |rule: &Value| {
         let empty = Value::from("");
         wanted.as_object().into_iter().flatten().all(|(key, value)| rule.get(key).unwrap_or(&empty) == value)
     };
     let holder = thing(cx, &args.words[0])?;
-    let removed = holder.change::<NetworkAclPut>(|put| {
+    holder.change::<NetworkAclPut>(|put| {
         let rules = rules(put, &args.words[1])?;
         match rules.iter().filter(|rule| fits(rule)).count() {
             0 => return Err(Error::not_found("No matching rule(s) found")),
@@ -177,6 +177,5 @@ pub async fn remove_rule(cx: &Context, args: RemoveRule) -> Result<i32> {
         }
         rules.retain(|rule| !fits(rule));
         Ok(())
-    });
-    removed.await
+    })
 }

@@ -5,6 +5,7 @@ use super::super::configure::change_instance;
 use crate::api::client::path;
 use crate::api::types::{DeviceMap, Devices, Network, Profile, ProfilePut};
 use crate::cli::context::{Context, Target};
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Kind, Result};
 
 /// What is attached to the network, and where.
@@ -22,8 +23,8 @@ fn words<'a>(cx: &Context, words: &'a [String]) -> Result<Ends<'a>> {
 
 impl Ends<'_> {
     /// A device on the network. LXD's client names the network only for instances.
-    async fn device(&self, named: bool) -> Result<DeviceMap> {
-        let network: Network = self.target.client.get(&path(&["networks", &self.target.name])).await?;
+    fn device(&self, named: bool) -> Result<DeviceMap> {
+        let network: Network = self.target.client.read(&path(&["networks", &self.target.name]))?;
         let mut device = DeviceMap::from([("type".to_owned(), "nic".to_owned())]);
         if named && network.managed {
             device.insert("network".into(), network.name);
@@ -80,41 +81,41 @@ impl Ends<'_> {
         Ok(instance)
     }
 
-    async fn profile(&self, change: impl FnOnce(&mut Devices) -> Result<()>) -> Result<i32> {
+    fn profile(&self, change: impl FnOnce(&mut Devices) -> Result<()>) -> Result<i32> {
         let address = path(&["profiles", self.holder]);
-        let (profile, etag): (Profile, String) = self.target.client.get_with_etag(&address).await?;
+        let (profile, etag): (Profile, String) = self.target.client.read_with_etag(&address)?;
         let Profile { config, description, devices, .. } = profile;
         let mut put = ProfilePut { config, description, devices };
         change(&mut put.devices)?;
-        self.target.client.put(&address, &put, &etag).await?;
+        self.target.client.put(&address, &put, &etag).wait()?;
         Ok(0)
     }
 }
 
 /// `lxc network attach`.
-pub async fn attach(cx: &Context, args: Words) -> Result<i32> {
+pub fn attach(cx: &Context, args: Words) -> Result<i32> {
     let words = words(cx, &args.words)?;
-    let device = words.device(true).await?;
-    change_instance(&words.instance(cx, &args.words[0])?, |put| words.add(&mut put.devices, device)).await?;
+    let device = words.device(true)?;
+    change_instance(&words.instance(cx, &args.words[0])?, |put| words.add(&mut put.devices, device))?;
     Ok(0)
 }
 
 /// `lxc network attach-profile`.
-pub async fn attach_profile(cx: &Context, args: Words) -> Result<i32> {
+pub fn attach_profile(cx: &Context, args: Words) -> Result<i32> {
     let words = words(cx, &args.words)?;
-    let device = words.device(false).await?;
-    words.profile(|devices| words.add(devices, device)).await
+    let device = words.device(false)?;
+    words.profile(|devices| words.add(devices, device))
 }
 
 /// `lxc network detach`.
-pub async fn detach(cx: &Context, args: Words) -> Result<i32> {
+pub fn detach(cx: &Context, args: Words) -> Result<i32> {
     let words = words(cx, &args.words)?;
-    change_instance(&words.instance(cx, &args.words[0])?, |put| words.remove(&mut put.devices)).await?;
+    change_instance(&words.instance(cx, &args.words[0])?, |put| words.remove(&mut put.devices))?;
     Ok(0)
 }
 
 /// `lxc network detach-profile`.
-pub async fn detach_profile(cx: &Context, args: Words) -> Result<i32> {
+pub fn detach_profile(cx: &Context, args: Words) -> Result<i32> {
     let words = words(cx, &args.words)?;
-    words.profile(|devices| words.remove(devices)).await
+    words.profile(|devices| words.remove(devices))
 }

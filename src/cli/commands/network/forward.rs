@@ -11,6 +11,7 @@ use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, render, sort_rows};
+use crate::cli::wait::Wait;
 use crate::error::{Error, Result};
 
 const NAME: &str = "network name";
@@ -26,10 +27,10 @@ fn thing(cx: &Context, words: &[String], member: &Option<String>) -> Result<Thin
 }
 
 /// `lxc network forward list`.
-pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+pub fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.named(&args.words[0], NAME)?;
     let address = format!("{}?recursion=1", path(&["networks", &target.name, "forwards"]));
-    let (raw, forwards) = fetch::<NetworkForward>(&target.client, &address).await?;
+    let (raw, forwards) = fetch::<NetworkForward>(&target.client, &address)?;
     let row = |f: &NetworkForward| {
         let to = f.config.get("target_address").cloned().unwrap_or_default();
         vec![f.listen_address.clone(), f.description.clone(), to, f.ports.len().to_string()]
@@ -42,50 +43,50 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 }
 
 /// `lxc network forward create`.
-pub async fn create(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn create(cx: &Context, args: OnMember) -> Result<i32> {
     let target = cx.named(&args.words[0], NAME)?;
     let mut post = NetworkForwardsPost { listen_address: args.words[1].clone(), ..NetworkForwardsPost::default() };
     post.config = pairs(&args.words[2..])?;
     let address = path(&["networks", &target.name, "forwards"]);
-    target.client.post(&with_query(&address, &[("target", args.target.as_deref().unwrap_or(""))]), &post).await?;
+    target.client.post(&with_query(&address, &[("target", args.target.as_deref().unwrap_or(""))]), &post).wait()?;
     cx.tell(&format!("Network forward {} created", post.listen_address));
     Ok(0)
 }
 
 /// `lxc network forward delete`.
-pub async fn delete(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn delete(cx: &Context, args: OnMember) -> Result<i32> {
     let thing = thing(cx, &args.words, &args.target)?;
-    thing.client.delete(&thing.address).await?;
+    thing.client.delete(&thing.address).wait()?;
     cx.tell(&format!("Network forward {} deleted", args.words[1]));
     Ok(0)
 }
 
 /// `lxc network forward show`.
-pub async fn show(cx: &Context, args: OnMember) -> Result<i32> {
-    thing(cx, &args.words, &args.target)?.show::<NetworkForward>().await
+pub fn show(cx: &Context, args: OnMember) -> Result<i32> {
+    thing(cx, &args.words, &args.target)?.show::<NetworkForward>()
 }
 
 /// `lxc network forward get`.
-pub async fn get(cx: &Context, args: Words) -> Result<i32> {
-    thing(cx, &args.words, &None)?.get(&args.words[2]).await
+pub fn get(cx: &Context, args: Words) -> Result<i32> {
+    thing(cx, &args.words, &None)?.get(&args.words[2])
 }
 
 /// `lxc network forward set`.
-pub async fn set(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn set(cx: &Context, args: OnMember) -> Result<i32> {
     let keys = settings(&args.words[2..])?;
-    thing(cx, &args.words, &args.target)?.set::<NetworkForwardPut>(keys).await
+    thing(cx, &args.words, &args.target)?.set::<NetworkForwardPut>(keys)
 }
 
 /// `lxc network forward unset`.
-pub async fn unset(cx: &Context, args: Words) -> Result<i32> {
+pub fn unset(cx: &Context, args: Words) -> Result<i32> {
     let keys = [(args.words[2].clone(), String::new())].into();
-    thing(cx, &args.words, &None)?.set::<NetworkForwardPut>(keys).await
+    thing(cx, &args.words, &None)?.set::<NetworkForwardPut>(keys)
 }
 
 /// `lxc network forward edit`.
-pub async fn edit(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn edit(cx: &Context, args: OnMember) -> Result<i32> {
     let thing = thing(cx, &args.words, &args.target)?;
-    thing.edit::<NetworkForward, NetworkForwardPut>("network forward", "all but its address and place").await
+    thing.edit::<NetworkForward, NetworkForwardPut>("network forward", "all but its address and place")
 }
 
 fn ports(put: &mut Value) -> Result<&mut Vec<Value>> {
@@ -93,7 +94,7 @@ fn ports(put: &mut Value) -> Result<&mut Vec<Value>> {
 }
 
 /// `lxc network forward port add`.
-pub async fn add_port(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn add_port(cx: &Context, args: OnMember) -> Result<i32> {
     let words = &args.words;
     let target = words.get(5).cloned().unwrap_or_default();
     let new = json!({
@@ -101,11 +102,10 @@ pub async fn add_port(cx: &Context, args: OnMember) -> Result<i32> {
         "target_address": words[4],
     });
     let holder = thing(cx, words, &args.target)?;
-    let added = holder.change::<NetworkForwardPut>(|put| {
+    holder.change::<NetworkForwardPut>(|put| {
         ports(put)?.push(new);
         Ok(())
-    });
-    added.await
+    })
 }
 
 /// `lxc network forward port remove`.
@@ -123,12 +123,12 @@ pub struct RemovePort {
 }
 
 /// `lxc network forward port remove`.
-pub async fn remove_port(cx: &Context, args: RemovePort) -> Result<i32> {
+pub fn remove_port(cx: &Context, args: RemovePort) -> Result<i32> {
     let is =
         |port: &Value, key: &str, n: usize| args.words.get(n).is_none_or(|w| port[key].as_str() == Some(w.as_str()));
     let fits = |port: &Value| is(port, "protocol", 2) && is(port, "listen_port", 3);
     let holder = thing(cx, &args.words, &args.target)?;
-    let removed = holder.change::<NetworkForwardPut>(|put| {
+    holder.change::<NetworkForwardPut>(|put| {
         let ports = ports(put)?;
         match ports.iter().filter(|port| fits(port)).count() {
             0 => return Err(Error::not_found("No matching port(s) found")),
@@ -138,6 +138,5 @@ pub async fn remove_port(cx: &Context, args: RemovePort) -> Result<i32> {
         }
         ports.retain(|port| !fits(port));
         Ok(())
-    });
-    removed.await
+    })
 }

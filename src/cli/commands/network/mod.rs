@@ -10,6 +10,7 @@ use crate::api::types::{ConfigMap, Network, NetworkLease, NetworkPut, NetworksPo
 use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, bytes_iec, emit, fill, render, say, sort_rows, yaml};
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 use crate::order::{Gather, Order};
 
@@ -30,12 +31,12 @@ fn document(mut value: Value) -> Value {
 }
 
 /// `lxc network list`.
-pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+pub fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
     if !target.name.is_empty() {
         return Err(Error::invalid("Filtering isn't supported yet"));
     }
-    let (raw, networks) = fetch::<Network>(&target.client, "/1.0/networks?recursion=1").await?;
+    let (raw, networks) = fetch::<Network>(&target.client, "/1.0/networks?recursion=1")?;
     let row = |n: &Network| {
         let config = |key: &str| n.config.get(key).cloned().unwrap_or_default();
         let managed = if n.managed { "YES" } else { "NO" }.to_string();
@@ -57,9 +58,9 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 }
 
 /// `lxc network show`.
-pub async fn show(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn show(cx: &Context, args: OnMember) -> Result<i32> {
     let target = cx.named(&args.words[0], "network name")?;
-    let mut network: Network = target.client.get(&address(&target.name, &[], &args.target)).await?;
+    let mut network: Network = target.client.read(&address(&target.name, &[], &args.target))?;
     network.used_by.order();
     emit(yaml(&document(json!(network))).as_bytes());
     Ok(0)
@@ -71,9 +72,9 @@ fn address(name: &str, rest: &[&str], member: &Option<String>) -> String {
 }
 
 /// `lxc network get`.
-pub async fn get(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn get(cx: &Context, args: OnMember) -> Result<i32> {
     let target = cx.named(&args.words[0], "network name")?;
-    let network: Network = target.client.get(&address(&target.name, &[], &args.target)).await?;
+    let network: Network = target.client.read(&address(&target.name, &[], &args.target))?;
     if let Some(value) = network.config.get(&args.words[1]) {
         say!("{value}");
     }
@@ -81,9 +82,9 @@ pub async fn get(cx: &Context, args: OnMember) -> Result<i32> {
 }
 
 /// `lxc network info`.
-pub async fn info(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn info(cx: &Context, args: OnMember) -> Result<i32> {
     let target = cx.named(&args.words[0], "network name")?;
-    let state: Value = target.client.get(&address(&target.name, &["state"], &args.target)).await?;
+    let state: Value = target.client.read(&address(&target.name, &["state"], &args.target))?;
     let text = |key: &str| state[key].as_str().unwrap_or("").to_string();
     say!("Name: {}", target.name);
     say!("MAC address: {}", text("hwaddr"));
@@ -182,13 +183,13 @@ fn pairs(words: &[String]) -> Result<ConfigMap> {
 }
 
 /// `lxc network create`.
-pub async fn create(cx: &Context, args: Create) -> Result<i32> {
+pub fn create(cx: &Context, args: Create) -> Result<i32> {
     let target = cx.named(&args.words[0], "network name")?;
     let config = pairs(&args.words[1..])?;
     let kind = args.kind.unwrap_or_default();
     let post = NetworksPost { config, name: target.name.clone(), kind, ..NetworksPost::default() };
     let member = args.target.as_deref().unwrap_or("");
-    target.client.post(&with_query("/1.0/networks", &[("target", member)]), &post).await?;
+    target.client.post(&with_query("/1.0/networks", &[("target", member)]), &post).wait()?;
     match member {
         "" => cx.tell(&format!("Network {} created", target.name)),
         member => cx.tell(&format!("Network {} pending on member {member}", target.name)),
@@ -197,17 +198,17 @@ pub async fn create(cx: &Context, args: Create) -> Result<i32> {
 }
 
 /// `lxc network delete`.
-pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
+pub fn delete(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "network name")?;
-    target.client.delete(&address(&target.name, &[], &None)).await?;
+    target.client.delete(&address(&target.name, &[], &None)).wait()?;
     cx.tell(&format!("Network {} deleted", target.name));
     Ok(0)
 }
 
 /// `lxc network rename`.
-pub async fn rename(cx: &Context, args: Words) -> Result<i32> {
+pub fn rename(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], "network name")?;
-    target.client.post(&address(&target.name, &[], &None), &RenamePost { name: args.words[1].clone() }).await?;
+    target.client.post(&address(&target.name, &[], &None), &RenamePost { name: args.words[1].clone() }).wait()?;
     cx.tell(&format!("Network {} renamed to {}", target.name, args.words[1]));
     Ok(0)
 }
@@ -219,37 +220,37 @@ fn thing(cx: &Context, word: &str, member: &Option<String>) -> Result<Thing> {
 }
 
 /// `lxc network edit`.
-pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
-    thing(cx, &args.words[0], &None)?.edit::<Network, NetworkPut>("network", "config and description").await
+pub fn edit(cx: &Context, args: Words) -> Result<i32> {
+    thing(cx, &args.words[0], &None)?.edit::<Network, NetworkPut>("network", "config and description")
 }
 
 /// `lxc network set`.
-pub async fn set(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn set(cx: &Context, args: OnMember) -> Result<i32> {
     let keys = settings(&args.words[1..])?;
-    change(cx, &args, |config| config.extend(keys)).await
+    change(cx, &args, |config| config.extend(keys))
 }
 
 /// `lxc network unset`.
-pub async fn unset(cx: &Context, args: OnMember) -> Result<i32> {
-    change(cx, &args, |config| _ = config.insert(args.words[1].clone(), String::new())).await
+pub fn unset(cx: &Context, args: OnMember) -> Result<i32> {
+    change(cx, &args, |config| _ = config.insert(args.words[1].clone(), String::new()))
 }
 
-async fn change(cx: &Context, args: &OnMember, edit: impl FnOnce(&mut ConfigMap)) -> Result<i32> {
+fn change(cx: &Context, args: &OnMember, edit: impl FnOnce(&mut ConfigMap)) -> Result<i32> {
     let thing = thing(cx, &args.words[0], &args.target)?;
-    let (network, etag): (Network, String) = thing.client.get_with_etag(&thing.address).await?;
+    let (network, etag): (Network, String) = thing.client.read_with_etag(&thing.address)?;
     if !network.managed {
         return Err(Error::invalid("Only managed networks can be modified"));
     }
     let mut put = NetworkPut { config: network.config, description: network.description };
     edit(&mut put.config);
-    thing.client.put(&thing.address, &put, &etag).await?;
+    thing.client.put(&thing.address, &put, &etag).wait()?;
     Ok(0)
 }
 
 /// `lxc network list-leases`.
-pub async fn list_leases(cx: &Context, args: Format) -> Result<i32> {
+pub fn list_leases(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.named(&args.words[0], "network name")?;
-    let (raw, leases) = fetch::<NetworkLease>(&target.client, &address(&target.name, &["leases"], &None)).await?;
+    let (raw, leases) = fetch::<NetworkLease>(&target.client, &address(&target.name, &["leases"], &None))?;
     let row = |l: &NetworkLease| vec![l.hostname.clone(), l.hwaddr.clone(), l.address.clone(), l.kind.to_uppercase()];
     let mut cells: Vec<Vec<String>> = leases.iter().map(row).collect();
     sort_rows(&mut cells);

@@ -10,6 +10,7 @@ use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, render, sort_rows};
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 
 const NAME: &str = "network name";
@@ -34,10 +35,10 @@ fn thing(cx: &Context, words: &[String]) -> Result<Thing> {
 }
 
 /// `lxc network peer list`.
-pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+pub fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.named(&args.words[0], NAME)?;
     let address = format!("{}?recursion=1", path(&["networks", &target.name, "peers"]));
-    let (raw, peers) = fetch::<Value>(&target.client, &address).await?;
+    let (raw, peers) = fetch::<Value>(&target.client, &address)?;
     let row = |p: &Value| {
         let text = |key: &str| p[key].as_str().unwrap_or("").to_owned();
         let peer = match (text("target_project"), text("target_network")) {
@@ -54,15 +55,15 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 }
 
 /// `lxc network peer create`.
-pub async fn create(cx: &Context, args: Words) -> Result<i32> {
+pub fn create(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], NAME)?;
     let (project, network) = args.words[2].split_once('/').unwrap_or(("", args.words[2].as_str()));
     let post = json!({
         "name": args.words[1], "description": "", "config": pairs(&args.words[3..])?,
         "target_project": project, "target_network": network,
     });
-    target.client.post(&path(&["networks", &target.name, "peers"]), &post).await?;
-    let peer: Value = target.client.get(&path(&["networks", &target.name, "peers", &args.words[1]])).await?;
+    target.client.post(&path(&["networks", &target.name, "peers"]), &post).wait()?;
+    let peer: Value = target.client.read(&path(&["networks", &target.name, "peers", &args.words[1]]))?;
     match peer["status"].as_str() {
         Some("Created") => cx.tell(&format!("Network peer {} created", args.words[1])),
         Some("Pending") => {
@@ -77,35 +78,35 @@ pub async fn create(cx: &Context, args: Words) -> Result<i32> {
 }
 
 /// `lxc network peer delete`.
-pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
+pub fn delete(cx: &Context, args: Words) -> Result<i32> {
     let thing = thing(cx, &args.words)?;
-    thing.client.delete(&thing.address).await?;
+    thing.client.delete(&thing.address).wait()?;
     cx.tell(&format!("Network peer {} deleted", args.words[1]));
     Ok(0)
 }
 
 /// `lxc network peer show`.
-pub async fn show(cx: &Context, args: Words) -> Result<i32> {
-    thing(cx, &args.words)?.show::<Value>().await
+pub fn show(cx: &Context, args: Words) -> Result<i32> {
+    thing(cx, &args.words)?.show::<Value>()
 }
 
 /// `lxc network peer get`.
-pub async fn get(cx: &Context, args: Words) -> Result<i32> {
-    thing(cx, &args.words)?.get(&args.words[2]).await
+pub fn get(cx: &Context, args: Words) -> Result<i32> {
+    thing(cx, &args.words)?.get(&args.words[2])
 }
 
 /// `lxc network peer set`.
-pub async fn set(cx: &Context, args: Words) -> Result<i32> {
+pub fn set(cx: &Context, args: Words) -> Result<i32> {
     let keys = settings(&args.words[2..])?;
-    thing(cx, &args.words)?.set::<PeerPut>(keys).await
+    thing(cx, &args.words)?.set::<PeerPut>(keys)
 }
 
 /// `lxc network peer unset`.
-pub async fn unset(cx: &Context, args: Words) -> Result<i32> {
-    thing(cx, &args.words)?.set::<PeerPut>([(args.words[2].clone(), String::new())].into()).await
+pub fn unset(cx: &Context, args: Words) -> Result<i32> {
+    thing(cx, &args.words)?.set::<PeerPut>([(args.words[2].clone(), String::new())].into())
 }
 
 /// `lxc network peer edit`.
-pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
-    thing(cx, &args.words)?.edit::<Value, PeerPut>("network peer", "config and description").await
+pub fn edit(cx: &Context, args: Words) -> Result<i32> {
+    thing(cx, &args.words)?.edit::<Value, PeerPut>("network peer", "config and description")
 }

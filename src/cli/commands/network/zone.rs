@@ -13,6 +13,7 @@ use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
 use crate::cli::input::settings;
 use crate::cli::output::{Rows, render, sort_rows};
+use crate::cli::wait::Wait;
 use crate::error::{Error, Result};
 
 const NAME: &str = "network zone name";
@@ -33,12 +34,12 @@ fn record(cx: &Context, words: &[String]) -> Result<Thing> {
 }
 
 /// `lxc network zone list`.
-pub async fn list(cx: &Context, args: Format) -> Result<i32> {
+pub fn list(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.server(&args.words)?;
     if !target.name.is_empty() {
         return Err(Error::invalid("Filtering isn't supported yet"));
     }
-    let (raw, zones) = fetch::<NetworkZone>(&target.client, "/1.0/network-zones?recursion=1").await?;
+    let (raw, zones) = fetch::<NetworkZone>(&target.client, "/1.0/network-zones?recursion=1")?;
     let row = |z: &NetworkZone| vec![z.name.clone(), z.description.clone(), z.used_by.len().to_string()];
     let mut cells: Vec<Vec<String>> = zones.iter().map(row).collect();
     sort_rows(&mut cells);
@@ -48,55 +49,55 @@ pub async fn list(cx: &Context, args: Format) -> Result<i32> {
 }
 
 /// `lxc network zone create`.
-pub async fn create(cx: &Context, args: Words) -> Result<i32> {
+pub fn create(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], NAME)?;
     let config = pairs(&args.words[1..])?;
     let post = NetworkZonesPost { name: target.name.clone(), config, ..NetworkZonesPost::default() };
-    target.client.post("/1.0/network-zones", &post).await?;
+    target.client.post("/1.0/network-zones", &post).wait()?;
     cx.tell(&format!("Network Zone {} created", target.name));
     Ok(0)
 }
 
 /// `lxc network zone delete`.
-pub async fn delete(cx: &Context, args: Words) -> Result<i32> {
+pub fn delete(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], NAME)?;
-    target.client.delete(&path(&["network-zones", &target.name])).await?;
+    target.client.delete(&path(&["network-zones", &target.name])).wait()?;
     cx.tell(&format!("Network Zone {} deleted", target.name));
     Ok(0)
 }
 
 /// `lxc network zone show`.
-pub async fn show(cx: &Context, args: Words) -> Result<i32> {
-    thing(cx, &args.words[0])?.show::<NetworkZone>().await
+pub fn show(cx: &Context, args: Words) -> Result<i32> {
+    thing(cx, &args.words[0])?.show::<NetworkZone>()
 }
 
 /// `lxc network zone get`.
-pub async fn get(cx: &Context, args: Words) -> Result<i32> {
-    thing(cx, &args.words[0])?.get(&args.words[1]).await
+pub fn get(cx: &Context, args: Words) -> Result<i32> {
+    thing(cx, &args.words[0])?.get(&args.words[1])
 }
 
 /// `lxc network zone set`.
-pub async fn set(cx: &Context, args: Words) -> Result<i32> {
+pub fn set(cx: &Context, args: Words) -> Result<i32> {
     let keys = settings(&args.words[1..])?;
-    thing(cx, &args.words[0])?.set::<NetworkZonePut>(keys).await
+    thing(cx, &args.words[0])?.set::<NetworkZonePut>(keys)
 }
 
 /// `lxc network zone unset`.
-pub async fn unset(cx: &Context, args: Words) -> Result<i32> {
+pub fn unset(cx: &Context, args: Words) -> Result<i32> {
     let keys = [(args.words[1].clone(), String::new())].into();
-    thing(cx, &args.words[0])?.set::<NetworkZonePut>(keys).await
+    thing(cx, &args.words[0])?.set::<NetworkZonePut>(keys)
 }
 
 /// `lxc network zone edit`.
-pub async fn edit(cx: &Context, args: Words) -> Result<i32> {
-    thing(cx, &args.words[0])?.edit::<NetworkZone, NetworkZonePut>("network zone", "config and description").await
+pub fn edit(cx: &Context, args: Words) -> Result<i32> {
+    thing(cx, &args.words[0])?.edit::<NetworkZone, NetworkZonePut>("network zone", "config and description")
 }
 
 /// `lxc network zone record list`.
-pub async fn list_records(cx: &Context, args: Format) -> Result<i32> {
+pub fn list_records(cx: &Context, args: Format) -> Result<i32> {
     let target = cx.named(&args.words[0], NAME)?;
     let address = format!("{}?recursion=1", path(&["network-zones", &target.name, "records"]));
-    let (raw, records) = fetch::<NetworkZoneRecord>(&target.client, &address).await?;
+    let (raw, records) = fetch::<NetworkZoneRecord>(&target.client, &address)?;
     let row = |r: &NetworkZoneRecord| {
         let entries: Vec<String> = r.entries.iter().map(|e| format!("{} {}", e.kind, e.value)).collect();
         vec![r.name.clone(), r.description.clone(), entries.join("\n")]
@@ -109,49 +110,49 @@ pub async fn list_records(cx: &Context, args: Format) -> Result<i32> {
 }
 
 /// `lxc network zone record create`.
-pub async fn create_record(cx: &Context, args: Words) -> Result<i32> {
+pub fn create_record(cx: &Context, args: Words) -> Result<i32> {
     let target = cx.named(&args.words[0], NAME)?;
     let config = pairs(&args.words[2..])?;
     let post = NetworkZoneRecordsPost { name: args.words[1].clone(), config, ..NetworkZoneRecordsPost::default() };
-    target.client.post(&path(&["network-zones", &target.name, "records"]), &post).await?;
+    target.client.post(&path(&["network-zones", &target.name, "records"]), &post).wait()?;
     cx.tell(&format!("Network zone record {} created", post.name));
     Ok(0)
 }
 
 /// `lxc network zone record delete`.
-pub async fn delete_record(cx: &Context, args: Words) -> Result<i32> {
+pub fn delete_record(cx: &Context, args: Words) -> Result<i32> {
     let record = record(cx, &args.words)?;
-    record.client.delete(&record.address).await?;
+    record.client.delete(&record.address).wait()?;
     cx.tell(&format!("Network zone record {} deleted", args.words[1]));
     Ok(0)
 }
 
 /// `lxc network zone record show`.
-pub async fn show_record(cx: &Context, args: Words) -> Result<i32> {
-    record(cx, &args.words)?.show::<NetworkZoneRecord>().await
+pub fn show_record(cx: &Context, args: Words) -> Result<i32> {
+    record(cx, &args.words)?.show::<NetworkZoneRecord>()
 }
 
 /// `lxc network zone record get`.
-pub async fn get_record(cx: &Context, args: Words) -> Result<i32> {
-    record(cx, &args.words)?.get(&args.words[2]).await
+pub fn get_record(cx: &Context, args: Words) -> Result<i32> {
+    record(cx, &args.words)?.get(&args.words[2])
 }
 
 /// `lxc network zone record set`.
-pub async fn set_record(cx: &Context, args: Words) -> Result<i32> {
+pub fn set_record(cx: &Context, args: Words) -> Result<i32> {
     let keys = settings(&args.words[2..])?;
-    record(cx, &args.words)?.set::<NetworkZoneRecordPut>(keys).await
+    record(cx, &args.words)?.set::<NetworkZoneRecordPut>(keys)
 }
 
 /// `lxc network zone record unset`.
-pub async fn unset_record(cx: &Context, args: Words) -> Result<i32> {
+pub fn unset_record(cx: &Context, args: Words) -> Result<i32> {
     let keys = [(args.words[2].clone(), String::new())].into();
-    record(cx, &args.words)?.set::<NetworkZoneRecordPut>(keys).await
+    record(cx, &args.words)?.set::<NetworkZoneRecordPut>(keys)
 }
 
 /// `lxc network zone record edit`.
-pub async fn edit_record(cx: &Context, args: Words) -> Result<i32> {
+pub fn edit_record(cx: &Context, args: Words) -> Result<i32> {
     let record = record(cx, &args.words)?;
-    record.edit::<NetworkZoneRecord, NetworkZoneRecordPut>("network zone record", "all but its name").await
+    record.edit::<NetworkZoneRecord, NetworkZoneRecordPut>("network zone record", "all but its name")
 }
 
 /// `lxc network zone record entry add`.
@@ -171,28 +172,26 @@ fn entries(put: &mut Value) -> Result<&mut Vec<Value>> {
 }
 
 /// `lxc network zone record entry add`.
-pub async fn add_entry(cx: &Context, args: AddEntry) -> Result<i32> {
+pub fn add_entry(cx: &Context, args: AddEntry) -> Result<i32> {
     let mut new = json!({ "type": args.words[2], "value": args.words[3] });
     if let Some(ttl) = args.ttl.filter(|ttl| *ttl > 0) {
         new["ttl"] = ttl.into();
     }
     let holder = record(cx, &args.words)?;
-    let added = holder.change::<NetworkZoneRecordPut>(|put| {
+    holder.change::<NetworkZoneRecordPut>(|put| {
         entries(put)?.push(new);
         Ok(())
-    });
-    added.await
+    })
 }
 
 /// `lxc network zone record entry remove`.
-pub async fn remove_entry(cx: &Context, args: Words) -> Result<i32> {
+pub fn remove_entry(cx: &Context, args: Words) -> Result<i32> {
     let fits = |e: &Value| e["type"] == args.words[2].as_str() && e["value"] == args.words[3].as_str();
     let holder = record(cx, &args.words)?;
-    let removed = holder.change::<NetworkZoneRecordPut>(|put| {
+    holder.change::<NetworkZoneRecordPut>(|put| {
         let entries = entries(put)?;
         let found = entries.iter().position(fits).ok_or_else(|| Error::not_found("Couldn't find a matching entry"))?;
         entries.remove(found);
         Ok(())
-    });
-    removed.await
+    })
 }

@@ -9,6 +9,7 @@ use crate::cli::commands::args::Words;
 use crate::cli::commands::configure::change_instance;
 use crate::cli::commands::thing::Thing;
 use crate::cli::context::{Context, Target};
+use crate::cli::wait::Read;
 use crate::error::{Ctx, Error, Kind, Result};
 
 /// A disk that shows a volume: its name and its keys.
@@ -19,7 +20,7 @@ struct Disk {
 }
 
 /// Reads `pool volume holder [device] [path]`.
-async fn disk(cx: &Context, words: &[String], look: bool) -> Result<Disk> {
+fn disk(cx: &Context, words: &[String], look: bool) -> Result<Disk> {
     let volume = volume(cx, &words[0], &words[1])?;
     if volume.kind != "custom" {
         return Err(Error::invalid("Only \"custom\" volumes can be attached to instances"));
@@ -31,7 +32,7 @@ async fn disk(cx: &Context, words: &[String], look: bool) -> Result<Disk> {
     };
     let mut block = false;
     if look {
-        let found: Value = volume.target.client.get(&volume.address(&None)).await?;
+        let found: Value = volume.target.client.read(&volume.address(&None))?;
         block = found["content_type"] == "block";
     }
     let mut device = Device::new();
@@ -51,32 +52,32 @@ fn holder(cx: &Context, remote: &str, word: &str) -> Result<Target> {
 }
 
 /// `lxc storage volume attach`.
-pub async fn attach(cx: &Context, args: Words) -> Result<i32> {
-    let disk = disk(cx, &args.words, false).await?;
-    change_instance(&disk.holder, |put| add(&mut put.devices, &disk.name, &disk.device)).await
+pub fn attach(cx: &Context, args: Words) -> Result<i32> {
+    let disk = disk(cx, &args.words, false)?;
+    change_instance(&disk.holder, |put| add(&mut put.devices, &disk.name, &disk.device))
 }
 
 /// `lxc storage volume attach-profile`.
-pub async fn attach_profile(cx: &Context, args: Words) -> Result<i32> {
-    let disk = disk(cx, &args.words, true).await?;
+pub fn attach_profile(cx: &Context, args: Words) -> Result<i32> {
+    let disk = disk(cx, &args.words, true)?;
     let thing = profile(disk.holder);
-    thing.change::<ProfilePut>(|put| devices(put, |all| add(all, &disk.name, &disk.device))).await
+    thing.change::<ProfilePut>(|put| devices(put, |all| add(all, &disk.name, &disk.device)))
 }
 
 /// `lxc storage volume detach`.
-pub async fn detach(cx: &Context, args: Words) -> Result<i32> {
+pub fn detach(cx: &Context, args: Words) -> Result<i32> {
     let volume = volume(cx, &args.words[0], &args.words[1])?;
     let holder = holder(cx, &volume.target.remote, &args.words[2])?;
     let wanted = (volume.target.name.as_str(), volume.label(), args.words.get(3));
-    change_instance(&holder, |put| remove(&mut put.devices, wanted)).await
+    change_instance(&holder, |put| remove(&mut put.devices, wanted))
 }
 
 /// `lxc storage volume detach-profile`.
-pub async fn detach_profile(cx: &Context, args: Words) -> Result<i32> {
+pub fn detach_profile(cx: &Context, args: Words) -> Result<i32> {
     let volume = volume(cx, &args.words[0], &args.words[1])?;
     let thing = profile(holder(cx, &volume.target.remote, &args.words[2])?);
     let wanted = (volume.target.name.as_str(), volume.label(), args.words.get(3));
-    thing.change::<ProfilePut>(|put| devices(put, |all| remove(all, wanted))).await
+    thing.change::<ProfilePut>(|put| devices(put, |all| remove(all, wanted)))
 }
 
 fn profile(holder: Target) -> Thing {

@@ -9,6 +9,7 @@ use crate::api::client::{path, with_query};
 use crate::cli::commands::args::transfer_mode;
 use crate::cli::context::{Context, Target};
 use crate::cli::output::say;
+use crate::cli::wait::Read;
 use crate::cli::waiting::run;
 use crate::error::{Error, Result};
 
@@ -86,10 +87,10 @@ fn way(cx: &Context, words: &[String]) -> Result<Way> {
 }
 
 /// `lxc storage volume copy`.
-pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
+pub fn copy(cx: &Context, args: Copy) -> Result<i32> {
     transfer_mode(&args.mode)?;
     let Way { from, to, name } = way(cx, &args.words)?;
-    let found: Value = from.target.client.get(&from.address(&args.target)).await?;
+    let found: Value = from.target.client.read(&from.address(&args.target))?;
     let post = json!({
         "name": name, "type": "custom", "config": found["config"], "description": found["description"],
         "content_type": found["content_type"],
@@ -105,7 +106,7 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
     };
     let member = args.destination_target.as_deref().or(args.target.as_deref()).unwrap_or("");
     let address = with_query(&path(&["storage-pools", &to.name, "volumes", "custom"]), &[("target", member)]);
-    run(cx, &client, (Method::POST, &address, &post), "Transferring storage volume: ").await?;
+    run(cx, &client, (Method::POST, &address, &post), "Transferring storage volume: ")?;
     if !cx.quiet {
         say!("Storage volume copied successfully!");
     }
@@ -113,7 +114,7 @@ pub async fn copy(cx: &Context, args: Copy) -> Result<i32> {
 }
 
 /// `lxc storage volume move`.
-pub async fn move_to(cx: &Context, args: Move) -> Result<i32> {
+pub fn move_to(cx: &Context, args: Move) -> Result<i32> {
     transfer_mode(&args.mode)?;
     let Way { from, to, name } = way(cx, &args.words)?;
     if args.destination_target.is_some() {
@@ -124,7 +125,7 @@ pub async fn move_to(cx: &Context, args: Move) -> Result<i32> {
         post["project"] = json!(project);
     }
     let request = (Method::POST, &*from.address(&args.target), &post);
-    run(cx, &from.target.client, request, "Transferring storage volume: ").await?;
+    run(cx, &from.target.client, request, "Transferring storage volume: ")?;
     if !cx.quiet {
         say!("Storage volume moved successfully!");
     }

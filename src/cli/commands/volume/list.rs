@@ -9,6 +9,7 @@ use crate::cli::commands::args::{fetch, objects};
 use crate::cli::commands::image::list::letters;
 use crate::cli::context::Context;
 use crate::cli::output::{Rows, bytes_iec, render, sort_rows};
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 
 /// `lxc storage volume list`.
@@ -59,19 +60,19 @@ fn cell(letter: char, volume: &StorageVolume) -> String {
 }
 
 /// `lxc storage volume list`.
-pub async fn list(cx: &Context, args: List) -> Result<i32> {
+pub fn list(cx: &Context, args: List) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
-    let clustered = target.client.server().await?.environment.server_clustered;
+    let clustered = target.client.server().wait()?.environment.server_clustered;
     let clauses = args.words[1..].iter().filter_map(|word| word.split_once('='));
     let clauses: Vec<String> =
         clauses.filter(|(key, _)| FILTERED.contains(key)).map(|(key, value)| format!("{key} eq {value}")).collect();
     if args.all_projects {
-        target.client.require("storage_volumes_all_projects").await?;
+        target.client.require("storage_volumes_all_projects").wait()?;
     }
     let all = if args.all_projects { "true" } else { "" };
     let query = [("recursion", "1"), ("filter", &clauses.join(" and ")), ("all-projects", all)];
     let address = with_query(&path(&["storage-pools", &target.name, "volumes"]), &query);
-    let (raw, volumes) = fetch::<StorageVolume>(&target.client, &address).await?;
+    let (raw, volumes) = fetch::<StorageVolume>(&target.client, &address)?;
     let mut columns = letters(&args.columns, LETTERS)?;
     if args.columns == DEFAULT {
         columns.retain(|c| (c.0 != 'e' || args.all_projects) && (c.0 != 'L' || clustered));
@@ -83,7 +84,7 @@ pub async fn list(cx: &Context, args: List) -> Result<i32> {
         let mut row = Vec::new();
         for (letter, _) in &columns {
             row.push(match letter {
-                'U' => usage(&target.client, &target.name, volume).await,
+                'U' => usage(&target.client, &target.name, volume),
                 letter => cell(*letter, volume),
             });
         }
@@ -111,12 +112,12 @@ fn sort(cells: &mut [Vec<String>]) {
 }
 
 /// How much a volume takes, if its server can tell.
-async fn usage(client: &crate::api::client::Client, pool: &str, volume: &StorageVolume) -> String {
+fn usage(client: &crate::api::client::Client, pool: &str, volume: &StorageVolume) -> String {
     if volume.name.contains('/') {
         return String::new();
     }
     let address = path(&["storage-pools", pool, "volumes", &volume.kind, &volume.name, "state"]);
     let address = with_query(&address, &[("project", &volume.project)]);
-    let state: Result<Value> = client.get(&address).await;
+    let state: Result<Value> = client.read(&address);
     state.ok().and_then(|state| state["usage"]["used"].as_i64()).map_or(String::new(), |used| bytes_iec(used, 2))
 }

@@ -6,6 +6,7 @@ use crate::api::client::{path, with_query};
 use crate::api::tree::readable;
 use crate::api::types::{ConfigMap, Timestamp};
 use crate::cli::context::{Context, Target};
+use crate::cli::wait::Wait;
 use crate::error::Result;
 
 mod attach;
@@ -80,9 +81,9 @@ impl Volume {
     }
 
     /// Whether the server knows snapshots of volumes, if this is one.
-    async fn ready(&self) -> Result<()> {
+    fn ready(&self) -> Result<()> {
         match self.snapshot {
-            Some(_) => self.target.client.require("storage_api_volume_snapshots").await,
+            Some(_) => self.target.client.require("storage_api_volume_snapshots").wait(),
             None => Ok(()),
         }
     }

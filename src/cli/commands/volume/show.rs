@@ -13,6 +13,7 @@ use crate::cli::commands::thing::Thing;
 use crate::cli::context::Context;
 use crate::cli::input::{settings, storage_overrides};
 use crate::cli::output::{Rows, bytes_iec, local_date, render, say, sort_rows};
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 
 /// `lxc storage volume create`.
@@ -50,14 +51,14 @@ readable! {
 }
 
 /// `lxc storage volume create`.
-pub async fn create(cx: &Context, args: Create) -> Result<i32> {
+pub fn create(cx: &Context, args: Create) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
     let (kind, name) = super::typed(&args.words[1]);
     let config = storage_overrides(&args.words[2..])?;
     let post = json!({ "name": name, "type": kind, "content_type": args.kind, "config": config });
     let member = args.target.as_deref().unwrap_or("");
     let address = with_query(&path(&["storage-pools", &target.name, "volumes", kind]), &[("target", member)]);
-    target.client.post(&address, &post).await?;
+    target.client.post(&address, &post).wait()?;
     if !cx.quiet {
         say!("Storage volume {} created", args.words[1]);
     }
@@ -65,10 +66,10 @@ pub async fn create(cx: &Context, args: Create) -> Result<i32> {
 }
 
 /// `lxc storage volume delete`.
-pub async fn delete(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn delete(cx: &Context, args: OnMember) -> Result<i32> {
     let volume = volume(cx, &args.words[0], &args.words[1])?;
-    volume.ready().await?;
-    volume.target.client.delete(&volume.address(&args.target)).await?;
+    volume.ready()?;
+    volume.target.client.delete(&volume.address(&args.target)).wait()?;
     if !cx.quiet {
         say!("Storage volume {} deleted", args.words[1]);
     }
@@ -76,58 +77,58 @@ pub async fn delete(cx: &Context, args: OnMember) -> Result<i32> {
 }
 
 /// `lxc storage volume show`.
-pub async fn show(cx: &Context, args: OnMember) -> Result<i32> {
-    let (thing, snapshot) = thing(cx, &args).await?;
+pub fn show(cx: &Context, args: OnMember) -> Result<i32> {
+    let (thing, snapshot) = thing(cx, &args)?;
     match snapshot {
-        true => thing.show::<VolumeSnapshot>().await,
-        false => thing.show::<StorageVolume>().await,
+        true => thing.show::<VolumeSnapshot>(),
+        false => thing.show::<StorageVolume>(),
     }
 }
 
 /// The volume or snapshot of the first two words, and whether it is a snapshot.
-async fn thing(cx: &Context, args: &OnMember) -> Result<(Thing, bool)> {
+fn thing(cx: &Context, args: &OnMember) -> Result<(Thing, bool)> {
     let volume = volume(cx, &args.words[0], &args.words[1])?;
-    volume.ready().await?;
+    volume.ready()?;
     let address = volume.address(&args.target);
     Ok((Thing { client: volume.target.client, address }, volume.snapshot.is_some()))
 }
 
 /// `lxc storage volume get`.
-pub async fn get(cx: &Context, args: OnMember) -> Result<i32> {
-    thing(cx, &args).await?.0.get(&args.words[2]).await
+pub fn get(cx: &Context, args: OnMember) -> Result<i32> {
+    thing(cx, &args)?.0.get(&args.words[2])
 }
 
 /// `lxc storage volume set`.
-pub async fn set(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn set(cx: &Context, args: OnMember) -> Result<i32> {
     let keys = settings(&args.words[2..])?;
-    change(cx, &args, keys).await
+    change(cx, &args, keys)
 }
 
 /// `lxc storage volume unset`.
-pub async fn unset(cx: &Context, args: OnMember) -> Result<i32> {
-    change(cx, &args, [(args.words[2].clone(), String::new())].into()).await
+pub fn unset(cx: &Context, args: OnMember) -> Result<i32> {
+    change(cx, &args, [(args.words[2].clone(), String::new())].into())
 }
 
-async fn change(cx: &Context, args: &OnMember, keys: ConfigMap) -> Result<i32> {
-    match thing(cx, args).await? {
+fn change(cx: &Context, args: &OnMember, keys: ConfigMap) -> Result<i32> {
+    match thing(cx, args)? {
         (_, true) => Err(Error::invalid("The configuration of a snapshot can't be changed")),
-        (thing, false) => thing.set::<VolumePut>(keys).await,
+        (thing, false) => thing.set::<VolumePut>(keys),
     }
 }
 
 /// `lxc storage volume edit`.
-pub async fn edit(cx: &Context, args: OnMember) -> Result<i32> {
-    match thing(cx, &args).await? {
+pub fn edit(cx: &Context, args: OnMember) -> Result<i32> {
+    match thing(cx, &args)? {
         (thing, true) => {
             let changeable = "description and expires_at";
-            thing.edit::<VolumeSnapshot, SnapshotPut>("snapshot of a storage volume", changeable).await
+            thing.edit::<VolumeSnapshot, SnapshotPut>("snapshot of a storage volume", changeable)
         }
-        (thing, false) => thing.edit::<StorageVolume, VolumePut>("storage volume", "config and description").await,
+        (thing, false) => thing.edit::<StorageVolume, VolumePut>("storage volume", "config and description"),
     }
 }
 
 /// `lxc storage volume rename`.
-pub async fn rename(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn rename(cx: &Context, args: OnMember) -> Result<i32> {
     let old = volume(cx, &args.words[0], &args.words[1])?;
     let new = volume(cx, &args.words[0], &args.words[2])?;
     let name = match (&old.snapshot, new.snapshot) {
@@ -136,22 +137,22 @@ pub async fn rename(cx: &Context, args: OnMember) -> Result<i32> {
         (Some(_), Some(snapshot)) if new.name == old.name => snapshot,
         _ => return Err(Error::invalid("Invalid new snapshot name, parent volume must be the same as source")),
     };
-    old.ready().await?;
+    old.ready()?;
     if old.snapshot.is_none() {
-        old.target.client.require("storage_api_volume_rename").await?;
+        old.target.client.require("storage_api_volume_rename").wait()?;
     }
-    old.target.client.post(&old.address(&args.target), &json!({ "name": name })).await?;
+    old.target.client.post(&old.address(&args.target), &json!({ "name": name })).wait()?;
     say!("Renamed storage volume from {:?} to {name:?}", old.label());
     Ok(0)
 }
 
 /// `lxc storage volume info`.
-pub async fn info(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn info(cx: &Context, args: OnMember) -> Result<i32> {
     let volume = volume(cx, &args.words[0], &args.words[1])?;
-    let found: StorageVolume = volume.target.client.get(&volume.address(&args.target)).await?;
-    let state: Value = volume.target.client.get(&volume.below(&["state"], &args.target)).await?;
+    let found: StorageVolume = volume.target.client.read(&volume.address(&args.target))?;
+    let state: Value = volume.target.client.read(&volume.below(&["state"], &args.target))?;
     let snapshots = with_query(&volume.below(&["snapshots"], &args.target), &[("recursion", "1")]);
-    let (_, snapshots) = fetch::<VolumeSnapshot>(&volume.target.client, &snapshots).await?;
+    let (_, snapshots) = fetch::<VolumeSnapshot>(&volume.target.client, &snapshots)?;
     say!("Name: {}", found.name);
     if !found.description.is_empty() {
         say!("Description: {}", found.description);

@@ -7,6 +7,7 @@ use super::volume;
 use crate::cli::commands::args::OnMember;
 use crate::cli::commands::snapshot::take;
 use crate::cli::context::Context;
+use crate::cli::wait::{Read, Wait};
 use crate::error::{Error, Result};
 
 /// `lxc storage volume snapshot`.
@@ -27,23 +28,23 @@ pub struct Snapshot {
 }
 
 /// `lxc storage volume snapshot`.
-pub async fn snapshot(cx: &Context, args: Snapshot) -> Result<i32> {
+pub fn snapshot(cx: &Context, args: Snapshot) -> Result<i32> {
     let volume = volume(cx, &args.words[0], &args.words[1])?;
     if volume.kind != "custom" {
         return Err(Error::invalid("Only \"custom\" volumes can be snapshotted"));
     }
     let client = &volume.target.client;
-    let _: Value = client.get(&volume.address(&args.target)).await?;
+    let _: Value = client.read(&volume.address(&args.target))?;
     let post = json!({ "name": args.words.get(2).map_or("", String::as_str) });
-    take(cx, client, post, (args.reuse, args.no_expiry), |rest| volume.below(rest, &args.target)).await
+    take(cx, client, post, (args.reuse, args.no_expiry), |rest| volume.below(rest, &args.target))
 }
 
 /// `lxc storage volume restore`.
-pub async fn restore(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn restore(cx: &Context, args: OnMember) -> Result<i32> {
     let volume = volume(cx, &args.words[0], &args.words[1])?;
     let address = volume.address(&args.target);
-    let (found, etag): (Value, String) = volume.target.client.get_with_etag(&address).await?;
+    let (found, etag): (Value, String) = volume.target.client.read_with_etag(&address)?;
     let put = json!({ "config": found["config"], "description": found["description"], "restore": args.words[2] });
-    volume.target.client.put(&address, &put, &etag).await?;
+    volume.target.client.put(&address, &put, &etag).wait()?;
     Ok(0)
 }

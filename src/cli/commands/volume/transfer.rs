@@ -29,7 +29,7 @@ pub struct Export {
 }
 
 /// `lxc storage volume export`.
-pub async fn export(cx: &Context, args: Export) -> Result<i32> {
+pub fn export(cx: &Context, args: Export) -> Result<i32> {
     let volume = volume(cx, &args.words[0], &args.words[1])?;
     let backup = Backup {
         address: volume.below(&["backups"], &args.target),
@@ -40,16 +40,16 @@ pub async fn export(cx: &Context, args: Export) -> Result<i32> {
         failed: "Failed to create storage volume backup",
         label: "Backing up storage volume: ",
     };
-    take(cx, &volume.target.client, backup, args.words.get(2)).await
+    take(cx, &volume.target.client, backup, args.words.get(2))
 }
 
 /// `lxc storage volume import`.
-pub async fn import(cx: &Context, args: OnMember) -> Result<i32> {
+pub fn import(cx: &Context, args: OnMember) -> Result<i32> {
     let target = cx.named(&args.words[0], "pool name")?;
     let name = args.words.get(2).cloned().unwrap_or_default();
     let member = args.target.as_deref().unwrap_or("");
     let address = crate::api::client::path(&["storage-pools", &target.name, "volumes", "custom"]);
     let address = crate::api::client::with_query(&address, &[("target", member)]);
     let headers = if name.is_empty() { Vec::new() } else { vec![("X-LXD-name", name)] };
-    send(cx, &target.client, (&args.words[1], address, headers), "Importing custom volume").await
+    send(cx, &target.client, (&args.words[1], address, headers), "Importing custom volume")
 }
