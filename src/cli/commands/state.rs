@@ -182,7 +182,7 @@ impl Change {
         let address = path(&["instances", &target.name, "state"]);
         let attached = self.console.as_deref().filter(|_| self.verb != "start");
         if let Some(kind) = attached {
-            // The console has to be there before the instance begins to go down.
+            // The console has to be there before the instance begins to go down: both are waited for as a whole.
             let operation = client.begin(Method::PUT, &address, put);
             let (operation, console) = async { tokio::join!(operation, attach_console(target, kind)) }.wait();
             console?;
