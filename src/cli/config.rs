@@ -145,10 +145,16 @@ impl Config {
     /// Splits `remote:name`; without a remote the default one is meant.
     pub fn split<'a>(&'a self, text: &'a str) -> Result<(&'a str, &'a str)> {
         match text.split_once(':') {
-            None => Ok((self.for_now.as_deref().unwrap_or(&self.default_remote), text)),
+            None => Ok((self.default_remote(), text)),
             Some((remote, name)) if self.remotes.contains_key(remote) => Ok((remote, name)),
+            // The name of a snapshot may have colons.
+            Some((before, _)) if before.contains('/') => Ok((self.default_remote(), text)),
             Some((remote, _)) => Err(Error::not_found(format!("The remote \"{remote}\" doesn't exist"))),
         }
+    }
+
+    fn default_remote(&self) -> &str {
+        self.for_now.as_deref().unwrap_or(&self.default_remote)
     }
 
     /// The server of this name.

@@ -137,12 +137,7 @@ pub fn set(cx: &Context, args: OnMember) -> Result<i32> {
         });
     }
     change_instance(&target, |put| {
-        for (key, value) in &keys {
-            match value.is_empty() {
-                true => _ = put.config.remove(key),
-                false => _ = put.config.insert(key.clone(), value.clone()),
-            }
-        }
+        put.config.extend(keys.iter().map(|(key, value)| (key.clone(), value.clone())));
         Ok(())
     })
 }

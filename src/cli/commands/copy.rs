@@ -190,7 +190,8 @@ fn override_devices(devices: &mut Devices, inherited: &Devices, args: &Copy) -> 
     }
     if let Some(pool) = args.storage.as_deref() {
         let root = inherited.iter().find(|(_, d)| d.get("path").is_some_and(|path| path == "/"));
-        let (name, mut device) = root.map(|(n, d)| (n.clone(), d.clone())).unwrap_or_default();
+        let made = || ("root".into(), [("type", "disk"), ("path", "/")].map(|(k, v)| (k.into(), v.into())).into());
+        let (name, mut device) = root.map_or_else(made, |(name, device)| (name.clone(), device.clone()));
         device.insert("pool".into(), pool.into());
         devices.insert(name, device);
     }

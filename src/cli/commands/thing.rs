@@ -47,7 +47,7 @@ impl Thing {
         Ok(0)
     }
 
-    /// Sets keys; empty values unset them.
+    /// Sets keys; empty values unset them, for which they are sent to the server.
     pub fn set<T: FromTree + Serialize>(&self, keys: ConfigMap) -> Result<i32> {
         self.set_as(part::<T>, keys)
     }
@@ -55,10 +55,7 @@ impl Thing {
     fn set_as(&self, changeable: Part, keys: ConfigMap) -> Result<i32> {
         let (mut put, etag) = self.read(changeable)?;
         for (key, value) in keys {
-            match value.is_empty() {
-                true => _ = put["config"].as_object_mut().map(|config| config.remove(&key)),
-                false => put["config"][&key] = value.into(),
-            }
+            put["config"][&key] = value.into();
         }
         self.write(&put, &etag)
     }
