@@ -239,13 +239,6 @@ impl Instances {
             tracing::warn!(instance = %record.name, "Failed limiting a root disk: {}", e.chain());
         }
     }
-
-    /// Takes away what an interrupted creation or deletion left: the volume, then the records. Also called at start.
-    pub(super) async fn remove_leftovers(&self, record: &InstanceRecord, pool: &PoolRecord) {
-        if let Err(e) = self.remove_volume_and_records(record, pool).await {
-            tracing::warn!(instance = %record.name, "Failed removing an incomplete instance: {}", e.chain());
-        }
-    }
 }
 
 /// Removes a half-made instance also when its task panics.

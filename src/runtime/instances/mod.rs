@@ -49,6 +49,7 @@ mod files;
 mod ids;
 mod infiniband;
 mod label;
+mod leftovers;
 mod list;
 mod live;
 mod logs;

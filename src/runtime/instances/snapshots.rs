@@ -270,14 +270,7 @@ impl Instances {
         }
     }
 
-    /// Takes away what an interrupted creation or deletion left.
-    pub(super) async fn remove_snapshot(&self, record: &InstanceRecord, snapshot: &SnapshotRecord, pool: &PoolRecord) {
-        if let Err(e) = self.remove_snapshot_volume_and_record(record, snapshot, pool).await {
-            tracing::warn!(instance = %record.name, "Failed removing an incomplete snapshot: {}", e.chain());
-        }
-    }
-
-    async fn remove_snapshot_volume_and_record(
+    pub(super) async fn remove_snapshot_volume_and_record(
         &self,
         record: &InstanceRecord,
         snapshot: &SnapshotRecord,
