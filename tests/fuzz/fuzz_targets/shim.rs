@@ -3,18 +3,18 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use lxbox::api::tree::{FromTree, from_slice};
 use lxbox::runtime::spec::attach::{AttachAnswer, AttachPlan};
 use lxbox::runtime::spec::shift::ShiftPlan;
 use lxbox::runtime::spec::shim::{ExitRecord, FromShim, RunRecord, ToShim};
 use lxbox::runtime::spec::{ContainerSpec, Idmap};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 /// What is understood is written as it would be understood again.
-fn same<T: Serialize + DeserializeOwned>(data: &[u8]) {
-    if let Ok(message) = serde_json::from_slice::<T>(data) {
+fn same<T: Serialize + FromTree>(data: &[u8]) {
+    if let Ok(message) = from_slice::<T>(data) {
         let text = serde_json::to_string(&message).expect("a message can be written");
-        let again: T = serde_json::from_str(&text).expect("what was written can be read");
+        let again: T = from_slice(text.as_bytes()).expect("what was written can be read");
         assert_eq!(text, serde_json::to_string(&again).expect("a message can be written"));
     }
 }
@@ -28,7 +28,7 @@ fuzz_target!(|data: &[u8]| {
     same::<AttachPlan>(data);
     same::<AttachAnswer>(data);
     same::<ShiftPlan>(data);
-    if let Ok(map) = serde_json::from_slice::<Idmap>(data) {
+    if let Ok(map) = from_slice::<Idmap>(data) {
         map.root();
     }
 });

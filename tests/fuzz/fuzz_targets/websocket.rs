@@ -4,6 +4,7 @@
 use futures_util::StreamExt;
 use libfuzzer_sys::fuzz_target;
 use lxbox::api::request::{MESSAGE, websocket_config};
+use lxbox::api::tree::from_json;
 use lxbox::api::types::ExecControl;
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::WebSocketStream;
@@ -24,7 +25,7 @@ async fn read(frames: &[u8]) {
         while let Some(Ok(message)) = socket.next().await {
             assert!(message.len() <= MESSAGE);
             if let Message::Text(text) = message {
-                let _ = serde_json::from_str::<ExecControl>(&text);
+                let _ = from_json::<ExecControl>(text.as_bytes());
             }
         }
     };
