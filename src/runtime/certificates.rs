@@ -57,7 +57,7 @@ impl Certificates {
     pub fn trusts(&self, certificate: &tls::Certificate, fingerprint: &str) -> bool {
         let found = self.db.view(|v| repo::certificates::get(v, fingerprint));
         let known = found.ok().flatten().is_some_and(|kept| kept.kind == CLIENT && !kept.restricted);
-        known && certificate.is_valid_at(Timestamp::now().unix())
+        known && certificate.is_valid_at(Timestamp::now().to_utc())
     }
 
     /// Whether this is the password that lets new clients in; a wrong one is answered late.

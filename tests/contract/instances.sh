@@ -393,6 +393,22 @@ error 404 'Failed to load network "nope"'
 does lxc config set ins-arch snapshots.expiry=' 7S 1d'
 does lxc delete ins-arch
 
+it "keeps a directory that no record knows of"
+CONTAINERS=$LXD_DIR/storage-pools/default/containers
+mkdir "$CONTAINERS/ins-stray" && echo dear >"$CONTAINERS/ins-stray/file"
+refuses exist lxc init bb ins-stray -q
+does lxc init bb ins-src -q
+refuses exist lxc copy ins-src ins-stray
+refuses exist lxc move ins-src ins-stray
+does lxc export ins-src "$SCRATCH/export"
+does lxc move ins-src ins-far
+refuses exist lxc import -q "$SCRATCH/export" ins-stray
+same "$(cat "$CONTAINERS/ins-stray/file")" dear 'the file'
+req GET $I/ins-stray
+error 404 'Instance not found'
+does lxc delete ins-far
+rm -r "$CONTAINERS/ins-stray"
+
 it "leaves nothing behind when all are deleted"
 req GET $I
 meta . '[]'

@@ -137,4 +137,44 @@ mv "$snapshots/../sx" "$snapshots/s1"
 talk lxd "${pool[@]}" yes yes
 same "$(lxc list -f csv -c nS)" rec6,2 "$out"
 does lxc delete rec6
+it "keeps what no record knows of, whatever is to be made in its place"
+does prepare
+does lxc storage create other dir
+does lxc init bb rec7 -q
+P=$LXD_DIR/storage-pools
+strays=("$P"/default/{containers-snapshots/rec7/s9,containers/rec8,containers-snapshots/rec9/s9} "$P/other/containers/rec7")
+for stray in "${strays[@]}"; do mkdir -p "$stray" && echo dear >"$stray/file"; done
+refuses 'exists already' lxc snapshot rec7 s9
+refuses 'exists already' lxc init bb rec8 -q
+refuses 'exists already' lxc copy rec7 rec8
+refuses 'exists already' lxc move rec7 rec8
+refuses 'exists already' lxc init bb rec9 -q
+refuses 'exists already' lxc move rec7 -s other
+another_daemon KILL
+for stray in "${strays[@]}"; do
+	same "$(cat "$stray/file")" dear "$stray"
+	rm -r "$stray"
+done
+does lxc snapshot rec7 s9
+does lxc init bb rec9 -q
+does lxc delete rec7 rec9
+
+it "takes away what couldn't be made or removed, and nothing else"
+# Neither can be made nor thrown away without these.
+mv "$LXD_DIR/containers" "$P/default/trash" "$SCRATCH"
+refuses . lxc init bb rec7 -q
+req GET $I/rec7
+ok
+refuses 'is being made or deleted' lxc rename rec7 rec8
+refuses 'is being made or deleted' lxc move rec7 -s other
+refuses 'is being made or deleted' lxc copy rec7 rec8
+refuses 'is being made or deleted' lxc start rec7
+mv "$SCRATCH/containers" "$LXD_DIR"
+mv "$SCRATCH/trash" "$P/default"
+gone() { ! req GET $I/rec7 || [ "$code" = 404 ]; }
+until_true 20 gone || fail 'it stays'
+[ ! -e "$P/default/containers/rec7" ] || fail 'its directory stays'
+does lxc init bb rec7 -q
+does lxc delete rec7
+does lxc storage delete other
 done_testing

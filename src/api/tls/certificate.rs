@@ -1,8 +1,7 @@
 //! A certificate: its bytes, what it is known by, and the little of it that people are shown.
 
 use data_encoding::BASE64;
-use jiff::civil::{Date, Time};
-use jiff::tz::TimeZone;
+use jiff::civil::{Date, DateTime, Time};
 use ring::digest::{SHA256, digest};
 
 use super::der::{self, Reader};
@@ -22,10 +21,10 @@ pub struct Certificate {
 pub struct Facts {
     /// The subject's common name; may be empty.
     pub common_name: String,
-    /// From when on it is valid, in seconds since 1970.
-    pub not_before: i64,
-    /// Until when it is valid, likewise.
-    pub not_after: i64,
+    /// From when on it is valid, in UTC.
+    pub not_before: DateTime,
+    /// Until when it is valid, likewise. Not a timestamp: those end before the certificates that are meant to be good for ever.
+    pub not_after: DateTime,
 }
 
 fn malformed() -> Error {
@@ -72,8 +71,8 @@ impl Certificate {
         facts(&self.der).unwrap_or_default()
     }
 
-    /// Whether it is valid at this time, in seconds since 1970.
-    pub fn is_valid_at(&self, now: i64) -> bool {
+    /// Whether it is valid at this time, in UTC.
+    pub fn is_valid_at(&self, now: DateTime) -> bool {
         let facts = self.facts();
         (facts.not_before..=facts.not_after).contains(&now)
     }
@@ -139,8 +138,8 @@ fn common_name(subject: &[u8]) -> String {
     found
 }
 
-/// Seconds since 1970 of a UTCTime or GeneralizedTime, both of which end in seconds and `Z` (RFC 5280 section 4.1.2.5).
-fn time((tag, text): (u8, &[u8])) -> Option<i64> {
+/// The time of a UTCTime or GeneralizedTime, both of which end in seconds and `Z` (RFC 5280 section 4.1.2.5).
+fn time((tag, text): (u8, &[u8])) -> Option<DateTime> {
     let digits = text.strip_suffix(b"Z")?;
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -156,18 +155,21 @@ fn time((tag, text): (u8, &[u8])) -> Option<i64> {
     let part = |n: usize| number(rest + 2 * n..rest + 2 * n + 2).and_then(|v| i8::try_from(v).ok());
     let date = Date::new(i16::try_from(year).ok()?, part(0)?, part(1)?).ok()?;
     let clock = Time::new(part(2)?, part(3)?, part(4)?.min(59), 0).ok()?;
-    TimeZone::UTC.to_timestamp(date.to_datetime(clock)).ok().map(jiff::Timestamp::as_second)
+    Some(date.to_datetime(clock))
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::date;
+
     use super::*;
 
     #[test]
     fn times_are_read() {
-        assert_eq!(time((der::UTC_TIME, b"700101000000Z")), Some(0));
-        assert_eq!(time((der::UTC_TIME, b"261122051202Z")), Some(1_795_324_322));
-        assert_eq!(time((der::GENERALIZED_TIME, b"20500101000000Z")), Some(2_524_608_000));
+        assert_eq!(time((der::UTC_TIME, b"700101000000Z")), Some(date(1970, 1, 1).at(0, 0, 0, 0)));
+        assert_eq!(time((der::UTC_TIME, b"261122051202Z")), Some(date(2026, 11, 22).at(5, 12, 2, 0)));
+        assert_eq!(time((der::GENERALIZED_TIME, b"20500101000000Z")), Some(date(2050, 1, 1).at(0, 0, 0, 0)));
+        assert_eq!(time((der::GENERALIZED_TIME, b"99991231235959Z")), Some(date(9999, 12, 31).at(23, 59, 59, 0)));
         for bad in [&b"700101000000"[..], b"701301000000Z", b"7001010000Z", b"7001010000+1Z"] {
             assert_eq!(time((der::UTC_TIME, bad)), None);
         }

@@ -24,10 +24,8 @@ const DEPTH: usize = 64;
 /// What a key that stands twice in a map means.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Twice {
-    /// A mistake.
+    /// A mistake; null is an empty value.
     Refused,
-    /// The same, in a text in which null is an empty value.
-    RefusedNullIsEmpty,
     /// That the last one counts.
     LastCounts,
     /// The same, in a text in which null is an empty value, as LXD's client reads it.
@@ -172,7 +170,7 @@ fn weight(node: &Tree) -> usize {
 fn scalar(text: String, plain: bool, tag: Option<&Tag>, twice: Twice) -> Result<Tree, String> {
     let tag = tag.map(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:").unwrap_or_default());
     let null = || {
-        if matches!(twice, Twice::LastCountsNullIsEmpty | Twice::RefusedNullIsEmpty) { Tree::Blank } else { Tree::Null }
+        if matches!(twice, Twice::LastCountsNullIsEmpty | Twice::Refused) { Tree::Blank } else { Tree::Null }
     };
     Ok(match tag.as_deref() {
         Some("null") => null(),

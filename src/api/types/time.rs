@@ -48,13 +48,20 @@ impl Timestamp {
         self.0.is_some_and(|n| n > 0)
     }
 
-    /// Reads RFC 3339; any offset is taken and kept as UTC.
+    /// Reads RFC 3339; any offset is taken and kept as UTC, and what is less than a nanosecond left out.
     pub fn parse(text: &str) -> Option<Timestamp> {
-        // What is read by jiff is more than that.
-        let t: jiff::Timestamp = text
-            .get(10..)
-            .filter(|rest| rest.starts_with(['T', 't']) && !rest.contains('['))
-            .and_then(|_| text.parse().ok())?;
+        // jiff reads more than that: it is given what it can't take for anything else.
+        let (clock, rest) = text.split_at_checked(19)?;
+        let (fraction, zone) = match rest.strip_prefix('.') {
+            Some(rest) => rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).filter(|digits| *digits > 0)?),
+            None => ("0", rest),
+        };
+        let is_zone = zone == "Z" || is_like(zone, "+00:00") || is_like(zone, "-00:00");
+        if !is_like(clock, "0000-00-00T00:00:00") || clock.ends_with("60") || !is_zone {
+            return None;
+        }
+        let fraction = fraction.get(..9).unwrap_or(fraction);
+        let t: jiff::Timestamp = format!("{clock}.{fraction}{zone}").parse().ok()?;
         if t.as_second() < YEAR_2 {
             return Some(Timestamp::ZERO);
         }
@@ -78,6 +85,12 @@ impl Timestamp {
             None => date(1, 1, 1).at(0, 0, 0, 0),
         }
     }
+}
+
+/// Whether a text has digits where `shape` has zeros, and is like it elsewhere.
+fn is_like(text: &str, shape: &str) -> bool {
+    let same = |(is, wanted): (u8, u8)| if wanted == b'0' { is.is_ascii_digit() } else { is == wanted };
+    text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(same)
 }
 
 impl From<SystemTime> for Timestamp {
@@ -140,6 +153,10 @@ mod tests {
             Timestamp::parse("2026-11-21T17:01:31+02:00").map(|t| t.to_string()).as_deref(),
             Some("2026-11-21T15:01:31Z")
         );
+        assert_eq!(
+            Timestamp::parse("2026-11-21T17:01:31.1234567899Z").map(|t| t.to_string()).as_deref(),
+            Some("2026-11-21T17:01:31.123456789Z")
+        );
         assert_eq!(Timestamp::parse("0001-12-31T23:59:59Z"), Some(Timestamp::ZERO));
         for wrong in [
             "",
@@ -148,6 +165,14 @@ mod tests {
             "2026-11-21T17:01:31",
             "2026-11-21T17:01:31Z[UTC]",
             "2026-13-01T00:00:00Z",
+            "2026-11-21T17Z",
+            "2026-11-21T17:01Z",
+            "2026-11-21T170131Z",
+            "2026-11-21T17:01:60Z",
+            "2026-11-21T17:01:31.Z",
+            "2026-11-21T17:01:31+02",
+            "2026-11-21T17:01:31+0200",
+            "2026-11-21T17:01:31+02:00:30",
         ] {
             assert_eq!(Timestamp::parse(wrong), None, "{wrong}");
         }

@@ -8,7 +8,7 @@ use super::thing::Thing;
 use super::tokens::{self, Guest};
 use crate::api::client::path;
 use crate::api::tls;
-use crate::api::types::{Certificate, CertificatePut, CertificatesPost, Timestamp};
+use crate::api::types::{Certificate, CertificatePut, CertificatesPost};
 use crate::cli::context::Context;
 use crate::cli::output::{Rows, long_date, render, say, sort_rows};
 use crate::cli::wait::Wait;
@@ -71,9 +71,8 @@ pub fn list(cx: &Context, args: Format) -> Result<i32> {
     let (raw, certificates) = fetch::<Certificate>(&target.client, "/1.0/certificates?recursion=1")?;
     let row = |c: &Certificate| {
         let facts = tls::Certificate::from_pem(&c.certificate)?.facts();
-        let date = |seconds: i64| long_date(Timestamp::from_unix(seconds));
         let short = c.fingerprint.get(..12).unwrap_or(&c.fingerprint).to_owned();
-        let (from, to) = (date(facts.not_before), date(facts.not_after));
+        let (from, to) = (long_date(facts.not_before), long_date(facts.not_after));
         Ok(vec![c.kind.clone(), c.name.clone(), facts.common_name, short, from, to])
     };
     let mut cells: Vec<Vec<String>> = certificates.iter().map(row).collect::<Result<_>>()?;

@@ -55,8 +55,8 @@ const LETTERS: &[(char, &str)] = &[
 fn cell(letter: char, warning: &Warning) -> String {
     match letter {
         'c' => warning.count.to_string(),
-        'f' => long_date(warning.first_seen_at),
-        'l' => long_date(warning.last_seen_at),
+        'f' => long_date(warning.first_seen_at.to_utc()),
+        'l' => long_date(warning.last_seen_at.to_utc()),
         'L' => warning.location.clone(),
         'p' => warning.project.clone(),
         's' => warning.severity.to_uppercase(),

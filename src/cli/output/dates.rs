@@ -1,5 +1,6 @@
 //! Points in time for people, as the stock client prints them.
 
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::api::types::Timestamp;
@@ -15,8 +16,8 @@ pub fn local_date(time: Timestamp) -> String {
 }
 
 /// `Nov 21, 2026 at 7:24pm (UTC)`.
-pub fn long_date(time: Timestamp) -> String {
-    time.in_zone(TimeZone::UTC).strftime("%b %-d, %Y at %-I:%M%P (%Z)").to_string()
+pub fn long_date(utc: DateTime) -> String {
+    utc.strftime("%b %-d, %Y at %-I:%M%P (UTC)").to_string()
 }
 
 fn in_zone(time: Timestamp, zone: TimeZone) -> String {
@@ -34,11 +35,11 @@ mod tests {
     fn dates_have_both_forms() {
         let time = Timestamp::parse("2026-11-21T19:04:00Z").unwrap();
         assert_eq!(
-            (date(time), long_date(time)),
+            (date(time), long_date(time.to_utc())),
             ("2026/11/21 19:04 UTC".into(), "Nov 21, 2026 at 7:04pm (UTC)".into())
         );
         let midnight = Timestamp::parse("2026-01-02T00:30:00Z").unwrap();
-        assert_eq!(long_date(midnight), "Jan 2, 2026 at 12:30am (UTC)");
+        assert_eq!(long_date(midnight.to_utc()), "Jan 2, 2026 at 12:30am (UTC)");
         assert_eq!(date(Timestamp::EPOCH), "");
         assert_eq!(local_date(Timestamp::EPOCH), "");
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::create::{self, pool_of, volume_of};
+use super::leftovers::check_complete;
 use super::snapshots::snapshot_of;
 use super::{Instances, profile_ids, sizes};
 use crate::api::config::names;
@@ -135,6 +136,7 @@ impl Instances {
         wants.extend(record.profiles.iter().map(|id| Want::shared(Class::Profile, id.to_string())));
         let _lease = self.leases.take(wants).await;
         let source = self.record(&origin.record.project, &origin.record.name)?;
+        check_complete(&source)?;
         let from = self.db.view(|v| pool_of(v, &source))?;
         let snapshots = self.snapshots_to_copy(&origin)?;
         let _alone = self.keep_visitors_off(source.id).await;

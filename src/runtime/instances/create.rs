@@ -167,6 +167,7 @@ impl Instances {
     /// Takes the name and checks everything against the profiles, in one transaction.
     pub(super) async fn reserve(&self, record: InstanceRecord) -> Result<(InstanceRecord, VolumeRecord, PoolRecord)> {
         let target = target_of(record.kind);
+        self.check_new_free(&record).await?;
         let _alone = self.choosing_ids_of(&record).await?;
         let (reserved, _) = self
             .db
@@ -187,6 +188,24 @@ impl Instances {
             })
             .await?;
         Ok(reserved)
+    }
+
+    /// [`Kind::Exists`] when the pool that a new instance will be in has a volume of its name, which no record knows of.
+    async fn check_new_free(&self, record: &InstanceRecord) -> Result<()> {
+        let pool = self.db.view(|v| match repo::instances::by_name(v, &record.project, &record.name) {
+            Ok(_) => Err(Error::internal("The name is taken")),
+            Err(_) => root_pool(v, &expand::expand(v, record)?),
+        });
+        // What is wrong with it otherwise is said later.
+        let Ok(pool) = pool else { return Ok(()) };
+        self.check_free(&pool, volume_of(record)?).await
+    }
+
+    /// [`Kind::Exists`] when a pool has a volume of this name that no record knows of. It would not be ours to remove, so nothing
+    /// may be recorded that is made in its place.
+    pub(super) async fn check_free(&self, pool: &PoolRecord, volume: Volume) -> Result<()> {
+        let driver = self.pools.driver(pool)?;
+        blocking(move || driver.check_free(&volume)).await
     }
 
     async fn make_volume(&self, record: &InstanceRecord, pool: &PoolRecord, image: Option<&ImageRecord>) -> Result<()> {

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::container::files::{Mount, Tree, Visit, visit};
+use super::leftovers::check_complete;
 use super::machine::State;
 use super::{Instances, Running};
 use crate::runtime::events::Lifecycle;
@@ -25,7 +26,6 @@ use crate::runtime::spec::ContainerSpec;
 use crate::runtime::spec::files::FilesTask;
 use crate::runtime::sys::process;
 use crate::runtime::url;
-use crate::store::records::Phase;
 use crate::{Error, Kind, Result};
 
 /// How often, and how long, a request lets an instance go first that is on its way up.
@@ -165,9 +165,7 @@ impl Instances {
     /// [`Kind::NotFound`] when there is no such instance, [`Kind::Busy`] while it is being made or deleted.
     pub async fn visit_files(&self, project: &str, name: &str, path: &str, task: FilesTask) -> Result<Visit> {
         let record = self.record(project, name)?;
-        if record.phase != Phase::Created {
-            return Err(Error::new(Kind::Busy, "Instance is being made or deleted"));
-        }
+        check_complete(&record)?;
         let turn = self.turns.of(record.id);
         for _ in 0..ROUNDS {
             let shared = turn.visits.clone().read_owned().await;

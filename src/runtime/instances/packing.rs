@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::container::{Running, squashfs};
 use super::create::{pool_of, volume_of};
 use super::files::Kept;
+use super::leftovers::check_complete;
 use super::machine::State;
 use super::{Instances, ids};
 use crate::api::types::{self, ConfigMap};
@@ -14,7 +15,7 @@ use crate::runtime::spec::Idmap;
 use crate::runtime::spec::pack::{Algorithm, Compression, NoCompression, PackPlace, Part};
 use crate::runtime::storage::{Driver, Guest, PlainDirectory, Root, Volume};
 use crate::runtime::{blocking, random};
-use crate::store::records::{InstanceRecord, Phase, PoolRecord};
+use crate::store::records::{InstanceRecord, PoolRecord};
 use crate::store::{Read, repo};
 use crate::{Ctx, Error, Kind, Result};
 
@@ -87,9 +88,7 @@ impl Instances {
     /// # Errors
     /// [`Kind::Busy`] while it is made, deleted, or on its way up or down.
     pub(super) async fn source_of(&self, record: &InstanceRecord) -> Result<Source> {
-        if record.phase != Phase::Created {
-            return Err(Error::new(Kind::Busy, "Instance is being made or deleted"));
-        }
+        check_complete(record)?;
         let live = self.actor(record.id).live();
         if live.running.is_some() {
             return self.source(record, live.running, None).await;

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use super::create::{pool_of, volume_of};
 use super::expand::{Expanded, expand};
+use super::leftovers::check_complete;
 use super::{Instances, confine, container, doors, equipment, ids, logs, nvidia, start_log, templates};
 use crate::api::config::device;
 use crate::api::config::instance::Config;
@@ -16,9 +17,9 @@ use crate::runtime::spec::intercept::{Intercept, Mounts};
 use crate::runtime::spec::{ContainerSpec, Idmap, Limits, Mount, RootSource, Shift};
 use crate::runtime::storage::{PlainDirectory, Root};
 use crate::runtime::sys::fault;
-use crate::store::records::{InstanceRecord, Phase, PoolRecord};
+use crate::store::records::{InstanceRecord, PoolRecord};
 use crate::store::repo;
-use crate::{Error, Kind, Result};
+use crate::{Error, Result};
 
 /// Whether a configuration asks for a container without a user namespace.
 pub fn is_privileged(config: &ConfigMap) -> bool {
@@ -29,9 +30,7 @@ impl Instances {
     /// Starts the guest of an instance.
     pub(super) async fn launch(&self, id: u64) -> Result<container::Running> {
         let (record, expanded, pool) = self.facts(id)?;
-        if record.phase != Phase::Created {
-            return Err(Error::new(Kind::Busy, "Instance is being made or deleted"));
-        }
+        check_complete(&record)?;
         let _alone = self.turns.evict(id).await;
         let driver = self.pools.driver(&pool)?;
         let checking = driver.clone();

@@ -7,6 +7,7 @@ use super::Instances;
 use super::copy::{BATCH, Origin};
 use super::create::{no_root, pool_of, volume_of};
 use super::expand::expand;
+use super::leftovers::check_complete;
 use crate::api::config::{device, names};
 use crate::api::types::{EventRequestor, InstancePost, Operation};
 use crate::runtime::operations::NewOperation;
@@ -55,6 +56,7 @@ impl Instances {
     async fn relocate_now(&self, project: &str, name: &str, post: &InstancePost) -> Result<()> {
         let _lease = self.leases.take(self.exclusive(project, name)).await;
         let record = self.record(project, name)?;
+        check_complete(&record)?;
         if self.actor(record.id).live().state.is_up() {
             let text = match post.live {
                 true => "Unable to perform container live migration. CRIU isn't installed",
@@ -71,6 +73,7 @@ impl Instances {
         if from.id == to.id {
             return Ok(());
         }
+        self.check_free(&to, volume_of(&record)?).await?;
         let origin = Origin { record: record.clone(), snapshot: None, with_snapshots };
         let snapshots = self.snapshots_to_copy(&origin)?;
         let mut left = self.db.view(|v| repo::snapshots::list(v, record.id))?;

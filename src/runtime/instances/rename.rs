@@ -2,6 +2,7 @@
 
 use super::create::{pool_of, volume_of};
 use super::expand::expand;
+use super::leftovers::check_complete;
 use super::{Instances, cloud_init};
 use crate::api::config::names;
 use crate::api::types::{EventRequestor, Operation};
@@ -41,6 +42,7 @@ impl Instances {
         wants.extend(self.exclusive(project, new_name));
         let _lease = self.leases.take(wants).await;
         let record = self.record(project, name)?;
+        check_complete(&record)?;
         if self.actor(record.id).live().state.is_up() {
             return Err(Error::new(Kind::Conflict, "Renaming of running container not allowed"));
         }

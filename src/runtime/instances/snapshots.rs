@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::create::{pool_of, volume_of};
 use super::expand::{Expanded, expand, over};
+use super::leftovers::check_complete;
 use super::{Instances, snapshot_names};
 use crate::api::config::device;
 use crate::api::types::{
@@ -188,6 +189,30 @@ impl Instances {
         Ok(())
     }
 
+    /// The name that a snapshot gets. What the pool has of that name, and no record knows of, isn't ours to remove: nothing may be
+    /// recorded that is made in its place.
+    async fn free_name(&self, project: &str, instance: &str, wanted: Option<String>) -> Result<String> {
+        // The lease keeps others from taking the name meanwhile.
+        let (name, free) = self.db.view(|v| {
+            let record = repo::instances::by_name(v, project, instance)?;
+            check_complete(&record)?;
+            let pool = pool_of(v, &record)?;
+            let snapshots = repo::snapshots::list(v, record.id)?;
+            let name = match &wanted {
+                Some(name) => name.clone(),
+                None => next_name(&expand(v, &record)?, &snapshots)?,
+            };
+            let is_new = snapshots.iter().all(|s| s.name != name);
+            let free = snapshot_of(&record, &name).ok().filter(|_| is_new).map(|volume| (pool, volume));
+            Ok((name, free))
+        })?;
+        // A wrong name, or one that is taken, is told of below.
+        if let Some((pool, volume)) = free {
+            self.check_free(&pool, volume).await?;
+        }
+        Ok(name)
+    }
+
     async fn reserve_snapshot(
         &self,
         project: &str,
@@ -195,20 +220,13 @@ impl Instances {
         wanted: Wanted,
     ) -> Result<(InstanceRecord, SnapshotRecord, PoolRecord)> {
         let created_at = Timestamp::now();
+        let name = self.free_name(project, instance, wanted.name).await?;
         let (reserved, _) = self
             .db
             .transact(|tx| {
                 let record = repo::instances::by_name(tx, project, instance)?;
-                if record.phase != Phase::Created {
-                    return Err(Error::new(Kind::Busy, "Instance is being made or deleted"));
-                }
                 let expanded = expand(tx, &record)?;
                 let pool = pool_of(tx, &record)?;
-                let name = match &wanted.name {
-                    Some(name) => name.clone(),
-                    // The lease keeps others from taking it meanwhile.
-                    None => next_name(&expanded, &self.db.view(|v| repo::snapshots::list(v, record.id))?)?,
-                };
                 let rootless =
                     |e: &Error| Error::invalid(format!("Failed initialising instance: Failed getting root disk: {e}"));
                 let failed = |e: Error| {

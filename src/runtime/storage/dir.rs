@@ -64,6 +64,10 @@ impl Driver for Dir {
         self.layout.check()
     }
 
+    fn check_free(&self, volume: &Volume) -> Result<()> {
+        self.layout.check_free(volume)
+    }
+
     fn create_volume(&self, volume: &Volume, content: Content<'_>) -> Result<()> {
         refuse_vm(volume)?;
         self.layout.create_volume(volume, |fd| match content {

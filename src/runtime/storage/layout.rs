@@ -205,15 +205,29 @@ impl Layout {
         tree::open_dir(&dir, &c_name(&volume.leaf())?).or_else(|e| missing(e, volume))
     }
 
+    /// Kind `Exists` when there is something of this name, or snapshots below it; nothing but empty directories doesn't count.
+    pub(super) fn check_free(&self, volume: &Volume) -> Result<()> {
+        let name = c_name(&volume.leaf())?;
+        for part in self.moving_parts(volume)? {
+            let is_free = match tree::open_dir(&part, &name) {
+                Ok(there) => tree::names(&there)?.is_empty(),
+                Err(e) => e == Errno::NOENT,
+            };
+            if !is_free {
+                return Err(exists(volume));
+            }
+        }
+        Ok(())
+    }
+
     /// Creates a volume: marks it, makes its directory, fills it, sets its mode, links it. On failure nothing is left.
     pub(super) fn create_volume(&self, volume: &Volume, fill: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<()> {
         let name = c_name(&volume.leaf())?;
-        let exists = || Error::new(Kind::Exists, format!("Volume \"{volume}\" exists already"));
         self.make_part_dirs(volume)?;
         let parts = self.part_dirs(volume)?;
         for part in &parts {
             if rustix::fs::accessat(part, &name, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
-                return Err(exists());
+                return Err(exists(volume));
             }
         }
         undo(marks::creating(&self.dir(marks::PENDING)?, volume), || self.leave_part_dirs(volume))?;
@@ -222,7 +236,7 @@ impl Layout {
             &name,
             Mode::RWXU,
         ) {
-            Err(Errno::EXIST) => Err(exists()),
+            Err(Errno::EXIST) => Err(exists(volume)),
             made => {
                 let made = made.ctx(Kind::Internal, || format!("Failed creating volume \"{volume}\""));
                 undo(made.and_then(|()| self.fill(volume, fill)), || self.erase(volume))
@@ -289,10 +303,13 @@ impl Layout {
 
     /// The directories that hold whatever goes with a volume: its parts, and the directories of its snapshots.
     pub(super) fn moving_parts(&self, volume: &Volume) -> Result<Vec<OwnedFd>> {
-        let mut dirs = match self.part_dirs(volume) {
-            Err(e) if e.kind() == Kind::NotFound => Vec::new(),
-            dirs => dirs?,
-        };
+        let mut dirs = Vec::new();
+        for part in self.parts_of(volume) {
+            match self.part_dir(volume, part) {
+                Err(e) if e.kind() == Kind::NotFound => {}
+                dir => dirs.push(dir?),
+            }
+        }
         if !volume.is_snapshot() {
             let name = c_name(&volume.directory())?;
             for part in (self.snapshot_parts)(volume.kind()) {
@@ -332,7 +349,7 @@ impl Layout {
         let parts = self.moving_parts(from)?;
         for (done, part) in parts.iter().enumerate() {
             let moved = match rename(part, &old, &new) {
-                Err(Errno::EXIST) => Err(Error::new(Kind::Exists, format!("Volume \"{to}\" exists already"))),
+                Err(Errno::EXIST) => Err(exists(to)),
                 moved => moved.ctx(Kind::Internal, || format!("Failed renaming volume \"{from}\"")),
             };
             undo(moved, || {
@@ -439,6 +456,10 @@ impl Layout {
 }
 
 /// The error for a part that can't be opened.
+fn exists(volume: &Volume) -> Error {
+    Error::new(Kind::Exists, format!("Volume \"{volume}\" exists already"))
+}
+
 pub(super) fn missing(e: Errno, volume: &Volume) -> Result<OwnedFd> {
     match e {
         Errno::NOENT => Err(Error::not_found(format!("Volume \"{volume}\" not found"))),

@@ -184,6 +184,10 @@ pub trait Driver: Snapshots + Send + Sync {
     /// Whether the pool is there; kind `Unavailable` says what is missing (a `source` not mounted).
     fn check(&self) -> Result<()>;
 
+    /// Kind `Exists` when there is something of this name, or snapshots below it. What fails to be made in its place later
+    /// would be removed with it; so this comes before the record.
+    fn check_free(&self, volume: &Volume) -> Result<()>;
+
     /// Makes a volume and, for an instance, its link in `LXD_DIR`. Kind `Exists` when there is one.
     fn create_volume(&self, volume: &Volume, content: Content<'_>) -> Result<()>;
 

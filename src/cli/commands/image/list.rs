@@ -116,7 +116,7 @@ fn cell(letter: char, image: &Image) -> String {
                 image.kind.to_uppercase()
             }
         }
-        'u' => long_date(image.uploaded_at),
+        'u' => long_date(image.uploaded_at.to_utc()),
         _ => String::new(),
     }
 }

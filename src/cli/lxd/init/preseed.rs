@@ -83,7 +83,7 @@ impl Preseed {
         if text.trim().is_empty() {
             return Ok(Preseed::default());
         }
-        types::from_yaml::<Option<Preseed>>(text, Twice::RefusedNullIsEmpty)
+        types::from_yaml::<Option<Preseed>>(text, Twice::Refused)
             .ctx(Kind::Invalid, || "Failed to parse the preseed")
             .map(Option::unwrap_or_default)
     }
@@ -134,9 +134,16 @@ mod tests {
 
     #[test]
     fn what_is_unknown_or_wrong_is_refused() {
-        for text in
-            ["bogus: 3\n", "storage_pools: 3\n", "config: [\n", "profiles:\n- nam: x\n", "config: {a: {b: c}}\n"]
-        {
+        for text in [
+            "bogus: 3\n",
+            "storage_pools: 3\n",
+            "config: [\n",
+            "profiles:\n- nam: x\n",
+            "config: {a: {b: c}}\n",
+            "config: {a: 1, a: 2}\n",
+            "profiles:\n- name: d\nprofiles: []\n",
+            "profiles:\n- {name: d, name: e}\n",
+        ] {
             let error = Preseed::parse(text).unwrap_err();
             assert!(error.message().starts_with("Failed to parse the preseed: "), "{text}: {error}");
         }

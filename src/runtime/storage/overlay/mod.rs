@@ -102,6 +102,10 @@ impl Driver for Overlay {
         self.layout.check()
     }
 
+    fn check_free(&self, volume: &Volume) -> Result<()> {
+        self.layout.check_free(volume)
+    }
+
     fn create_volume(&self, volume: &Volume, content: Content<'_>) -> Result<()> {
         dir::refuse_vm(volume)?;
         match (volume.kind(), content) {
