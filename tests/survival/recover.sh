@@ -137,6 +137,7 @@ mv "$snapshots/../sx" "$snapshots/s1"
 talk lxd "${pool[@]}" yes yes
 same "$(lxc list -f csv -c nS)" rec6,2 "$out"
 does lxc delete rec6
+
 it "keeps what no record knows of, whatever is to be made in its place"
 does prepare
 does lxc storage create other dir

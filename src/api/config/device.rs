@@ -159,6 +159,11 @@ pub fn check_roots(expanded: &Devices) -> Result<()> {
     }
 }
 
+/// A root disk in a pool.
+pub fn root(pool: &str) -> DeviceMap {
+    [("type", "disk"), ("path", "/"), ("pool", pool)].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
+
 /// Whether a device is the root disk of an instance.
 pub fn is_root(device: &DeviceMap) -> bool {
     let value = |key: &str| device.get(key).map_or("", String::as_str);

@@ -169,9 +169,7 @@ fn weight(node: &Tree) -> usize {
 
 fn scalar(text: String, plain: bool, tag: Option<&Tag>, twice: Twice) -> Result<Tree, String> {
     let tag = tag.map(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:").unwrap_or_default());
-    let null = || {
-        if matches!(twice, Twice::LastCountsNullIsEmpty | Twice::Refused) { Tree::Blank } else { Tree::Null }
-    };
+    let null = || if twice == Twice::LastCounts { Tree::Null } else { Tree::Blank };
     Ok(match tag.as_deref() {
         Some("null") => null(),
         Some("int" | "float" | "bool") => Tree::Plain(text),

@@ -54,14 +54,16 @@ impl Timestamp {
         let (clock, rest) = text.split_at_checked(19)?;
         let (fraction, zone) = match rest.strip_prefix('.') {
             Some(rest) => rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).filter(|digits| *digits > 0)?),
-            None => ("0", rest),
+            None => ("", rest),
         };
         let is_zone = zone == "Z" || is_like(zone, "+00:00") || is_like(zone, "-00:00");
         if !is_like(clock, "0000-00-00T00:00:00") || clock.ends_with("60") || !is_zone {
             return None;
         }
-        let fraction = fraction.get(..9).unwrap_or(fraction);
-        let t: jiff::Timestamp = format!("{clock}.{fraction}{zone}").parse().ok()?;
+        let t: jiff::Timestamp = match fraction.get(..9) {
+            Some(nanoseconds) => format!("{clock}.{nanoseconds}{zone}").parse().ok()?,
+            None => text.parse().ok()?,
+        };
         if t.as_second() < YEAR_2 {
             return Some(Timestamp::ZERO);
         }

@@ -5,7 +5,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::args::{Words, transfer_mode};
-use super::create::device_overrides;
+use super::create::{device_overrides, root_device};
 use crate::api::client::{path, with_query};
 use crate::api::types::{ConfigMap, Devices, InstanceSource, InstancesPost, from_json};
 use crate::cli::context::{Context, NO_CLUSTER, Target};
@@ -189,11 +189,7 @@ fn override_devices(devices: &mut Devices, inherited: &Devices, args: &Copy) -> 
         devices.insert(name, device);
     }
     if let Some(pool) = args.storage.as_deref() {
-        let root = inherited.iter().find(|(_, d)| d.get("path").is_some_and(|path| path == "/"));
-        let made = || ("root".into(), [("type", "disk"), ("path", "/")].map(|(k, v)| (k.into(), v.into())).into());
-        let (name, mut device) = root.map_or_else(made, |(name, device)| (name.clone(), device.clone()));
-        device.insert("pool".into(), pool.into());
-        devices.insert(name, device);
+        devices.extend([root_device(devices, inherited, pool)]);
     }
     Ok(())
 }

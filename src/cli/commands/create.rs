@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::exec::attach_console;
 use crate::api::client::{path, with_query};
+use crate::api::config::device;
 use crate::api::types::{DeviceMap, Devices, InstancePut, InstanceStatePut, InstancesPost, Operation, Profile};
 use crate::cli::context::{Context, Target};
 use crate::cli::input::{overrides, piped};
@@ -244,19 +245,13 @@ fn network_device(target: &Target, network: &str, inherited: &Devices) -> Result
 }
 
 /// The root disk, on another pool.
-fn root_device(own: &Devices, inherited: &Devices, pool: &str) -> (String, DeviceMap) {
-    let is_root = |d: &DeviceMap| {
-        d.get("type").is_some_and(|t| t == "disk")
-            && d.get("path").is_some_and(|p| p == "/")
-            && !d.contains_key("source")
+pub(super) fn root_device(own: &Devices, inherited: &Devices, pool: &str) -> (String, DeviceMap) {
+    let Some((name, device)) = own.iter().chain(inherited).find(|(_, d)| device::is_root(d)) else {
+        return ("root".into(), device::root(pool));
     };
-    let found = own.iter().chain(inherited).find(|(_, device)| is_root(device));
-    let (name, mut device) = match found {
-        Some((name, device)) => (name.clone(), device.clone()),
-        None => ("root".into(), DeviceMap::from([("type".into(), "disk".into()), ("path".into(), "/".into())])),
-    };
+    let mut device = device.clone();
     device.insert("pool".into(), pool.into());
-    (name, device)
+    (name.clone(), device)
 }
 
 /// Finds the image and names it in the request.

@@ -192,13 +192,15 @@ impl Instances {
 
     /// [`Kind::Exists`] when the pool that a new instance will be in has a volume of its name, which no record knows of.
     async fn check_new_free(&self, record: &InstanceRecord) -> Result<()> {
-        let pool = self.db.view(|v| match repo::instances::by_name(v, &record.project, &record.name) {
-            Ok(_) => Err(Error::internal("The name is taken")),
-            Err(_) => root_pool(v, &expand::expand(v, record)?),
-        });
-        // What is wrong with it otherwise is said later.
-        let Ok(pool) = pool else { return Ok(()) };
-        self.check_free(&pool, volume_of(record)?).await
+        let pool = self.db.view(|v| {
+            let is_new = repo::instances::by_name(v, &record.project, &record.name).is_err();
+            Ok(expand::expand(v, record).and_then(|expanded| root_pool(v, &expanded)).ok().filter(|_| is_new))
+        })?;
+        match pool {
+            Some(pool) => self.check_free(&pool, volume_of(record)?).await,
+            // What is wrong with it otherwise is said later.
+            None => Ok(()),
+        }
     }
 
     /// [`Kind::Exists`] when a pool has a volume of this name that no record knows of. It would not be ours to remove, so nothing

@@ -167,7 +167,7 @@ impl Layout {
         let name = c_name(&volume.directory())?;
         for part in self.parts_of(volume) {
             let dir = self.dir(part)?;
-            if rustix::fs::accessat(&dir, &name, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_err() {
+            if !tree::has(&dir, &name) {
                 make_dir(&dir, &name, 0o700)?;
             }
         }
@@ -210,11 +210,11 @@ impl Layout {
         let name = c_name(&volume.leaf())?;
         for part in self.moving_parts(volume)? {
             let is_free = match tree::open_dir(&part, &name) {
-                Ok(there) => tree::names(&there)?.is_empty(),
+                Ok(there) => tree::is_empty(&there)?,
                 Err(e) => e == Errno::NOENT,
             };
             if !is_free {
-                return Err(exists(volume));
+                return Err(taken(volume));
             }
         }
         Ok(())
@@ -225,10 +225,8 @@ impl Layout {
         let name = c_name(&volume.leaf())?;
         self.make_part_dirs(volume)?;
         let parts = self.part_dirs(volume)?;
-        for part in &parts {
-            if rustix::fs::accessat(part, &name, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
-                return Err(exists(volume));
-            }
+        if parts.iter().any(|part| tree::has(part, &name)) {
+            return Err(taken(volume));
         }
         undo(marks::creating(&self.dir(marks::PENDING)?, volume), || self.leave_part_dirs(volume))?;
         match rustix::fs::mkdirat(
@@ -236,7 +234,7 @@ impl Layout {
             &name,
             Mode::RWXU,
         ) {
-            Err(Errno::EXIST) => Err(exists(volume)),
+            Err(Errno::EXIST) => Err(taken(volume)),
             made => {
                 let made = made.ctx(Kind::Internal, || format!("Failed creating volume \"{volume}\""));
                 undo(made.and_then(|()| self.fill(volume, fill)), || self.erase(volume))
@@ -314,7 +312,7 @@ impl Layout {
             let name = c_name(&volume.directory())?;
             for part in (self.snapshot_parts)(volume.kind()) {
                 let dir = self.dir(part)?;
-                if rustix::fs::accessat(&dir, &name, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+                if tree::has(&dir, &name) {
                     dirs.push(dir);
                 }
             }
@@ -349,7 +347,7 @@ impl Layout {
         let parts = self.moving_parts(from)?;
         for (done, part) in parts.iter().enumerate() {
             let moved = match rename(part, &old, &new) {
-                Err(Errno::EXIST) => Err(exists(to)),
+                Err(Errno::EXIST) => Err(taken(to)),
                 moved => moved.ctx(Kind::Internal, || format!("Failed renaming volume \"{from}\"")),
             };
             undo(moved, || {
@@ -455,11 +453,11 @@ impl Layout {
     }
 }
 
-/// The error for a part that can't be opened.
-fn exists(volume: &Volume) -> Error {
+fn taken(volume: &Volume) -> Error {
     Error::new(Kind::Exists, format!("Volume \"{volume}\" exists already"))
 }
 
+/// The error for a part that can't be opened.
 pub(super) fn missing(e: Errno, volume: &Volume) -> Result<OwnedFd> {
     match e {
         Errno::NOENT => Err(Error::not_found(format!("Volume \"{volume}\" not found"))),

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
-use std::os::fd::OwnedFd;
 
-use rustix::fs::{Access, AtFlags};
+use rustix::fs::AtFlags;
 
 use super::layout::{Layout, c_name, rename};
 use super::marks::{self, Mark};
@@ -65,7 +64,7 @@ impl Layout {
         let (old, new) = (c_name(&wrong.leaf())?, c_name(&right.leaf())?);
         let mut moved = false;
         for part in self.moving_parts(wrong)? {
-            if exists(&part, &old) && !exists(&part, &new) {
+            if tree::has(&part, &old) && !tree::has(&part, &new) {
                 rename(&part, &old, &new).ctx(Kind::Internal, || format!("Failed renaming volume \"{wrong}\""))?;
                 moved = true;
             }
@@ -108,8 +107,4 @@ impl Layout {
         }
         Ok(())
     }
-}
-
-fn exists(dir: &OwnedFd, name: &std::ffi::CStr) -> bool {
-    rustix::fs::accessat(dir, name, Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }

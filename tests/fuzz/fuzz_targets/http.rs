@@ -42,7 +42,8 @@ fuzz_target!(|data: &[u8]| {
     assert!(query.pairs().len() <= after.split('&').count());
     decode(head, true);
     if let Ok(filter) = Filter::parse(after) {
-        let object = serde_json::json!({"name": "c1", "config": {"limits.memory": "1GiB"}, "profiles": ["default"], "size": 7});
+        let object =
+            serde_json::json!({"name": "c1", "config": {"limits.memory": "1GiB"}, "profiles": ["default"], "size": 7});
         filter.matches(&object);
     }
 });

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::InitFlags;
 use super::preseed::{Preseed, PreseedNetwork, PreseedPool};
+use crate::api::config::device;
 use crate::cli::lxd::api::Api;
 use crate::error::{Error, Result};
 
@@ -28,7 +29,7 @@ pub(super) fn plan(flags: &InitFlags, api: &impl Api) -> Result<Preseed> {
         preseed.storage_pools.push(pool);
         let devices = api.get("/1.0/profiles/default")?.metadata["devices"].clone();
         if !has_root(&devices) {
-            preseed.set_default_device("root", Preseed::root_device("default"));
+            preseed.set_default_device("root", device::root("default"));
         }
     }
     if connects(&told) {

@@ -5,7 +5,7 @@ use std::io::{BufRead, Write};
 
 use super::automatic::{connects, https_address, supported_drivers};
 use super::preseed::{Preseed, PreseedNetwork, PreseedPool, yaml};
-use crate::api::config;
+use crate::api::config::{self, device};
 use crate::api::types::DeviceMap;
 use crate::cli::lxd::api::{Api, Reply, segment};
 use crate::cli::lxd::ask::Ask;
@@ -58,7 +58,7 @@ fn storage<I: BufRead, O: Write>(
         1 => best,
         _ => ask.choice("Name of the storage backend to use", &drivers, &best)?,
     };
-    preseed.set_default_device("root", Preseed::root_device(&name));
+    preseed.set_default_device("root", device::root(&name));
     preseed.storage_pools.push(PreseedPool { name, driver, ..PreseedPool::default() });
     Ok(())
 }
@@ -185,7 +185,7 @@ mod tests {
             (preseed.storage_pools[0].name.as_str(), preseed.storage_pools[0].driver.as_str()),
             ("default", "overlay")
         );
-        assert_eq!(preseed.profiles[0].devices["root"], Preseed::root_device("default"));
+        assert_eq!(preseed.profiles[0].devices["root"], device::root("default"));
         assert!(preseed.config.is_empty());
     }
 

@@ -88,11 +88,6 @@ impl Preseed {
             .map(Option::unwrap_or_default)
     }
 
-    /// The pool of that name with nothing said of it.
-    pub(super) fn root_device(pool: &str) -> BTreeMap<String, String> {
-        [("type", "disk"), ("path", "/"), ("pool", pool)].map(|(k, v)| (k.to_string(), v.to_string())).into()
-    }
-
     /// The device that connects instances to a network of ours.
     pub(super) fn connection(network: &str) -> BTreeMap<String, String> {
         [("type", "nic"), ("name", "eth0"), ("network", network)].map(|(k, v)| (k.to_string(), v.to_string())).into()
@@ -117,6 +112,7 @@ pub(super) fn yaml(object: &impl Serialize) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::config::device;
 
     #[test]
     fn reads_what_people_write() {
@@ -126,7 +122,7 @@ mod tests {
         let config: Vec<_> = preseed.config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let want = [("images.auto_update_interval", "5"), ("user.m", "007"), ("user.on", "true"), ("user.x", "a b")];
         assert_eq!(config, want);
-        assert_eq!(preseed.profiles[0].devices["root"], Preseed::root_device("p1"));
+        assert_eq!(preseed.profiles[0].devices["root"], device::root("p1"));
         assert_eq!(Preseed::parse("").unwrap(), Preseed::default());
         assert_eq!(Preseed::parse("# nothing\n").unwrap(), Preseed::default());
         assert_eq!(Preseed::parse("{\"cluster\": null}").unwrap(), Preseed::default());
@@ -158,7 +154,7 @@ mod tests {
             driver: "dir".to_string(),
             ..PreseedPool::default()
         });
-        preseed.set_default_device("root", Preseed::root_device("default"));
+        preseed.set_default_device("root", device::root("default"));
         let want = "config:\n  images.auto_update_interval: \"0\"\nnetworks: []\nstorage_pools:\n- config: {}\n  \
             description: \"\"\n  name: \"no\"\n  driver: dir\nprofiles:\n- config: {}\n  description: \"\"\n  devices:\n    \
             root:\n      path: /\n      pool: default\n      type: disk\n  name: default\nprojects: []\ncluster: null\n";

@@ -137,12 +137,7 @@ impl Instances {
             return Ok(());
         }
         let name = root.unwrap_or("root").to_owned();
-        let disk = record.devices.entry(name).or_insert_with(|| {
-            [("type", "disk"), ("path", "/")]
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into_iter()
-                .collect()
-        });
+        let disk = record.devices.entry(name).or_insert_with(|| device::root(&pool.name));
         disk.insert("pool".into(), pool.name.clone());
         Ok(())
     }

@@ -100,6 +100,11 @@ pub fn names(dir: impl AsFd) -> Result<Vec<CString>> {
     Ok(names)
 }
 
+/// Whether `dir` has an entry of this name.
+pub fn has(dir: impl AsFd, name: &CStr) -> bool {
+    rustix::fs::accessat(dir, name, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+}
+
 /// Whether `dir` has no entries.
 pub fn is_empty(dir: impl AsFd) -> Result<bool> {
     let mut empty = true;
